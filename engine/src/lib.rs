@@ -1,0 +1,3 @@
+//! The Holdfast gateway.
+
+pub mod io;

@@ -1,0 +1,516 @@
+//! What the gateway answers a backend.
+
+use crate::backend::{JobId, RequestId};
+use crate::error::Violation;
+use crate::field::{Reader, put_text};
+use crate::frame::{self, Frame, SKIPPABLE};
+use crate::limits::{
+    BACKEND_PAYLOAD, BODY_BYTES_CEILING, COUNTER_NAME_BYTES, COUNTERS, ONLINE_USERS, PUSH_TARGETS,
+    REASON_BYTES, VERSION,
+};
+use crate::varint;
+use alloc::vec::Vec;
+
+/// Kinds of frames to backends. The ranges reserved for requests are reserved here with 0x40 added.
+pub mod kind {
+    /// [`super::Welcome`].
+    pub const WELCOME: u8 = 0x41;
+    /// [`super::Answer::Pong`].
+    pub const PONG: u8 = 0x42;
+    /// [`super::Answer::Drain`].
+    pub const DRAIN: u8 = 0x44;
+    /// [`super::Answer::Close`].
+    pub const CLOSE: u8 = 0x45;
+    /// [`super::Answer::Error`].
+    pub const ERROR: u8 = 0x46;
+    /// [`super::Answer::Push`].
+    pub const PUSH: u8 = 0x50;
+    /// [`super::Answer::Job`].
+    pub const JOB: u8 = 0x51;
+    /// [`super::Answer::Online`].
+    pub const ONLINE: u8 = 0x56;
+    /// [`super::Answer::Kick`].
+    pub const KICK: u8 = 0x57;
+    /// [`super::Answer::Counters`].
+    pub const COUNTERS: u8 = 0x58;
+}
+
+mod outcome {
+    pub(super) const DELIVERED: u8 = 0;
+    pub(super) const OFFLINE: u8 = 1;
+    pub(super) const STORED: u8 = 2;
+    pub(super) const ACKED: u8 = 3;
+    pub(super) const EXPIRED: u8 = 4;
+    pub(super) const REJECTED: u8 = 5;
+    pub(super) const BUSY: u8 = 6;
+    pub(super) const DROPPED: u8 = 7;
+}
+
+/// A frame to a backend.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// The hello was good.
+    Welcome(Welcome),
+    /// The answer to a ping.
+    Pong,
+    /// The gateway shuts down after so many milliseconds; finish and connect elsewhere.
+    Drain {
+        /// Milliseconds until it closes.
+        delay: u32,
+    },
+    /// The last frame: why the gateway closes the connection.
+    Close {
+        /// A [`crate::close::Code`], perhaps of a later version.
+        code: u16,
+        /// The reason in words, for a person.
+        reason: &'a str,
+    },
+    /// The request was not carried out.
+    Error {
+        /// Which request.
+        id: RequestId,
+        /// An [`ErrorCode`], perhaps of a later version.
+        code: u16,
+        /// Try again after so many milliseconds; 0 for never.
+        retry_after: u32,
+        /// The error in words, for a person.
+        text: &'a str,
+    },
+    /// One outcome for each target of a push, in the order sent.
+    Push(RequestId, Outcomes<'a>),
+    /// How a broadcast job stands.
+    Job(RequestId, Job),
+    /// How many sessions each user has, in the order asked.
+    Online(RequestId, Counts<'a>),
+    /// How many sessions were ended.
+    Kick(RequestId, u32),
+    /// The gateway's counters.
+    Counters(RequestId, Counters<'a>),
+    /// A kind of a later version, to be passed over.
+    Skipped,
+}
+
+/// What a backend gets for its hello.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Welcome {
+    /// How much may be unanswered at once: each target of a push counts one, each other request one.
+    pub window: u32,
+    /// The longest body that this gateway pushes.
+    pub body_max: u32,
+    /// The host's number in its cluster.
+    pub host: u16,
+    /// Grows each time the host's process starts.
+    pub incarnation: u32,
+}
+
+macro_rules! words {
+    ($(#[$type_doc:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)* }) => {
+        $(#[$type_doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum $type { $($(#[$doc])* $name = $code,)* }
+
+        impl $type {
+            /// Every value, for counters and tables.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// The value behind a number; `None` for one that this version does not know.
+            pub const fn from_number(number: u64) -> Option<Self> {
+                match number { $($code => Some(Self::$name),)* _ => None }
+            }
+
+            /// The number on the wire.
+            pub const fn number(self) -> u8 {
+                self as u8
+            }
+
+            /// A word for people and counters.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+        }
+    };
+}
+
+words! {
+    /// Why a target was refused.
+    Rejection {
+        /// The body is empty.
+        EmptyBody = 1, "empty_body";
+        /// The body is over the gateway's limit.
+        BodyTooLong = 2, "body_too_long";
+        /// The gateway has no store for the durable class.
+        NoStore = 3, "no_store";
+    }
+}
+
+words! {
+    /// Why an accepted message did not reach a session.
+    DropReason {
+        /// The session's outbox is full: it reads too slowly.
+        OutboxFull = 1, "outbox_full";
+        /// The connection ended before the message was written.
+        ConnectionLost = 2, "connection_lost";
+        /// The gateway shut down.
+        Shutdown = 3, "shutdown";
+    }
+}
+
+words! {
+    /// Why a request was not carried out.
+    ErrorCode {
+        /// More was in flight than the window allows.
+        WindowOverrun = 1, "window_overrun";
+        /// The gateway does not serve this product.
+        UnknownProduct = 2, "unknown_product";
+        /// No such broadcast job, or it ended too long ago.
+        UnknownJob = 3, "unknown_job";
+        /// The body is empty.
+        EmptyBody = 4, "empty_body";
+        /// The body is over the gateway's limit.
+        BodyTooLong = 5, "body_too_long";
+        /// The gateway has no store for the durable class.
+        NoStore = 6, "no_store";
+        /// As many broadcast jobs run as may.
+        TooManyJobs = 7, "too_many_jobs";
+        /// The request's id is in flight already.
+        DuplicateId = 8, "duplicate_id";
+        /// The gateway shuts down.
+        ShuttingDown = 9, "shutting_down";
+        /// The kind is reserved for a later version.
+        Unsupported = 10, "unsupported";
+    }
+}
+
+words! {
+    /// Whether a broadcast job goes on.
+    JobState {
+        /// Being delivered.
+        Running = 0, "running";
+        /// Stopped until resumed.
+        Paused = 1, "paused";
+        /// Everybody was served.
+        Done = 2, "done";
+        /// Stopped for good.
+        Cancelled = 3, "cancelled";
+    }
+}
+
+/// What became of one target of a push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Handed to the kernel for at least one session, under this sequence.
+    Delivered(u64),
+    /// The user has no session, and the class is not stored.
+    Offline,
+    /// Stored, to be delivered, under this sequence.
+    Stored(u64),
+    /// Acknowledged by a client, under this sequence.
+    Acked(u64),
+    /// Its time to live ended first.
+    Expired,
+    /// Refused.
+    Rejected(Rejection),
+    /// Not now; try again after so many milliseconds.
+    Busy(u32),
+    /// Accepted, then given up.
+    Dropped(DropReason),
+}
+
+impl Outcome {
+    /// A word for people and counters; refusals and drops by their reason.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Delivered(_) => "delivered",
+            Self::Offline => "offline",
+            Self::Stored(_) => "stored",
+            Self::Acked(_) => "acked",
+            Self::Expired => "expired",
+            Self::Rejected(why) => why.name(),
+            Self::Busy(_) => "busy",
+            Self::Dropped(why) => why.name(),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        Ok(match reader.byte()? {
+            outcome::DELIVERED => Self::Delivered(reader.integer()?),
+            outcome::OFFLINE => Self::Offline,
+            outcome::STORED => Self::Stored(reader.integer()?),
+            outcome::ACKED => Self::Acked(reader.integer()?),
+            outcome::EXPIRED => Self::Expired,
+            outcome::REJECTED => {
+                let why = Rejection::from_number(u64::from(reader.byte()?));
+                Self::Rejected(why.ok_or(Violation::UnknownValue)?)
+            }
+            outcome::BUSY => Self::Busy(reader.integer_u32(u32::MAX)?),
+            outcome::DROPPED => {
+                let why = DropReason::from_number(u64::from(reader.byte()?));
+                Self::Dropped(why.ok_or(Violation::UnknownValue)?)
+            }
+            _ => return Err(Violation::UnknownValue),
+        })
+    }
+
+    fn put(self, out: &mut Vec<u8>) {
+        let (code, value) = match self {
+            Self::Delivered(sequence) => (outcome::DELIVERED, Some(sequence)),
+            Self::Offline => (outcome::OFFLINE, None),
+            Self::Stored(sequence) => (outcome::STORED, Some(sequence)),
+            Self::Acked(sequence) => (outcome::ACKED, Some(sequence)),
+            Self::Expired => (outcome::EXPIRED, None),
+            Self::Rejected(why) => (outcome::REJECTED, Some(u64::from(why.number()))),
+            Self::Busy(after) => (outcome::BUSY, Some(u64::from(after))),
+            Self::Dropped(why) => (outcome::DROPPED, Some(u64::from(why.number()))),
+        };
+        out.push(code);
+        if let Some(value) = value {
+            varint::put(value, out);
+        }
+    }
+}
+
+/// How a broadcast job stands. `total = delivered + dropped + left` at any time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Job {
+    /// The job.
+    pub id: JobId,
+    /// Whether it goes on.
+    pub state: JobState,
+    /// The broadcast's number in its product.
+    pub sequence: u64,
+    /// Sessions that it is for, counted when it started.
+    pub total: u64,
+    /// Sessions whose kernel buffer or outbox took it.
+    pub delivered: u64,
+    /// Sessions that did not get it: gone meanwhile, or their outbox was full.
+    pub dropped: u64,
+}
+
+macro_rules! encoded_list {
+    ($(#[$doc:meta])* $name:ident of $item:ty, $read:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub struct $name<'a> {
+            count: usize,
+            encoded: &'a [u8],
+        }
+
+        impl<'a> $name<'a> {
+            /// How many.
+            pub const fn len(&self) -> usize {
+                self.count
+            }
+
+            /// Whether there is none.
+            pub const fn is_empty(&self) -> bool {
+                self.count == 0
+            }
+
+            /// Each, in order.
+            pub fn iter(&self) -> impl Iterator<Item = $item> + use<'a> {
+                let mut reader = Reader::new(self.encoded);
+                (0..self.count).map_while(move |_| $read(&mut reader).ok())
+            }
+
+            fn read(reader: &mut Reader<'a>, max: usize) -> Result<Self, Violation> {
+                let count = reader.count(max)?;
+                let start = reader.left();
+                for _ in 0..count {
+                    $read(reader)?;
+                }
+                Ok(Self { count, encoded: &start[..start.len() - reader.left().len()] })
+            }
+        }
+    };
+}
+
+encoded_list! {
+    /// The outcomes of a push, checked and still encoded.
+    Outcomes of Outcome, Outcome::read
+}
+encoded_list! {
+    /// Numbers of sessions, checked and still encoded.
+    Counts of u32, |reader: &mut Reader<'a>| reader.integer_u32(u32::MAX)
+}
+encoded_list! {
+    /// Counters by name, checked and still encoded.
+    Counters of (&'a str, u64), read_counter
+}
+
+fn read_counter<'a>(reader: &mut Reader<'a>) -> Result<(&'a str, u64), Violation> {
+    Ok((reader.text(1..=COUNTER_NAME_BYTES)?, reader.integer()?))
+}
+
+impl<'a> Answer<'a> {
+    /// Understands a frame.
+    pub fn decode(frame: Frame<'a>) -> Result<Self, Violation> {
+        let mut reader = Reader::new(frame.payload);
+        let r = &mut reader;
+        let meaning = match frame.kind {
+            kind::WELCOME => Self::Welcome(Welcome::read(r)?),
+            kind::PONG => Self::Pong,
+            kind::DRAIN => Self::Drain { delay: r.integer_u32(u32::MAX)? },
+            kind::CLOSE => Self::Close {
+                code: r.integer_u32(u32::from(u16::MAX))? as u16,
+                reason: r.text(0..=REASON_BYTES)?,
+            },
+            kind::ERROR => Self::Error {
+                id: r.integer()?,
+                code: r.integer_u32(u32::from(u16::MAX))? as u16,
+                retry_after: r.integer_u32(u32::MAX)?,
+                text: r.text(0..=REASON_BYTES)?,
+            },
+            kind::PUSH => Self::Push(r.integer()?, Outcomes::read(r, PUSH_TARGETS)?),
+            kind::JOB => Self::Job(r.integer()?, Job::read(r)?),
+            kind::ONLINE => Self::Online(r.integer()?, Counts::read(r, ONLINE_USERS)?),
+            kind::KICK => Self::Kick(r.integer()?, r.integer_u32(u32::MAX)?),
+            kind::COUNTERS => Self::Counters(r.integer()?, Counters::read(r, COUNTERS)?),
+            SKIPPABLE.. => return Ok(Self::Skipped),
+            _ => return Err(Violation::UnknownKind),
+        };
+        reader.end()?;
+        Ok(meaning)
+    }
+
+    /// The request that this answers; `None` for what answers none.
+    pub const fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Error { id, .. }
+            | Self::Push(id, _)
+            | Self::Job(id, _)
+            | Self::Online(id, _)
+            | Self::Kick(id, _)
+            | Self::Counters(id, _) => Some(*id),
+            Self::Welcome(_)
+            | Self::Pong
+            | Self::Drain { .. }
+            | Self::Close { .. }
+            | Self::Skipped => None,
+        }
+    }
+}
+
+impl Welcome {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        if reader.byte()? != VERSION {
+            return Err(Violation::UnsupportedVersion);
+        }
+        Ok(Self {
+            window: reader.integer_u32(u32::MAX)?,
+            body_max: reader.integer_u32(BODY_BYTES_CEILING as u32)?,
+            host: reader.integer_u32(u32::from(u16::MAX))? as u16,
+            incarnation: reader.integer_u32(u32::MAX)?,
+        })
+    }
+}
+
+impl Job {
+    fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
+        Ok(Self {
+            id: reader.integer()?,
+            state: JobState::from_number(reader.integer()?).ok_or(Violation::UnknownValue)?,
+            sequence: reader.integer()?,
+            total: reader.integer()?,
+            delivered: reader.integer()?,
+            dropped: reader.integer()?,
+        })
+    }
+}
+
+const _: () = assert!(PUSH_TARGETS * 9 < BACKEND_PAYLOAD, "the outcomes of a push fit in a frame");
+
+/// Appends a welcome.
+pub fn put_welcome(welcome: &Welcome, out: &mut Vec<u8>) {
+    frame::put(kind::WELCOME, out, |out| {
+        out.push(VERSION);
+        varint::put(u64::from(welcome.window), out);
+        varint::put(u64::from(welcome.body_max), out);
+        varint::put(u64::from(welcome.host), out);
+        varint::put(u64::from(welcome.incarnation), out);
+    });
+}
+
+/// Appends a pong.
+pub fn put_pong(out: &mut Vec<u8>) {
+    out.extend_from_slice(&[kind::PONG, 0]);
+}
+
+/// Appends the notice of a drain.
+pub fn put_drain(delay: u32, out: &mut Vec<u8>) {
+    frame::put(kind::DRAIN, out, |out| varint::put(u64::from(delay), out));
+}
+
+/// Appends a close.
+pub fn put_close(code: u16, reason: &str, out: &mut Vec<u8>) {
+    frame::put(kind::CLOSE, out, |out| {
+        varint::put(u64::from(code), out);
+        put_text(reason, out);
+    });
+}
+
+/// Appends an error.
+pub fn put_error(id: RequestId, code: ErrorCode, retry_after: u32, text: &str, out: &mut Vec<u8>) {
+    frame::put(kind::ERROR, out, |out| {
+        varint::put(id, out);
+        varint::put(u64::from(code.number()), out);
+        varint::put(u64::from(retry_after), out);
+        put_text(text, out);
+    });
+}
+
+/// Appends the outcomes of a push.
+pub fn put_outcomes(id: RequestId, outcomes: &[Outcome], out: &mut Vec<u8>) {
+    frame::put(kind::PUSH, out, |out| {
+        varint::put(id, out);
+        varint::put(outcomes.len() as u64, out);
+        for outcome in outcomes {
+            outcome.put(out);
+        }
+    });
+}
+
+/// Appends how a job stands.
+pub fn put_job(id: RequestId, job: &Job, out: &mut Vec<u8>) {
+    frame::put(kind::JOB, out, |out| {
+        varint::put(id, out);
+        varint::put(job.id, out);
+        varint::put(u64::from(job.state.number()), out);
+        varint::put(job.sequence, out);
+        varint::put(job.total, out);
+        varint::put(job.delivered, out);
+        varint::put(job.dropped, out);
+    });
+}
+
+/// Appends the answer to an online query.
+pub fn put_online(id: RequestId, counts: &[u32], out: &mut Vec<u8>) {
+    frame::put(kind::ONLINE, out, |out| {
+        varint::put(id, out);
+        varint::put(counts.len() as u64, out);
+        for &count in counts {
+            varint::put(u64::from(count), out);
+        }
+    });
+}
+
+/// Appends the answer to a kick.
+pub fn put_kick(id: RequestId, sessions: u32, out: &mut Vec<u8>) {
+    frame::put(kind::KICK, out, |out| {
+        varint::put(id, out);
+        varint::put(u64::from(sessions), out);
+    });
+}
+
+/// Appends counters.
+pub fn put_counters(id: RequestId, counters: &[(&str, u64)], out: &mut Vec<u8>) {
+    frame::put(kind::COUNTERS, out, |out| {
+        varint::put(id, out);
+        let counters = &counters[..counters.len().min(COUNTERS)];
+        varint::put(counters.len() as u64, out);
+        for (name, value) in counters {
+            put_text(name, out);
+            varint::put(*value, out);
+        }
+    });
+}
