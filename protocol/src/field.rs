@@ -54,16 +54,29 @@ impl<'a> Reader<'a> {
         if value <= max { Ok(value) } else { Err(Violation::OutOfBounds) }
     }
 
+    /// A varint of at most `max`, as a narrower integer.
+    fn narrow<T: TryFrom<u64>>(&mut self, max: u64) -> Result<T, Violation> {
+        T::try_from(self.integer_to(max)?).map_err(|_| Violation::OutOfBounds)
+    }
+
+    /// A varint of 16 bits, at most `max`.
+    pub fn integer_u16(&mut self, max: u16) -> Result<u16, Violation> {
+        self.narrow(u64::from(max))
+    }
+
     /// A varint of 32 bits, at most `max`.
     pub fn integer_u32(&mut self, max: u32) -> Result<u32, Violation> {
-        let value = self.integer_to(u64::from(max))?;
-        u32::try_from(value).map_err(|_| Violation::OutOfBounds)
+        self.narrow(u64::from(max))
+    }
+
+    /// A varint of 32 bits that counts bytes, at most `max`.
+    pub fn size(&mut self, max: usize) -> Result<u32, Violation> {
+        self.narrow(max as u64)
     }
 
     /// A varint that counts things of which at most `max` may come.
     pub fn count(&mut self, max: usize) -> Result<usize, Violation> {
-        let value = self.integer_to(max as u64)?;
-        usize::try_from(value).map_err(|_| Violation::OutOfBounds)
+        self.narrow(max as u64)
     }
 
     /// Bytes behind their varint length of at most `max`.
@@ -102,12 +115,18 @@ pub fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
+/// Appends a count as one byte. One over 255 becomes 255, which every receiver refuses: no list whose
+/// count is one byte may be that long.
+pub fn put_count(count: usize, out: &mut Vec<u8>) {
+    out.push(u8::try_from(count).unwrap_or(u8::MAX));
+}
+
 /// Appends text behind one byte of length; what is over 255 bytes is cut at a character.
 pub fn put_text(text: &str, out: &mut Vec<u8>) {
     let mut end = text.len().min(255);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    out.push(end as u8);
+    put_count(end, out);
     out.extend_from_slice(&text.as_bytes()[..end]);
 }

@@ -49,14 +49,13 @@ pub fn receive(state: State, frame: &FromClient<'_>, sent: u64) -> Result<Action
     match (state, frame) {
         (State::Closing, _) | (_, FromClient::Skipped) => Ok(Action::Ignore),
         (State::Opening, FromClient::Hello(_)) => Ok(Action::LogIn),
-        (State::Opening | State::Greeting, FromClient::Bye) => Ok(Action::Leave),
+        (_, FromClient::Bye) => Ok(Action::Leave),
         // A client may heartbeat and write ahead while its home is asked.
         (State::Greeting | State::Online, FromClient::Ping) => Ok(Action::Pong),
         (State::Online, FromClient::Ack { sequence }) if *sequence > sent => {
             Err(Violation::AckFromTheFuture)
         }
         (State::Online, FromClient::Ack { sequence }) => Ok(Action::Acknowledge(*sequence)),
-        (State::Online, FromClient::Bye) => Ok(Action::Leave),
         (State::Opening, FromClient::Ping | FromClient::Ack { .. })
         | (State::Greeting, FromClient::Ack { .. })
         | (State::Greeting | State::Online, FromClient::Hello(_)) => Err(Violation::WrongState),

@@ -351,13 +351,12 @@ impl<'a> Answer<'a> {
             kind::WELCOME => Self::Welcome(Welcome::read(r)?),
             kind::PONG => Self::Pong,
             kind::DRAIN => Self::Drain { delay: r.integer_u32(u32::MAX)? },
-            kind::CLOSE => Self::Close {
-                code: r.integer_u32(u32::from(u16::MAX))? as u16,
-                reason: r.text(0..=REASON_BYTES)?,
-            },
+            kind::CLOSE => {
+                Self::Close { code: r.integer_u16(u16::MAX)?, reason: r.text(0..=REASON_BYTES)? }
+            }
             kind::ERROR => Self::Error {
                 id: r.integer()?,
-                code: r.integer_u32(u32::from(u16::MAX))? as u16,
+                code: r.integer_u16(u16::MAX)?,
                 retry_after: r.integer_u32(u32::MAX)?,
                 text: r.text(0..=REASON_BYTES)?,
             },
@@ -398,8 +397,8 @@ impl Welcome {
         }
         Ok(Self {
             window: reader.integer_u32(u32::MAX)?,
-            body_max: reader.integer_u32(BODY_BYTES_CEILING as u32)?,
-            host: reader.integer_u32(u32::from(u16::MAX))? as u16,
+            body_max: reader.size(BODY_BYTES_CEILING)?,
+            host: reader.integer_u16(u16::MAX)?,
             incarnation: reader.integer_u32(u32::MAX)?,
         })
     }

@@ -204,6 +204,15 @@ impl<'a> Targets<'a> {
     }
 }
 
+impl<'a> IntoIterator for &Targets<'a> {
+    type Item = Target<'a>;
+    type IntoIter = TargetIter<'a>;
+
+    fn into_iter(self) -> TargetIter<'a> {
+        self.iter()
+    }
+}
+
 /// Walks the targets of a push.
 #[derive(Debug, Clone)]
 pub struct TargetIter<'a> {
@@ -346,7 +355,7 @@ pub fn put_push(id: RequestId, product: &str, targets: &[Target<'_>], out: &mut 
         for target in targets {
             let same = before.is_some_and(|body| core::ptr::eq(body, target.body));
             let durable = u8::from(target.class == Class::Durable) * flag::DURABLE;
-            out.push(durable | u8::from(same) * flag::SAME_BODY);
+            out.push(durable | (u8::from(same) * flag::SAME_BODY));
             put_text(target.user, out);
             varint::put(u64::from(target.ttl), out);
             put_bytes(target.key, out);

@@ -2,7 +2,7 @@
 
 use crate::client::SessionId;
 use crate::error::Violation;
-use crate::field::{Reader, put_bytes, put_text};
+use crate::field::{Reader, put_bytes, put_count, put_text};
 use crate::frame::{self, Frame, SKIPPABLE};
 use crate::limits::{
     DEVICE_BYTES, HEARTBEAT_SECONDS_MAX, PRODUCT_BYTES, SEQUENCE_MAX, SESSION_ID_BYTES, TAG_BYTES,
@@ -143,7 +143,7 @@ impl<'a> Hello<'a> {
         }
         Ok(Self {
             version,
-            heartbeat: reader.integer_u32(u32::from(HEARTBEAT_SECONDS_MAX))? as u16,
+            heartbeat: reader.integer_u16(HEARTBEAT_SECONDS_MAX)?,
             product: reader.text(1..=PRODUCT_BYTES)?,
             user: reader.text(1..=USER_BYTES)?,
             device: reader.text(0..=DEVICE_BYTES)?,
@@ -195,7 +195,7 @@ pub fn put_hello(identity: &Identity<'_>, out: &mut Vec<u8>) {
             out.extend_from_slice(&resume.session);
             varint::put(resume.sequence, out);
         }
-        out.push(identity.tags.len() as u8);
+        put_count(identity.tags.len(), out);
         for tag in identity.tags {
             put_text(tag, out);
         }

@@ -2,7 +2,7 @@
 
 use crate::client::SessionId;
 use crate::error::Violation;
-use crate::field::{Reader, put_text};
+use crate::field::{Reader, put_count, put_text};
 use crate::frame::{self, Frame, SKIPPABLE};
 use crate::limits::{
     ADDRESS_BYTES, BODY_BYTES_CEILING, HEARTBEAT_SECONDS_MAX, PUSH_OVERHEAD, REASON_BYTES,
@@ -34,6 +34,12 @@ mod flag {
     pub(super) const BROADCAST: u8 = 0b0010;
     pub(super) const REDELIVERED: u8 = 0b0100;
     pub(super) const KNOWN: u8 = 0b0111;
+
+    pub(super) const fn of(push: &super::Push<'_>) -> u8 {
+        let durable = matches!(push.class, super::Class::Durable) as u8 * DURABLE;
+        let broadcast = push.broadcast as u8 * BROADCAST;
+        durable | broadcast | (push.redelivered as u8 * REDELIVERED)
+    }
 }
 
 mod notice {
@@ -177,7 +183,7 @@ impl<'a> FromServer<'a> {
             kind::PUSH => return Push::read(reader).map(Self::Push),
             kind::NOTICE => Self::Notice(Notice::read(&mut reader)?),
             kind::CLOSE => Self::Close {
-                code: reader.integer_u32(u32::from(u16::MAX))? as u16,
+                code: reader.integer_u16(u16::MAX)?,
                 reason: reader.text(0..=REASON_BYTES)?,
             },
             SKIPPABLE.. => return Ok(Self::Skipped),
@@ -194,11 +200,11 @@ impl Welcome {
         session.copy_from_slice(reader.take(SESSION_ID_BYTES)?);
         Ok(Self {
             session,
-            heartbeat: reader.integer_u32(u32::from(HEARTBEAT_SECONDS_MAX))? as u16,
+            heartbeat: reader.integer_u16(HEARTBEAT_SECONDS_MAX)?,
             server_time: reader.integer()?,
             next_sequence: reader.integer_to(SEQUENCE_MAX)?,
             resumed: reader.flag()?,
-            body_max: reader.integer_u32(BODY_BYTES_CEILING as u32)?,
+            body_max: reader.size(BODY_BYTES_CEILING)?,
         })
     }
 }
@@ -224,7 +230,7 @@ impl<'a> Notice<'a> {
     fn read(reader: &mut Reader<'a>) -> Result<Self, Violation> {
         match reader.byte()? {
             notice::KICK => Ok(Self::Kick {
-                code: reader.integer_u32(u32::from(u16::MAX))? as u16,
+                code: reader.integer_u16(u16::MAX)?,
                 reason: reader.text(0..=REASON_BYTES)?,
             }),
             notice::REDIRECT => Ok(Self::Redirect {
@@ -254,12 +260,10 @@ impl PushHead {
         let mut bytes = [0; PUSH_OVERHEAD];
         let payload = 1 + varint::length(push.sequence) + push.body.len();
         let mut at = frame::write_header(kind::PUSH, payload, &mut bytes);
-        bytes[at] = u8::from(push.class == Class::Durable) * flag::DURABLE
-            | u8::from(push.broadcast) * flag::BROADCAST
-            | u8::from(push.redelivered) * flag::REDELIVERED;
+        bytes[at] = flag::of(push);
         at += 1;
         at += varint::write(push.sequence, &mut bytes[at..]);
-        Self { bytes, length: at as u8 }
+        Self { bytes, length: at.to_le_bytes()[0] }
     }
 
     /// The bytes, to be followed by the body.
@@ -307,7 +311,7 @@ pub fn put_redirect(delay: u32, addresses: &[&str], out: &mut Vec<u8>) {
         out.push(notice::REDIRECT);
         varint::put(u64::from(delay), out);
         let addresses = &addresses[..addresses.len().min(REDIRECT_ADDRESSES)];
-        out.push(addresses.len() as u8);
+        put_count(addresses.len(), out);
         for address in addresses {
             put_text(address, out);
         }
