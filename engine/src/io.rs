@@ -18,8 +18,14 @@ use std::time::Duration;
 
 pub mod epoll;
 pub mod sim;
+pub mod sleep;
+pub mod socket;
 pub mod spsc;
+mod sync;
+pub mod table;
+mod token;
 pub mod uring;
+pub mod wake;
 
 /// What a listener is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -39,6 +45,18 @@ pub struct Key {
     pub slot: u32,
     /// Grows by one with each use of the slot; the low 24 bits travel through the kernel.
     pub generation: u32,
+}
+
+impl Key {
+    /// How many bits of a slot and of a generation the kernel carries.
+    pub const TRAVELLING_BITS: u32 = 24;
+
+    /// The key as [`Event::Ready`] gives it back: with the low 24 bits of its generation.
+    #[must_use]
+    pub const fn travelling(self) -> Self {
+        let mask = (1 << Self::TRAVELLING_BITS) - 1;
+        Self { slot: self.slot & mask, generation: self.generation & mask }
+    }
 }
 
 /// What a watch waits for.

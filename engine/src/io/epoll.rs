@@ -1,0 +1,224 @@
+//! The back end for kernels and containers that forbid `io_uring`.
+//!
+//! A connection is registered once, edge-triggered, and costs one system call more than its
+//! receives and sends only where writability is asked. The kernel reports edges whether or not a
+//! watch is armed, so [`slots`] remembers, in four bytes a slot, what came while none was: nothing
+//! that waits is lost, and nothing unarmed is reported. Listeners are level-triggered: an accept
+//! loop that its budget cut short goes on at the next wait by itself.
+//!
+//! It does not know who reads or writes: that is the engine's, the same as above `io_uring`.
+
+mod slots;
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::buffer::spare_capacity;
+use rustix::event::{Timespec, epoll};
+use rustix::io::Errno;
+
+use self::slots::{Arming, Slots};
+use super::socket::{Listener, Socket, concerns_one_connection};
+use super::token::{Operation, Token};
+use super::wake::WakeFd;
+use super::{How, Interest, Io, Key, Outgoing, Port, Received, Sent};
+
+type Event = super::Event<Socket>;
+
+/// How many kernel events one wait takes. The kernel keeps the rest in order, so none starves.
+const EVENTS_PER_WAIT: usize = 512;
+
+/// How many connections one listener yields in one wait, so that a connect storm leaves room for
+/// those who are connected.
+const ACCEPTS_PER_WAIT: usize = 64;
+
+/// One shard's sockets on epoll.
+pub struct Epoll {
+    epoll: OwnedFd,
+    wake: WakeFd,
+    acceptors: Vec<Acceptor>,
+    slots: Slots,
+    /// Reports that came up outside a wait.
+    held: Vec<Event>,
+    /// Lent to the kernel in each wait; empty in between.
+    reported: Vec<epoll::Event>,
+}
+
+#[derive(Debug)]
+struct Acceptor {
+    port: Port,
+    listener: Listener,
+    accepting: bool,
+}
+
+impl fmt::Debug for Epoll {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Epoll")
+            .field("acceptors", &self.acceptors)
+            .field("held", &self.held)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Epoll {
+    /// A shard's world with its listeners; none accepts before [`Io::accept`].
+    ///
+    /// # Errors
+    /// No descriptor or no memory is left.
+    pub fn new(listeners: Vec<(Port, Listener)>, wake: WakeFd) -> io::Result<Self> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let data = data(Token::at(Operation::Wake, 0));
+        epoll::add(&epoll, &wake, data, epoll::EventFlags::IN)?;
+        let acceptors = listeners
+            .into_iter()
+            .map(|(port, listener)| Acceptor { port, listener, accepting: false })
+            .collect();
+        let reported = Vec::with_capacity(EVENTS_PER_WAIT);
+        Ok(Self { epoll, wake, acceptors, slots: Slots::default(), held: Vec::new(), reported })
+    }
+
+    /// Registers the socket, or changes what it is registered for; both report what is so now.
+    fn register(&self, arming: Arming, key: Key, socket: &Socket) -> rustix::io::Result<()> {
+        let mut flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
+        let data = data(Token::watch(key));
+        match arming {
+            Arming::Add { writable } => {
+                flags.set(epoll::EventFlags::OUT, writable);
+                match epoll::add(&self.epoll, socket, data, flags) {
+                    // The same socket under another key: it keeps its place.
+                    Err(Errno::EXIST) => epoll::modify(&self.epoll, socket, data, flags),
+                    other => other,
+                }
+            }
+            Arming::AskWritable => {
+                let flags = flags | epoll::EventFlags::OUT;
+                epoll::modify(&self.epoll, socket, data, flags)
+            }
+            Arming::Done | Arming::ReadyNow => Ok(()),
+        }
+    }
+
+    fn dispatch(&mut self, event: epoll::Event, events: &mut Vec<Event>) {
+        let bits = event.data.u64();
+        let flags = event.flags;
+        let Some(token) = Token::decode(bits) else { return };
+        match token.operation {
+            Operation::Watch => events.extend(self.slots.edge(token.key, flags)),
+            Operation::Accept => self.accept_waiting(token.index(), events),
+            Operation::Wake => {
+                self.wake.drain();
+                events.push(Event::Woken);
+            }
+            // Names of the other back end, never registered here.
+            Operation::Change | Operation::Send => {}
+        }
+    }
+
+    fn accept_waiting(&mut self, index: usize, events: &mut Vec<Event>) {
+        let Some(acceptor) = self.acceptors.get(index) else { return };
+        let port = acceptor.port;
+        for _ in 0..ACCEPTS_PER_WAIT {
+            // Another listener of the port may have failed earlier in this wait.
+            if !self.acceptors[index].accepting {
+                return;
+            }
+            match self.acceptors[index].listener.accept() {
+                Ok(socket) => events.push(Event::Accepted(port, socket)),
+                Err(Errno::AGAIN) => return,
+                Err(error) if concerns_one_connection(error) => {}
+                Err(error) => {
+                    self.stop_accepting(port);
+                    events.push(Event::AcceptFailed(port, error.into()));
+                }
+            }
+        }
+    }
+}
+
+impl Io for Epoll {
+    type Socket = Socket;
+    type Waker = WakeFd;
+
+    fn waker(&self) -> WakeFd {
+        self.wake.clone()
+    }
+
+    fn accept(&mut self, port: Port) {
+        let mut failure = None;
+        for (index, acceptor) in self.acceptors.iter_mut().enumerate() {
+            if acceptor.port != port || acceptor.accepting {
+                continue;
+            }
+            let data = data(Token::at(Operation::Accept, index));
+            match epoll::add(&self.epoll, &acceptor.listener, data, epoll::EventFlags::IN) {
+                Ok(()) => acceptor.accepting = true,
+                Err(error) => failure = Some(error),
+            }
+        }
+        if let Some(error) = failure {
+            self.stop_accepting(port);
+            self.held.push(Event::AcceptFailed(port, error.into()));
+        }
+    }
+
+    fn stop_accepting(&mut self, port: Port) {
+        for acceptor in self.acceptors.iter_mut().filter(|a| a.port == port && a.accepting) {
+            acceptor.accepting = false;
+            // It can only fail where the listener is not registered, and then nothing is to be done.
+            let _ = epoll::delete(&self.epoll, &acceptor.listener);
+        }
+    }
+
+    fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
+        let arming = self.slots.arm(key, interest);
+        let registered = self.register(arming, key, socket);
+        if let Err(error) = registered {
+            tracing::warn!(%error, slot = key.slot, "epoll refuses a socket");
+        }
+        if matches!(arming, Arming::ReadyNow) || registered.is_err() {
+            self.held.extend(self.slots.report_now(key));
+        }
+    }
+
+    fn watch_writable_too(&mut self, key: Key, socket: &Socket) {
+        if self.slots.widen(key) {
+            // As the registration exists, only a lack of memory could refuse, and it asks for none.
+            let _ = self.register(Arming::AskWritable, key, socket);
+        }
+    }
+
+    fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Received {
+        socket.receive(buffer)
+    }
+
+    fn send(&mut self, batch: &[Outgoing<'_, Socket>], outcomes: &mut Vec<Sent>) {
+        outcomes.extend(batch.iter().map(|one| one.socket.send(one.bytes)));
+    }
+
+    fn shutdown(&mut self, socket: &Socket, how: How) {
+        socket.shutdown(how);
+    }
+
+    fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
+        let timeout = if self.held.is_empty() { timeout } else { Some(Duration::ZERO) };
+        // A timeout beyond the kernel's range is as good as none.
+        let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
+        events.append(&mut self.held);
+        let mut reported = std::mem::take(&mut self.reported);
+        let waited = epoll::wait(&self.epoll, spare_capacity(&mut reported), timeout.as_ref());
+        for event in reported.drain(..) {
+            self.dispatch(event, events);
+        }
+        self.reported = reported;
+        match waited {
+            Ok(_) | Err(Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+fn data(token: Token) -> epoll::EventData {
+    epoll::EventData::new_u64(token.encode())
+}
