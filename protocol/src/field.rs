@@ -123,10 +123,21 @@ pub fn put_count(count: usize, out: &mut Vec<u8>) {
 
 /// Appends text behind one byte of length; what is over 255 bytes is cut at a character.
 pub fn put_text(text: &str, out: &mut Vec<u8>) {
-    let mut end = text.len().min(255);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    put_count(end, out);
-    out.extend_from_slice(&text.as_bytes()[..end]);
+    let kept = text_kept(text);
+    put_count(kept, out);
+    out.extend_from_slice(&text.as_bytes()[..kept]);
+}
+
+/// How many bytes [`put_bytes`] appends.
+pub(crate) const fn bytes_length(bytes: &[u8]) -> usize {
+    varint::length(bytes.len() as u64) + bytes.len()
+}
+
+/// How many bytes [`put_text`] appends.
+pub(crate) fn text_length(text: &str) -> usize {
+    1 + text_kept(text)
+}
+
+fn text_kept(text: &str) -> usize {
+    text.floor_char_boundary(usize::from(u8::MAX))
 }

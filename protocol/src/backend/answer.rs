@@ -1,12 +1,18 @@
 //! What the gateway answers a backend.
 
+mod list;
+mod word;
+
+pub use list::{Counters, Counts, Outcomes};
+pub use word::{DropReason, ErrorCode, JobState, Outcome, Rejection};
+
 use crate::backend::{JobId, RequestId};
 use crate::error::Violation;
 use crate::field::{Reader, put_text};
 use crate::frame::{self, Frame, SKIPPABLE};
 use crate::limits::{
-    BACKEND_PAYLOAD, BODY_BYTES_CEILING, COUNTER_NAME_BYTES, COUNTERS, ONLINE_USERS, PUSH_TARGETS,
-    REASON_BYTES, VERSION,
+    BACKEND_PAYLOAD, BODY_BYTES_CEILING, COUNTERS, ONLINE_USERS, PUSH_TARGETS, REASON_BYTES,
+    VERSION,
 };
 use crate::varint;
 use alloc::vec::Vec;
@@ -33,17 +39,6 @@ pub mod kind {
     pub const KICK: u8 = 0x57;
     /// [`super::Answer::Counters`].
     pub const COUNTERS: u8 = 0x58;
-}
-
-mod outcome {
-    pub(super) const DELIVERED: u8 = 0;
-    pub(super) const OFFLINE: u8 = 1;
-    pub(super) const STORED: u8 = 2;
-    pub(super) const ACKED: u8 = 3;
-    pub(super) const EXPIRED: u8 = 4;
-    pub(super) const REJECTED: u8 = 5;
-    pub(super) const BUSY: u8 = 6;
-    pub(super) const DROPPED: u8 = 7;
 }
 
 /// A frame to a backend.
@@ -103,173 +98,6 @@ pub struct Welcome {
     pub incarnation: u32,
 }
 
-macro_rules! words {
-    ($(#[$type_doc:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)* }) => {
-        $(#[$type_doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u8)]
-        pub enum $type { $($(#[$doc])* $name = $code,)* }
-
-        impl $type {
-            /// Every value, for counters and tables.
-            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
-
-            /// The value behind a number; `None` for one that this version does not know.
-            pub const fn from_number(number: u64) -> Option<Self> {
-                match number { $($code => Some(Self::$name),)* _ => None }
-            }
-
-            /// The number on the wire.
-            pub const fn number(self) -> u8 {
-                self as u8
-            }
-
-            /// A word for people and counters.
-            pub const fn name(self) -> &'static str {
-                match self { $(Self::$name => $word,)* }
-            }
-        }
-    };
-}
-
-words! {
-    /// Why a target was refused.
-    Rejection {
-        /// The body is empty.
-        EmptyBody = 1, "empty_body";
-        /// The body is over the gateway's limit.
-        BodyTooLong = 2, "body_too_long";
-        /// The gateway has no store for the durable class.
-        NoStore = 3, "no_store";
-    }
-}
-
-words! {
-    /// Why an accepted message did not reach a session.
-    DropReason {
-        /// The session's outbox is full: it reads too slowly.
-        OutboxFull = 1, "outbox_full";
-        /// The connection ended before the message was written.
-        ConnectionLost = 2, "connection_lost";
-        /// The gateway shut down.
-        Shutdown = 3, "shutdown";
-    }
-}
-
-words! {
-    /// Why a request was not carried out.
-    ErrorCode {
-        /// More was in flight than the window allows.
-        WindowOverrun = 1, "window_overrun";
-        /// The gateway does not serve this product.
-        UnknownProduct = 2, "unknown_product";
-        /// No such broadcast job, or it ended too long ago.
-        UnknownJob = 3, "unknown_job";
-        /// The body is empty.
-        EmptyBody = 4, "empty_body";
-        /// The body is over the gateway's limit.
-        BodyTooLong = 5, "body_too_long";
-        /// The gateway has no store for the durable class.
-        NoStore = 6, "no_store";
-        /// As many broadcast jobs run as may.
-        TooManyJobs = 7, "too_many_jobs";
-        /// The request's id is in flight already.
-        DuplicateId = 8, "duplicate_id";
-        /// The gateway shuts down.
-        ShuttingDown = 9, "shutting_down";
-        /// The kind is reserved for a later version.
-        Unsupported = 10, "unsupported";
-    }
-}
-
-words! {
-    /// Whether a broadcast job goes on.
-    JobState {
-        /// Being delivered.
-        Running = 0, "running";
-        /// Stopped until resumed.
-        Paused = 1, "paused";
-        /// Everybody was served.
-        Done = 2, "done";
-        /// Stopped for good.
-        Cancelled = 3, "cancelled";
-    }
-}
-
-/// What became of one target of a push.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Handed to the kernel for at least one session, under this sequence.
-    Delivered(u64),
-    /// The user has no session, and the class is not stored.
-    Offline,
-    /// Stored, to be delivered, under this sequence.
-    Stored(u64),
-    /// Acknowledged by a client, under this sequence.
-    Acked(u64),
-    /// Its time to live ended first.
-    Expired,
-    /// Refused.
-    Rejected(Rejection),
-    /// Not now; try again after so many milliseconds.
-    Busy(u32),
-    /// Accepted, then given up.
-    Dropped(DropReason),
-}
-
-impl Outcome {
-    /// A word for people and counters; refusals and drops by their reason.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Delivered(_) => "delivered",
-            Self::Offline => "offline",
-            Self::Stored(_) => "stored",
-            Self::Acked(_) => "acked",
-            Self::Expired => "expired",
-            Self::Rejected(why) => why.name(),
-            Self::Busy(_) => "busy",
-            Self::Dropped(why) => why.name(),
-        }
-    }
-
-    fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
-        Ok(match reader.byte()? {
-            outcome::DELIVERED => Self::Delivered(reader.integer()?),
-            outcome::OFFLINE => Self::Offline,
-            outcome::STORED => Self::Stored(reader.integer()?),
-            outcome::ACKED => Self::Acked(reader.integer()?),
-            outcome::EXPIRED => Self::Expired,
-            outcome::REJECTED => {
-                let why = Rejection::from_number(u64::from(reader.byte()?));
-                Self::Rejected(why.ok_or(Violation::UnknownValue)?)
-            }
-            outcome::BUSY => Self::Busy(reader.integer_u32(u32::MAX)?),
-            outcome::DROPPED => {
-                let why = DropReason::from_number(u64::from(reader.byte()?));
-                Self::Dropped(why.ok_or(Violation::UnknownValue)?)
-            }
-            _ => return Err(Violation::UnknownValue),
-        })
-    }
-
-    fn put(self, out: &mut Vec<u8>) {
-        let (code, value) = match self {
-            Self::Delivered(sequence) => (outcome::DELIVERED, Some(sequence)),
-            Self::Offline => (outcome::OFFLINE, None),
-            Self::Stored(sequence) => (outcome::STORED, Some(sequence)),
-            Self::Acked(sequence) => (outcome::ACKED, Some(sequence)),
-            Self::Expired => (outcome::EXPIRED, None),
-            Self::Rejected(why) => (outcome::REJECTED, Some(u64::from(why.number()))),
-            Self::Busy(after) => (outcome::BUSY, Some(u64::from(after))),
-            Self::Dropped(why) => (outcome::DROPPED, Some(u64::from(why.number()))),
-        };
-        out.push(code);
-        if let Some(value) = value {
-            varint::put(value, out);
-        }
-    }
-}
-
 /// How a broadcast job stands. `total = delivered + dropped + left` at any time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Job {
@@ -285,61 +113,6 @@ pub struct Job {
     pub delivered: u64,
     /// Sessions that did not get it: gone meanwhile, or their outbox was full.
     pub dropped: u64,
-}
-
-macro_rules! encoded_list {
-    ($(#[$doc:meta])* $name:ident of $item:ty, $read:expr) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        pub struct $name<'a> {
-            count: usize,
-            encoded: &'a [u8],
-        }
-
-        impl<'a> $name<'a> {
-            /// How many.
-            pub const fn len(&self) -> usize {
-                self.count
-            }
-
-            /// Whether there is none.
-            pub const fn is_empty(&self) -> bool {
-                self.count == 0
-            }
-
-            /// Each, in order.
-            pub fn iter(&self) -> impl Iterator<Item = $item> + use<'a> {
-                let mut reader = Reader::new(self.encoded);
-                (0..self.count).map_while(move |_| $read(&mut reader).ok())
-            }
-
-            fn read(reader: &mut Reader<'a>, max: usize) -> Result<Self, Violation> {
-                let count = reader.count(max)?;
-                let start = reader.left();
-                for _ in 0..count {
-                    $read(reader)?;
-                }
-                Ok(Self { count, encoded: &start[..start.len() - reader.left().len()] })
-            }
-        }
-    };
-}
-
-encoded_list! {
-    /// The outcomes of a push, checked and still encoded.
-    Outcomes of Outcome, Outcome::read
-}
-encoded_list! {
-    /// Numbers of sessions, checked and still encoded.
-    Counts of u32, |reader: &mut Reader<'a>| reader.integer_u32(u32::MAX)
-}
-encoded_list! {
-    /// Counters by name, checked and still encoded.
-    Counters of (&'a str, u64), read_counter
-}
-
-fn read_counter<'a>(reader: &mut Reader<'a>) -> Result<(&'a str, u64), Violation> {
-    Ok((reader.text(1..=COUNTER_NAME_BYTES)?, reader.integer()?))
 }
 
 impl<'a> Answer<'a> {

@@ -3,7 +3,7 @@
 use crate::backend::{JobId, RequestId};
 use crate::client::Class;
 use crate::error::Violation;
-use crate::field::{Reader, put_bytes, put_text};
+use crate::field::{Reader, bytes_length, put_bytes, put_text, text_length};
 use crate::frame::{self, Frame, SKIPPABLE};
 use crate::limits::{
     API_KEY_BYTES, BACKEND_NAME_BYTES, BACKEND_PAYLOAD, IDEMPOTENCY_KEY_BYTES, ONLINE_USERS,
@@ -12,8 +12,8 @@ use crate::limits::{
 use crate::varint;
 use alloc::vec::Vec;
 
-/// Kinds of frames from backends. 0x20–0x2F are reserved for groups, 0x30–0x37 for uplink, 0x38–0x3B for
-/// presence, 0x3C–0x3F for receipts.
+/// Kinds of frames from backends. 0x20–0x2F are reserved for groups, 0x30–0x37 for uplink,
+/// 0x38–0x3B for presence, 0x3C–0x3F for receipts: see [`unsupported`](super::unsupported).
 pub mod kind {
     /// [`super::Request::Hello`].
     pub const HELLO: u8 = 0x01;
@@ -37,6 +37,8 @@ pub mod kind {
     pub const KICK: u8 = 0x17;
     /// [`super::Request::Counters`].
     pub const COUNTERS: u8 = 0x18;
+    /// Kinds kept for requests of later versions. Each begins with a request id.
+    pub const RESERVED: core::ops::RangeInclusive<u8> = 0x20..=0x3f;
 }
 
 /// The flags of a push target.
@@ -249,6 +251,37 @@ impl<'a> Target<'a> {
         };
         Ok(Self { user, class, ttl, key, body })
     }
+
+    fn length(&self, same_body: bool) -> usize {
+        let body = if same_body { 0 } else { bytes_length(self.body) };
+        let ttl = varint::length(u64::from(self.ttl));
+        1 + text_length(self.user) + ttl + bytes_length(self.key) + body
+    }
+
+    fn put(&self, same_body: bool, out: &mut Vec<u8>) {
+        let durable = u8::from(self.class == Class::Durable) * flag::DURABLE;
+        out.push(durable | (u8::from(same_body) * flag::SAME_BODY));
+        put_text(self.user, out);
+        varint::put(u64::from(self.ttl), out);
+        put_bytes(self.key, out);
+        if !same_body {
+            put_bytes(self.body, out);
+        }
+    }
+}
+
+/// The id of a request whose kind is in [`kind::RESERVED`], to be answered with
+/// [`crate::backend::answer::ErrorCode::Unsupported`]; `None` for any other frame. Asked before
+/// [`Request::decode`], which takes such a kind for a violation.
+///
+/// # Errors
+/// A reserved kind whose payload does not begin with an id.
+pub fn unsupported(frame: Frame<'_>) -> Result<Option<RequestId>, Violation> {
+    if kind::RESERVED.contains(&frame.kind) {
+        Reader::new(frame.payload).integer().map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 impl<'a> Request<'a> {
@@ -347,24 +380,29 @@ pub fn put_ping(out: &mut Vec<u8>) {
 
 /// Appends a push. A body that is the very slice of the target before is sent once.
 pub fn put_push(id: RequestId, product: &str, targets: &[Target<'_>], out: &mut Vec<u8>) {
-    frame::put(kind::PUSH, out, |out| {
+    let count = targets.len() as u64;
+    let payload = varint::length(id)
+        + text_length(product)
+        + varint::length(count)
+        + with_same_body(targets).map(|(target, same)| target.length(same)).sum::<usize>();
+    frame::put_sized(kind::PUSH, payload, out, |out| {
         varint::put(id, out);
         put_text(product, out);
-        varint::put(targets.len() as u64, out);
-        let mut before: Option<&[u8]> = None;
-        for target in targets {
-            let same = before.is_some_and(|body| core::ptr::eq(body, target.body));
-            let durable = u8::from(target.class == Class::Durable) * flag::DURABLE;
-            out.push(durable | (u8::from(same) * flag::SAME_BODY));
-            put_text(target.user, out);
-            varint::put(u64::from(target.ttl), out);
-            put_bytes(target.key, out);
-            if !same {
-                put_bytes(target.body, out);
-            }
-            before = Some(target.body);
-        }
+        varint::put(count, out);
+        with_same_body(targets).for_each(|(target, same)| target.put(same, out));
     });
+}
+
+/// Each target, and whether its body is the very slice of the target before.
+fn with_same_body<'a, 't>(
+    targets: &'t [Target<'a>],
+) -> impl Iterator<Item = (&'t Target<'a>, bool)> {
+    let mut before: Option<&[u8]> = None;
+    targets.iter().map(move |target| {
+        let same = before.is_some_and(|body| core::ptr::eq(body, target.body));
+        before = Some(target.body);
+        (target, same)
+    })
 }
 
 /// Appends the start of a broadcast.

@@ -85,11 +85,12 @@ pub enum FromServer<'a> {
 pub struct Welcome {
     /// Names this session in a later hello.
     pub session: SessionId,
-    /// The granted heartbeat in seconds: the client sends something at least this often.
+    /// The granted heartbeat in seconds, at least 1: the client sends something at least this often.
     pub heartbeat: u16,
     /// The gateway's clock, milliseconds since 1970 UTC.
     pub server_time: u64,
-    /// The sequence of the next message that is new to this user.
+    /// The sequence of the user's next message that was never sent before; at least 1. What comes again
+    /// because it was not acknowledged has a lower one.
     pub next_sequence: u64,
     /// Whether the session named in the hello goes on.
     pub resumed: bool,
@@ -194,15 +195,19 @@ impl<'a> FromServer<'a> {
     }
 }
 
+fn nonzero<T: PartialEq + From<u8>>(value: T) -> Result<T, Violation> {
+    if value == T::from(0) { Err(Violation::OutOfBounds) } else { Ok(value) }
+}
+
 impl Welcome {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut session = [0; SESSION_ID_BYTES];
         session.copy_from_slice(reader.take(SESSION_ID_BYTES)?);
         Ok(Self {
             session,
-            heartbeat: reader.integer_u16(HEARTBEAT_SECONDS_MAX)?,
+            heartbeat: nonzero(reader.integer_u16(HEARTBEAT_SECONDS_MAX)?)?,
             server_time: reader.integer()?,
-            next_sequence: reader.integer_to(SEQUENCE_MAX)?,
+            next_sequence: nonzero(reader.integer_to(SEQUENCE_MAX)?)?,
             resumed: reader.flag()?,
             body_max: reader.size(BODY_BYTES_CEILING)?,
         })
@@ -215,9 +220,9 @@ impl<'a> Push<'a> {
         if flags & !flag::KNOWN != 0 {
             return Err(Violation::UnknownValue);
         }
-        let sequence = reader.integer_to(SEQUENCE_MAX)?;
+        let sequence = nonzero(reader.integer_to(SEQUENCE_MAX)?)?;
         let body = reader.left();
-        if body.is_empty() || sequence == 0 {
+        if body.is_empty() {
             return Err(Violation::OutOfBounds);
         }
         let class = if flags & flag::DURABLE == 0 { Class::Online } else { Class::Durable };
@@ -257,13 +262,17 @@ impl PushHead {
     pub fn new(push: &Push<'_>) -> Self {
         debug_assert!(!push.body.is_empty() && push.body.len() <= BODY_BYTES_CEILING);
         debug_assert!((1..=SEQUENCE_MAX).contains(&push.sequence));
+        let (sequence, sequence_bytes) = varint::packed(push.sequence);
+        let (payload, payload_bytes) =
+            varint::packed((1 + sequence_bytes + push.body.len()) as u64);
+        let flags_and_sequence = u128::from(sequence) << 8 | u128::from(flag::of(push));
+        let head = flags_and_sequence << (8 * (1 + payload_bytes))
+            | u128::from(payload) << 8
+            | u128::from(kind::PUSH);
         let mut bytes = [0; PUSH_OVERHEAD];
-        let payload = 1 + varint::length(push.sequence) + push.body.len();
-        let mut at = frame::write_header(kind::PUSH, payload, &mut bytes);
-        bytes[at] = flag::of(push);
-        at += 1;
-        at += varint::write(push.sequence, &mut bytes[at..]);
-        Self { bytes, length: at.to_le_bytes()[0] }
+        bytes.copy_from_slice(&head.to_le_bytes()[..PUSH_OVERHEAD]);
+        let length = 1 + payload_bytes + 1 + sequence_bytes;
+        Self { bytes, length: length.to_le_bytes()[0] }
     }
 
     /// The bytes, to be followed by the body.

@@ -21,7 +21,7 @@ pub enum State {
     Connecting,
     /// Welcomed.
     Online,
-    /// A close came or a bye went; nothing more is sent.
+    /// A close came or a bye went; nothing more is sent, and what still comes changes nothing.
     Closed,
 }
 
@@ -40,7 +40,9 @@ impl Machine {
     pub fn new(identity: &Identity<'_>, now: u32) -> Self {
         let mut output = Vec::new();
         from_client::put_hello(identity, &mut output);
-        Self { state: State::Connecting, heartbeat: 0, last_sent: now, acked: 0, output }
+        // A resume hint says what arrived, so the gateway counts it as acknowledged.
+        let acked = identity.resume.map_or(0, |resume| resume.sequence);
+        Self { state: State::Connecting, heartbeat: 0, last_sent: now, acked, output }
     }
 
     /// Where it stands.
@@ -48,7 +50,7 @@ impl Machine {
         self.state
     }
 
-    /// The greatest sequence acknowledged.
+    /// The greatest sequence of the user acknowledged; 0 for none.
     pub const fn acked(&self) -> u64 {
         self.acked
     }
@@ -70,6 +72,8 @@ impl Machine {
         let Some((frame, taken)) = frame::split(bytes, PUSH_PAYLOAD)? else { return Ok(None) };
         let meaning = FromServer::decode(frame)?;
         match (&meaning, self.state) {
+            // What crossed our bye on the wire is the owner's to read or to leave.
+            (_, State::Closed) => {}
             (FromServer::Welcome(welcome), State::Connecting) => self.welcomed(welcome),
             (FromServer::Welcome(_), _) | (FromServer::Push(_), State::Connecting) => {
                 return Err(Violation::WrongState);
@@ -89,7 +93,9 @@ impl Machine {
     fn welcomed(&mut self, welcome: &Welcome) {
         self.state = State::Online;
         self.heartbeat = welcome.heartbeat;
-        self.acked = welcome.next_sequence.saturating_sub(1);
+        // Not raised to the welcome's sequence: what was sent before and never acknowledged comes again,
+        // with a lower one. Lowered to it where the gateway lost its count and began anew.
+        self.acked = self.acked.min(welcome.next_sequence.saturating_sub(1));
     }
 
     /// The second at which [`Machine::tick`] has a ping to send; `None` while not online.
@@ -110,7 +116,8 @@ impl Machine {
         due
     }
 
-    /// Acknowledges everything up to `sequence`, at `now` seconds. What is not newer than the last one, and
+    /// Acknowledges everything of the user up to `sequence`, at `now` seconds; the numbers of
+    /// broadcasts are not for this. What is not newer than the last one, and
     /// anything while not online, is left out.
     pub fn ack(&mut self, sequence: u64, now: u32) {
         if self.state == State::Online && sequence > self.acked {
