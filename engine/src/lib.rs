@@ -1,3 +1,5 @@
 //! The Holdfast gateway.
 
+pub mod config;
 pub mod io;
+pub mod logs;

@@ -1,0 +1,254 @@
+//! Every setting with its meaning, unit, default, bounds and price.
+//!
+//! The comments on the fields are also what `holdfast config` and the example file print, so they
+//! speak to an operator. Bounds stand in the kind behind each default.
+
+use super::keys::{BackendKey, BackendKeys, ClientKey, ClientKeys, File, Hidden, Secret};
+use super::kind::{
+    Address, Addresses, Choice, Count, Names, OneOf, PowerOfTwo, Seconds, Size, Text, Time,
+};
+use super::schema::settings;
+use holdfast_protocol::limits;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+const KIB: usize = 1 << 10;
+const MIB: usize = 1 << 20;
+const GIB: usize = 1 << 30;
+
+const fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+}
+
+/// Whether each shard is bound to one core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pin {
+    /// Bound where there are no more shards than cores.
+    Auto,
+    /// Bound.
+    On,
+    /// Left to the scheduler.
+    Off,
+}
+
+impl Choice for Pin {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("on", Self::On), ("off", Self::Off)];
+}
+
+/// How shards talk to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IoChoice {
+    /// `io_uring` where the kernel allows it, otherwise epoll.
+    Auto,
+    /// `io_uring`, or no start.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+impl Choice for IoChoice {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("auto", Self::Auto), ("uring", Self::Uring), ("epoll", Self::Epoll)];
+}
+
+/// How a line of the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line, for programs.
+    Json,
+}
+
+impl Choice for LogFormat {
+    const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
+}
+
+settings! {
+    /// The settings of a gateway: a section each, and what belongs to no section.
+    TOP: Config, "", [] {
+        /// Threads that serve connections, each with its own ring and memory; 0 is one per core.
+        /// More than there are cores costs context switches, fewer leaves cores to other programs.
+        shards: usize = 0, Count(0, 1024);
+        /// Whether each shard is bound to one core: "auto" (where there are no more shards than
+        /// cores), "on", "off". Bound shards keep their caches, and suffer from other load there.
+        pin: Pin = Pin::Auto, OneOf;
+        /// How shards talk to the kernel: "auto" ("uring" where the kernel allows it), "uring"
+        /// (no start without it), "epoll".
+        io: IoChoice = IoChoice::Auto, OneOf;
+        /// Products (tenants, apps) that are served; a hello or a push for another is refused.
+        products: Vec<String> = vec!["demo".to_owned()], Names(limits::PRODUCT_BYTES);
+        /// Longest body of a push. The outbox of a connection is never smaller than one such push,
+        /// so a larger value lets a slow client hold more memory.
+        body_max: usize = limits::BODY_BYTES_DEFAULT, Size(1, limits::BODY_BYTES_CEILING);
+        /// This host's number; it must differ between the hosts of a cluster.
+        host: u16 = 0, Count(0, u16::MAX as u64);
+    }
+    sections {
+        /// Connections of clients.
+        client: Client,
+        /// Connections of backends.
+        backend: Backend,
+        /// The admin port.
+        admin: Admin,
+        /// Who may connect.
+        auth: Auth,
+        /// Broadcast jobs.
+        broadcast: Broadcast,
+        /// The rings between shards.
+        mesh: Mesh,
+        /// The end of the process.
+        drain: Drain,
+        /// Options of client and backend sockets.
+        socket: Socket,
+        /// The log.
+        log: Log,
+    }
+}
+
+settings! {
+    /// Connections of clients.
+    CLIENT: Client, "client.", [client] {
+        /// Where clients connect. Anything but loopback needs a key in auth.client_keys.
+        listen: Vec<SocketAddr> = vec![loopback(7500)], Addresses;
+        /// Most connections over all shards; 0 is as many as there are descriptors. Each idle one
+        /// costs about 4 KiB of kernel memory and at most 256 bytes of ours.
+        connections_max: usize = 0, Count(0, 1 << 30);
+        /// A connection without a complete hello after this long is closed. Shorter frees the slots
+        /// of silent openers sooner, and shuts out clients on slow networks.
+        hello_timeout: Duration = Duration::from_secs(10), Time(1, 600);
+        /// A frame that is begun must be complete after this long.
+        frame_timeout: Duration = Duration::from_secs(10), Time(1, 600);
+        /// Heartbeat, in seconds, that is granted to a client that asks for none. A connection that
+        /// is silent for one and a half of it is closed. Shorter finds dead clients sooner, and
+        /// costs each client radio time and the gateway a read.
+        heartbeat_default: u16 = 300,
+            Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
+        /// Shortest heartbeat that is granted, in seconds.
+        heartbeat_min: u16 = limits::HEARTBEAT_SECONDS_MIN,
+            Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
+        /// Longest heartbeat that is granted, in seconds.
+        heartbeat_max: u16 = limits::HEARTBEAT_SECONDS_MAX,
+            Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
+        /// Frames that one client may send in a second; more close it.
+        frames_per_second: u32 = 1000, Count(1, 1_000_000);
+        /// Bytes that may wait for one connection that does not read. Raised to one push of
+        /// body_max where it is smaller. Times the number of slow readers, this is memory.
+        outbox_bytes: usize = limits::BODY_BYTES_DEFAULT + limits::PUSH_OVERHEAD, Size(1, GIB);
+        /// A connection whose outbox did not move for this long is closed.
+        slow_reader_timeout: Duration = Duration::from_secs(30), Time(1, 3600);
+    }
+}
+
+settings! {
+    /// Connections of backends.
+    BACKEND: Backend, "backend.", [backend] {
+        /// Where backends connect. Anything but loopback needs a key in auth.backend_keys.
+        listen: Vec<SocketAddr> = vec![loopback(7600)], Addresses;
+        /// Most connections over all shards.
+        connections_max: usize = 1024, Count(1, 1 << 20);
+        /// Targets that one backend may have unanswered (a request without targets counts one).
+        /// Larger hides longer round trips, and costs memory for each target in flight.
+        window: u32 = 65_536, Count(1, 1 << 24);
+        /// Bytes of answers that may wait for one backend that does not read; above it, no more of
+        /// its requests are read.
+        outbox_bytes: usize = MIB, Size(256 * KIB, GIB);
+    }
+}
+
+settings! {
+    /// The admin port: health, readiness and metrics over HTTP.
+    ADMIN: Admin, "admin.", [admin] {
+        /// Where it listens. Anything but loopback needs admin.token.
+        listen: SocketAddr = loopback(7700), Address;
+        /// Demanded as `Authorization: Bearer …` by connections that do not come over loopback.
+        token: Option<Secret> = None, Hidden;
+        /// A file that holds the token.
+        token_file: Option<PathBuf> = None, File;
+        /// Requests that are served at once; more wait in the kernel.
+        connections_max: usize = 32, Count(1, 1024);
+        /// A request must be complete, and its answer taken, after this long.
+        request_timeout: Duration = Duration::from_secs(10), Time(1, 60);
+        /// /healthz fails when a shard has not finished a turn for this long.
+        stall_timeout: Duration = Duration::from_secs(10), Time(2, 600);
+    }
+}
+
+settings! {
+    /// Who may connect.
+    AUTH: Auth, "auth.", [auth] {
+        /// Keys that check the tokens of clients. With several, the `kid` of a token chooses, and
+        /// a token without one may fit any. Without a key every login is accepted.
+        client_keys: Vec<ClientKey> = Vec::new(), ClientKeys;
+        /// Keys of backends; a name may have several. Without a key every backend is accepted.
+        backend_keys: Vec<BackendKey> = Vec::new(), BackendKeys;
+        /// How far the clocks of those who sign tokens may be off.
+        leeway: Duration = Duration::from_secs(5), Time(0, 300);
+    }
+}
+
+settings! {
+    /// Broadcast jobs.
+    BROADCAST: Broadcast, "broadcast.", [broadcast] {
+        /// Jobs that may run at once; each holds its body.
+        jobs_max: usize = 64, Count(1, 65_536);
+        /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
+        users_per_second: u32 = 0, Count(0, u32::MAX as u64);
+        /// Recipients that one shard serves of its jobs in one turn. Larger broadcasts faster, and
+        /// lets a single push wait longer behind a broadcast.
+        slice: usize = 128, Count(1, 65_536);
+    }
+}
+
+settings! {
+    /// The rings between shards.
+    MESH: Mesh, "mesh.", [mesh] {
+        /// Letters that one ring holds, a power of two. There is a ring for each ordered pair of
+        /// shards. A full one makes its source wait.
+        capacity: usize = 4096, PowerOfTwo(64, 1 << 20);
+    }
+}
+
+settings! {
+    /// The end of the process.
+    DRAIN: Drain, "drain.", [drain] {
+        /// How long a stopping gateway tells its clients, flushes and closes before it ends anyway.
+        timeout: Duration = Duration::from_secs(10), Time(0, 3600);
+    }
+}
+
+settings! {
+    /// Options of client and backend sockets.
+    SOCKET: Socket, "socket.", [socket] {
+        /// Send buffer (`SO_SNDBUF`); 0 leaves the kernel's own tuning.
+        send_buffer: usize = 0, Size(0, GIB);
+        /// Receive buffer (`SO_RCVBUF`); 0 leaves the kernel's own tuning.
+        receive_buffer: usize = 0, Size(0, GIB);
+        /// How long sent bytes may stay unacknowledged before the connection is broken
+        /// (`TCP_USER_TIMEOUT`); 0 leaves it to the kernel, about 15 minutes.
+        user_timeout: Duration = Duration::from_secs(30), Time(0, 3600);
+        /// Bytes that may wait in the kernel and are not on the wire yet (`TCP_NOTSENT_LOWAT`); 0
+        /// leaves the kernel's own. Larger puts what a slow reader holds into the kernel, where no
+        /// policy reaches it.
+        notsent_lowat: usize = 16 * KIB, Size(0, GIB);
+        /// Connections that wait to be accepted, for each listener; cut to net.core.somaxconn.
+        backlog: u32 = 4096, Count(1, 65_535);
+    }
+}
+
+settings! {
+    /// The log, on standard error.
+    LOG: Log, "log.", [log] {
+        /// What is logged: "error", "warn", "info", "debug", "trace", or by module, such as
+        /// "info,holdfast::path=debug".
+        level: String = "info".to_owned(),
+            Text { good: crate::logs::filter_is_valid, allowed: LEVELS };
+        /// "text" for people, "json" for programs.
+        format: LogFormat = LogFormat::Text, OneOf;
+    }
+}
+
+const LEVELS: &str = "\"error\", \"warn\", \"info\", \"debug\", \"trace\", \"off\", \
+                      or by module, such as \"info,holdfast::path=debug\"";
