@@ -36,7 +36,7 @@ const ACCEPTS_PER_WAIT: usize = 64;
 
 /// One shard's sockets on epoll.
 pub struct Epoll {
-    epoll: OwnedFd,
+    instance: OwnedFd,
     wake: WakeFd,
     acceptors: Vec<Acceptor>,
     slots: Slots,
@@ -68,15 +68,15 @@ impl Epoll {
     /// # Errors
     /// No descriptor or no memory is left.
     pub fn new(listeners: Vec<(Port, Listener)>, wake: WakeFd) -> io::Result<Self> {
-        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        let instance = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = data(Token::at(Operation::Wake, 0));
-        epoll::add(&epoll, &wake, data, epoll::EventFlags::IN)?;
+        epoll::add(&instance, &wake, data, epoll::EventFlags::IN)?;
         let acceptors = listeners
             .into_iter()
             .map(|(port, listener)| Acceptor { port, listener, accepting: false })
             .collect();
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
-        Ok(Self { epoll, wake, acceptors, slots: Slots::default(), held: Vec::new(), reported })
+        Ok(Self { instance, wake, acceptors, slots: Slots::default(), held: Vec::new(), reported })
     }
 
     /// Registers the socket, or changes what it is registered for; both report what is so now.
@@ -86,15 +86,15 @@ impl Epoll {
         match arming {
             Arming::Add { writable } => {
                 flags.set(epoll::EventFlags::OUT, writable);
-                match epoll::add(&self.epoll, socket, data, flags) {
+                match epoll::add(&self.instance, socket, data, flags) {
                     // The same socket under another key: it keeps its place.
-                    Err(Errno::EXIST) => epoll::modify(&self.epoll, socket, data, flags),
+                    Err(Errno::EXIST) => epoll::modify(&self.instance, socket, data, flags),
                     other => other,
                 }
             }
             Arming::AskWritable => {
                 let flags = flags | epoll::EventFlags::OUT;
-                epoll::modify(&self.epoll, socket, data, flags)
+                epoll::modify(&self.instance, socket, data, flags)
             }
             Arming::Done | Arming::ReadyNow => Ok(()),
         }
@@ -152,7 +152,7 @@ impl Io for Epoll {
                 continue;
             }
             let data = data(Token::at(Operation::Accept, index));
-            match epoll::add(&self.epoll, &acceptor.listener, data, epoll::EventFlags::IN) {
+            match epoll::add(&self.instance, &acceptor.listener, data, epoll::EventFlags::IN) {
                 Ok(()) => acceptor.accepting = true,
                 Err(error) => failure = Some(error),
             }
@@ -167,7 +167,7 @@ impl Io for Epoll {
         for acceptor in self.acceptors.iter_mut().filter(|a| a.port == port && a.accepting) {
             acceptor.accepting = false;
             // It can only fail where the listener is not registered, and then nothing is to be done.
-            let _ = epoll::delete(&self.epoll, &acceptor.listener);
+            let _ = epoll::delete(&self.instance, &acceptor.listener);
         }
     }
 
@@ -207,7 +207,7 @@ impl Io for Epoll {
         let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
         events.append(&mut self.held);
         let mut reported = std::mem::take(&mut self.reported);
-        let waited = epoll::wait(&self.epoll, spare_capacity(&mut reported), timeout.as_ref());
+        let waited = epoll::wait(&self.instance, spare_capacity(&mut reported), timeout.as_ref());
         for event in reported.drain(..) {
             self.dispatch(event, events);
         }

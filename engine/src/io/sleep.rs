@@ -10,8 +10,10 @@
 //! Between "then" and "then" both sides have a sequentially consistent fence, so at least one sees
 //! what the other wrote before it. `tests/mesh_model.rs` checks all interleavings of both.
 
+use std::sync::Arc;
+
 use super::Wake;
-use super::sync::{Arc, AtomicBool, Ordering, fence};
+use super::sync::{AtomicBool, Ordering, fence};
 
 /// Says whether one thread sleeps.
 #[derive(Debug)]

@@ -189,7 +189,11 @@ impl Io for Uring {
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         let at_hand = self.ring.has_completions();
-        if at_hand { self.ring.submit()? } else { self.ring.submit_and_wait(timeout)? }
+        if at_hand {
+            self.ring.submit()?;
+        } else {
+            self.ring.submit_and_wait(timeout)?;
+        }
         let mut left = COMPLETIONS_PER_WAIT;
         left -= self.reap(left, events);
         for _ in 0..ENTERS_PER_WAIT {

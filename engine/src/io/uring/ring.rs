@@ -38,7 +38,7 @@ impl From<cqueue::Entry> for Completion {
 }
 
 pub(super) struct Ring {
-    ring: IoUring,
+    queues: IoUring,
     /// Completions taken out of the queue and not yet acted on; they come before those in it.
     kept: VecDeque<Completion>,
     overflows: u64,
@@ -77,7 +77,7 @@ impl Ring {
             .build(options.submissions)?;
         let restricted = restrict(&ring);
         ring.submitter().register_enable_rings()?;
-        Ok(Self { ring, kept: VecDeque::new(), overflows: 0, restricted, failed: None })
+        Ok(Self { queues: ring, kept: VecDeque::new(), overflows: 0, restricted, failed: None })
     }
 
     pub(super) fn is_restricted(&self) -> bool {
@@ -96,7 +96,7 @@ impl Ring {
     pub(super) unsafe fn push(&mut self, entry: &squeue::Entry) {
         while self.failed.is_none() {
             // SAFETY: the caller's promise.
-            if unsafe { self.ring.submission().push(entry) }.is_ok() || self.submit().is_err() {
+            if unsafe { self.queues.submission().push(entry) }.is_ok() || self.submit().is_err() {
                 return;
             }
         }
@@ -104,19 +104,19 @@ impl Ring {
 
     /// Whether a completion can be had without waiting.
     pub(super) fn has_completions(&mut self) -> bool {
-        !self.kept.is_empty() || !self.ring.completion().is_empty()
+        !self.kept.is_empty() || !self.queues.completion().is_empty()
     }
 
     /// Whether the kernel has more for us than the queue shows: work not run, or completions that did
     /// not fit.
     pub(super) fn has_work(&mut self) -> bool {
-        let queue = self.ring.submission();
+        let queue = self.queues.submission();
         queue.taskrun() || queue.cq_overflow()
     }
 
     /// Whether completions wait in kernel memory as the queue was full.
     pub(super) fn has_overflowed(&mut self) -> bool {
-        self.ring.submission().cq_overflow()
+        self.queues.submission().cq_overflow()
     }
 
     /// How many completions are kept; see [`Ring::take_kept_after`].
@@ -136,7 +136,7 @@ impl Ring {
 
     /// The oldest completion in the queue, leaving out those that were kept.
     pub(super) fn next_unkept(&mut self) -> Option<Completion> {
-        self.ring.completion().next().map(Completion::from)
+        self.queues.completion().next().map(Completion::from)
     }
 
     /// Puts a completion aside, to be acted on at the next wait.
@@ -152,12 +152,12 @@ impl Ring {
         for _ in 0..TRIES {
             self.check()?;
             self.count_overflow();
-            if self.ring.submission().is_empty() && !self.has_work() {
+            if self.queues.submission().is_empty() && !self.has_work() {
                 return Ok(());
             }
-            let entered = self.ring.submit();
+            let entered = self.queues.submit();
             self.judge(entered)?;
-            if self.ring.submission().is_empty() {
+            if self.queues.submission().is_empty() {
                 return Ok(());
             }
         }
@@ -174,13 +174,13 @@ impl Ring {
         let timeout = timeout.map(Timespec::from);
         let entered = match &timeout {
             Some(timeout) => {
-                self.ring.submitter().submit_with_args(1, &SubmitArgs::new().timespec(timeout))
+                self.queues.submitter().submit_with_args(1, &SubmitArgs::new().timespec(timeout))
             }
-            None => self.ring.submit_and_wait(1),
+            None => self.queues.submit_and_wait(1),
         };
         self.judge(entered)?;
         // It waits only where it took all; what is left is the kernel's lack of memory.
-        if self.ring.submission().is_empty() { Ok(()) } else { self.submit() }
+        if self.queues.submission().is_empty() { Ok(()) } else { self.submit() }
     }
 
     /// What an enter's result means: an error only where the ring can not go on.
@@ -204,7 +204,7 @@ impl Ring {
     }
 
     fn count_overflow(&mut self) {
-        if self.ring.submission().cq_overflow() {
+        if self.queues.submission().cq_overflow() {
             self.overflows += 1;
         }
     }
