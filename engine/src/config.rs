@@ -46,7 +46,7 @@ impl Config {
     /// # Errors
     /// Every reason why this configuration is refused.
     pub fn load(file: Option<&Path>, sets: &[String]) -> Result<Self, Refused> {
-        let text = file.map(|path| std::fs::read_to_string(path)).transpose();
+        let text = file.map(std::fs::read_to_string).transpose();
         let text = text.map_err(|error| {
             let path = file.unwrap_or(Path::new("")).to_owned();
             Refused(vec![Problem::Unreadable {

@@ -193,7 +193,10 @@ impl Kind<Option<PathBuf>> for File {
 }
 
 fn explain(fault: Option<String>, allowed: String) -> (String, String) {
-    let allowed = fault.map_or(allowed.clone(), |fault| format!("{allowed}; {fault}"));
+    let allowed = match fault {
+        Some(fault) => format!("{allowed}; {fault}"),
+        None => allowed,
+    };
     ("(not shown)".to_owned(), allowed)
 }
 

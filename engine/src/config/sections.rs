@@ -84,7 +84,7 @@ settings! {
         /// so a larger value lets a slow client hold more memory.
         body_max: usize = limits::BODY_BYTES_DEFAULT, Size(1, limits::BODY_BYTES_CEILING);
         /// This host's number; it must differ between the hosts of a cluster.
-        host: u16 = 0, Count(0, u16::MAX as u64);
+        host: u16 = 0, Count(0, u64::from(u16::MAX));
     }
     sections {
         /// Connections of clients.
@@ -111,7 +111,7 @@ settings! {
 settings! {
     /// Connections of clients.
     CLIENT: Client, "client.", [client] {
-        /// Where clients connect. Anything but loopback needs a key in auth.client_keys.
+        /// Where clients connect. Anything but loopback needs a key in `auth.client_keys`.
         listen: Vec<SocketAddr> = vec![loopback(7500)], Addresses;
         /// Most connections over all shards; 0 is as many as there are descriptors. Each idle one
         /// costs about 4 KiB of kernel memory and at most 256 bytes of ours.
@@ -135,7 +135,7 @@ settings! {
         /// Frames that one client may send in a second; more close it.
         frames_per_second: u32 = 1000, Count(1, 1_000_000);
         /// Bytes that may wait for one connection that does not read. Raised to one push of
-        /// body_max where it is smaller. Times the number of slow readers, this is memory.
+        /// `body_max` where it is smaller. Times the number of slow readers, this is memory.
         outbox_bytes: usize = limits::BODY_BYTES_DEFAULT + limits::PUSH_OVERHEAD, Size(1, GIB);
         /// A connection whose outbox did not move for this long is closed.
         slow_reader_timeout: Duration = Duration::from_secs(30), Time(1, 3600);
@@ -145,7 +145,7 @@ settings! {
 settings! {
     /// Connections of backends.
     BACKEND: Backend, "backend.", [backend] {
-        /// Where backends connect. Anything but loopback needs a key in auth.backend_keys.
+        /// Where backends connect. Anything but loopback needs a key in `auth.backend_keys`.
         listen: Vec<SocketAddr> = vec![loopback(7600)], Addresses;
         /// Most connections over all shards.
         connections_max: usize = 1024, Count(1, 1 << 20);
@@ -161,7 +161,7 @@ settings! {
 settings! {
     /// The admin port: health, readiness and metrics over HTTP.
     ADMIN: Admin, "admin.", [admin] {
-        /// Where it listens. Anything but loopback needs admin.token.
+        /// Where it listens. Anything but loopback needs `admin.token`.
         listen: SocketAddr = loopback(7700), Address;
         /// Demanded as `Authorization: Bearer …` by connections that do not come over loopback.
         token: Option<Secret> = None, Hidden;
@@ -195,7 +195,7 @@ settings! {
         /// Jobs that may run at once; each holds its body.
         jobs_max: usize = 64, Count(1, 65_536);
         /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
-        users_per_second: u32 = 0, Count(0, u32::MAX as u64);
+        users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
         /// Recipients that one shard serves of its jobs in one turn. Larger broadcasts faster, and
         /// lets a single push wait longer behind a broadcast.
         slice: usize = 128, Count(1, 65_536);
@@ -233,7 +233,7 @@ settings! {
         /// leaves the kernel's own. Larger puts what a slow reader holds into the kernel, where no
         /// policy reaches it.
         notsent_lowat: usize = 16 * KIB, Size(0, GIB);
-        /// Connections that wait to be accepted, for each listener; cut to net.core.somaxconn.
+        /// Connections that wait to be accepted, for each listener; cut to `net.core.somaxconn`.
         backlog: u32 = 4096, Count(1, 65_535);
     }
 }
@@ -242,7 +242,7 @@ settings! {
     /// The log, on standard error.
     LOG: Log, "log.", [log] {
         /// What is logged: "error", "warn", "info", "debug", "trace", or by module, such as
-        /// "info,holdfast::path=debug".
+        /// `info,holdfast::path=debug`.
         level: String = "info".to_owned(),
             Text { good: crate::logs::filter_is_valid, allowed: LEVELS };
         /// "text" for people, "json" for programs.

@@ -25,8 +25,8 @@ fn a_time_has_units_or_is_in_seconds() {
     let kind = Time(1, 7_200);
     assert_eq!(read(&kind, "10"), Some(Duration::from_secs(10)));
     assert_eq!(read(&kind, "\"1500ms\""), Some(Duration::from_millis(1_500)));
-    assert_eq!(read(&kind, "\"2 min\""), Some(Duration::from_secs(120)));
-    assert_eq!(read(&kind, "\"2 h\""), Some(Duration::from_secs(7_200)));
+    assert_eq!(read(&kind, "\"2 min\""), Some(Duration::from_mins(2)));
+    assert_eq!(read(&kind, "\"2 h\""), Some(Duration::from_hours(2)));
     for wrong in ["0", "7201", "\"999 ms\"", "\"10 m\"", "\"10\"", "-5", "1.5", "\"\""] {
         let got: Option<Duration> = read(&kind, wrong);
         assert_eq!(got, None, "{wrong}");

@@ -1,0 +1,171 @@
+//! The names of what is counted, with the sentence that explains each.
+//!
+//! Names are those of the Prometheus text without the prefix, the unit and `_total`, which the
+//! library adds.
+
+/// The unit of a number; [`Unit::None`] where it counts things.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// It counts what its name says.
+    None,
+    /// Bytes.
+    Bytes,
+}
+
+macro_rules! names {
+    ($(#[$type_doc:meta])* $type:ident {
+        $(#[doc = $help:literal] $name:ident = $word:literal $(, $unit:ident)?;)*
+    }) => {
+        $(#[$type_doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $type { $(#[doc = $help] $name,)* }
+
+        impl $type {
+            /// Every value, in the order of its numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $word,)* }
+            }
+
+            /// What it counts, as a sentence.
+            pub const fn help(self) -> &'static str {
+                match self { $(Self::$name => $help.trim_ascii_start(),)* }
+            }
+
+            /// Its unit.
+            pub const fn unit(self) -> Unit {
+                match self { $(Self::$name => names!(@unit $($unit)?),)* }
+            }
+        }
+    };
+    (@unit) => { Unit::None };
+    (@unit $unit:ident) => { Unit::$unit };
+}
+
+names! {
+    /// What only grows and has no reason of its own.
+    Counter {
+        /// Connections of clients that were accepted.
+        Accepted = "accepted_connections";
+        /// Connections of backends that were accepted.
+        BackendsAccepted = "accepted_backends";
+        /// Times that accepting paused for want of descriptors or memory.
+        AcceptPauses = "accept_pauses";
+        /// Clients that logged in.
+        Logins = "logins";
+        /// Logins that came back to the session they had.
+        Resumes = "resumed_logins";
+        /// Backends that logged in.
+        BackendLogins = "backend_logins";
+        /// Bytes received from clients.
+        BytesIn = "client_received", Bytes;
+        /// Bytes that the kernel took for clients.
+        BytesOut = "client_sent", Bytes;
+        /// Bytes received from backends.
+        BackendBytesIn = "backend_received", Bytes;
+        /// Bytes that the kernel took for backends.
+        BackendBytesOut = "backend_sent", Bytes;
+        /// Broadcast jobs that were started.
+        BroadcastsStarted = "broadcasts_started";
+        /// Broadcast messages that were handed to a connection.
+        BroadcastDeliveries = "broadcast_deliveries";
+        /// Letters that were put into rings to other shards.
+        MeshLetters = "mesh_letters";
+        /// Times that a ring to another shard was full and its source had to wait.
+        MeshFull = "mesh_full_stalls";
+        /// Sleeping shards that this one woke.
+        Wakes = "mesh_wakes";
+        /// Turns of the loop.
+        Turns = "turns";
+        /// Sends that the kernel was asked for.
+        Sends = "sends";
+        /// Sends of which the kernel took a part or nothing.
+        ShortSends = "short_sends";
+        /// Times that the completion queue of the ring overflowed.
+        CqOverflows = "cq_overflows";
+        /// Timers that were looked at.
+        TimerVisits = "timer_visits";
+        /// Times that the ring had no receive buffer left.
+        BuffersDry = "receive_buffers_dry";
+        /// Letters and events for a connection that was gone.
+        Stale = "stale_addresses";
+        /// Lines that were kept out of the log.
+        LogSuppressed = "log_lines_suppressed";
+    }
+}
+
+names! {
+    /// What goes up and down.
+    Gauge {
+        /// Connections of backends that are logged in.
+        Backends = "backends";
+        /// Bytes that wait for clients that do not read fast enough.
+        OutboxBytes = "outbox", Bytes;
+        /// Users whose home is this shard and who have a session.
+        Users = "users";
+        /// Broadcast jobs that are not over.
+        Broadcasts = "broadcasts";
+        /// Targets of pushes that wait for their outcome.
+        PushesInFlight = "pushes_in_flight";
+        /// Whether this shard accepts no connections for want of descriptors or memory.
+        AcceptPaused = "accept_paused";
+    }
+}
+
+names! {
+    /// Where the connection of a client stands.
+    ConnectionState {
+        /// Accepted, and its hello is not complete.
+        Opening = "opening";
+        /// Its hello is being checked or registered.
+        LoggingIn = "logging_in";
+        /// Logged in.
+        Online = "online";
+        /// Told to go; its last bytes are on their way.
+        Closing = "closing";
+    }
+}
+
+names! {
+    /// Who holds memory.
+    Memory {
+        /// The connection table.
+        Connections = "connections";
+        /// Sessions and homes.
+        Directory = "directory";
+        /// Bytes queued to connections.
+        Outboxes = "outboxes";
+        /// The timer wheel.
+        Timers = "timers";
+        /// The rings to other shards.
+        Mesh = "mesh";
+        /// Buffers that receive.
+        ReceiveBuffers = "receive_buffers";
+        /// Bodies of broadcast jobs.
+        Broadcasts = "broadcasts";
+        /// Requests of backends in flight.
+        Backends = "backends";
+        /// The ring or the epoll set.
+        Ring = "ring";
+    }
+}
+
+names! {
+    /// Why a connection was closed before its first byte.
+    Refusal {
+        /// As many clients are connected as may.
+        ClientsFull = "clients_full";
+        /// As many backends are connected as may.
+        BackendsFull = "backends_full";
+        /// The gateway shuts down.
+        Draining = "draining";
+        /// The kernel refused an option of the socket.
+        Socket = "socket";
+    }
+}
+
+/// Outcomes of a push that have no reason, in the order of their cells.
+pub(super) const OUTCOMES: [&str; 6] =
+    ["delivered", "offline", "stored", "acked", "expired", "busy"];
