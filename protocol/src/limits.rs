@@ -61,6 +61,9 @@ pub const HEARTBEAT_SECONDS_MIN: u16 = 5;
 /// Longest heartbeat that a gateway grants, in seconds.
 pub const HEARTBEAT_SECONDS_MAX: u16 = 3600;
 
+/// Seconds that a peer has for its hello, and for any frame that it began, at most.
+pub const HELLO_SECONDS: u16 = 10;
+
 /// Longest varint of a frame's length.
 pub const LENGTH_BYTES: usize = 4;
 /// Longest frame header: kind and length.
