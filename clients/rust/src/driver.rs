@@ -124,14 +124,14 @@ impl Driver {
     fn lost(&mut self, attempt: Attempt) {
         let sinks = self.shared.detach(Phase::dialling_after(attempt.clone()));
         self.tell(&Event::Lost { attempt: attempt.clone(), in_flight: sinks.len() });
-        fail_all(sinks, &Error::ConnectionLost(attempt));
+        self.fail_all(sinks, &Error::ConnectionLost(attempt));
     }
 
     fn give_up(&mut self, attempt: Attempt) {
         let Cause::Closed(close) = &attempt.cause else { return };
         let sinks = self.shared.detach(Phase::refused(&attempt.address, close));
         self.tell(&Event::Refused { address: Arc::clone(&attempt.address), close: close.clone() });
-        fail_all(sinks, &Error::ConnectionLost(attempt));
+        self.fail_all(sinks, &Error::ConnectionLost(attempt));
     }
 
     /// Sleeps; whether the last handle went meanwhile.
@@ -148,6 +148,16 @@ impl Driver {
             // An interrupted wait is a short one; the clock is read again.
             let _ = self.poll.poll(&mut self.events, Some(left));
         }
+    }
+
+    fn fail_all(&self, sinks: Vec<Sink>, error: &Error) {
+        if sinks.is_empty() {
+            return;
+        }
+        for sink in sinks {
+            sink.fail(error.clone());
+        }
+        self.shared.handed_over();
     }
 
     /// One connection from the first packet to its end; whether it was welcomed.
@@ -240,6 +250,7 @@ impl Driver {
                 Heard::Close(why) => close = Some(why),
             }
         }
+        self.shared.handed_over();
         link.consumed(taken);
         link.learnt(welcomed, drain);
         match (close, wrong) {
@@ -253,7 +264,7 @@ impl Driver {
     fn keep_time(&self, link: &mut Link) -> Result<(), End> {
         let now = Instant::now();
         let options = &self.shared.options;
-        fail_all(self.shared.expire(now), &Error::TimedOut(options.timeout));
+        self.fail_all(self.shared.expire(now), &Error::TimedOut(options.timeout));
         if link.welcome_is_late(now) {
             return Err(Cause::NoWelcome(options.connect_timeout).into());
         }
@@ -273,7 +284,7 @@ impl Driver {
 impl Drop for Driver {
     /// However the thread ends, nobody waits for it any longer.
     fn drop(&mut self) {
-        fail_all(self.shared.end(), &Error::Closed);
+        self.fail_all(self.shared.end(), &Error::Closed);
     }
 }
 
@@ -285,10 +296,4 @@ fn may_begin(kind: u8) -> bool {
 
 fn is_terminal(cause: &Cause) -> bool {
     matches!(cause, Cause::Closed(close) if close.terminal())
-}
-
-fn fail_all(sinks: Vec<Sink>, error: &Error) {
-    for sink in sinks {
-        sink.fail(error.clone());
-    }
 }

@@ -64,6 +64,8 @@ struct Ledger {
     machine: Option<Machine>,
     /// Ids grow and all requests have the same patience, so the first is also the first to time out.
     waiting: BTreeMap<RequestId, Waiting>,
+    /// Sinks were taken out of `waiting`, and may not all have been called yet.
+    handing_over: bool,
     /// Threads that wait for any change.
     watchers: usize,
     /// The client's thread sleeps, or is about to, and wants to be woken for output.
@@ -115,6 +117,7 @@ impl Phase {
 impl Ledger {
     fn lose(&mut self) -> Vec<Sink> {
         self.machine = None;
+        self.handing_over = !self.waiting.is_empty();
         mem::take(&mut self.waiting).into_values().map(|waiting| waiting.sink).collect()
     }
 
@@ -149,6 +152,7 @@ impl Shared {
             phase: Phase::Dialling(Dialling::default()),
             machine: None,
             waiting: BTreeMap::new(),
+            handing_over: false,
             watchers: 0,
             asleep: false,
             abandoned: false,
@@ -242,11 +246,11 @@ impl Shared {
         }
     }
 
-    /// Waits until nobody waits for any answer; whether that came in time.
+    /// Waits until every sink has been called; whether that came in time.
     pub(crate) fn await_all_answers(&self, timeout: Duration) -> bool {
         let end = Instant::now() + timeout;
         let mut ledger = self.lock();
-        while !ledger.waiting.is_empty() {
+        while !ledger.waiting.is_empty() || ledger.handing_over {
             let (again, in_time) = self.watch(ledger, end);
             if !in_time {
                 return false;
@@ -373,6 +377,7 @@ impl Shared {
         let mut guard = self.lock();
         let ledger = &mut *guard;
         let Some(machine) = &mut ledger.machine else { return (0, None) };
+        ledger.handing_over = true;
         let wrong = loop {
             match machine.receive(&bytes[taken..]) {
                 Ok(None) => break None,
@@ -388,6 +393,13 @@ impl Shared {
         (taken, wrong)
     }
 
+    /// Every sink that was given out has been called.
+    pub(crate) fn handed_over(&self) {
+        let mut ledger = self.lock();
+        ledger.handing_over = false;
+        self.change(ledger);
+    }
+
     /// The sinks of requests whose time is over.
     pub(crate) fn expire(&self, now: Instant) -> Vec<Sink> {
         let mut expired = Vec::new();
@@ -397,6 +409,7 @@ impl Shared {
                 break;
             }
             expired.push(first.remove().sink);
+            ledger.handing_over = true;
         }
         if !expired.is_empty() {
             self.change(ledger);

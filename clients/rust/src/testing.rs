@@ -31,6 +31,8 @@ pub struct Gateway {
 pub struct Peer {
     stream: TcpStream,
     input: Vec<u8>,
+    /// Bytes of `input` that were given out.
+    taken: usize,
 }
 
 /// A frame that came, with its bytes.
@@ -137,7 +139,7 @@ impl Peer {
         stream.set_nonblocking(false).expect("a socket takes its mode");
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes its timeout");
         stream.set_nodelay(true).expect("a socket takes its mode");
-        Self { stream, input: Vec::new() }
+        Self { stream, input: Vec::new(), taken: 0 }
     }
 
     /// Reads the hello, and welcomes with this window. Gives the backend's name and key.
@@ -154,11 +156,7 @@ impl Peer {
     /// The next frame; `None` when the other side has closed.
     pub fn receive(&mut self) -> Option<Received> {
         loop {
-            let found = frame::split(&self.input, BACKEND_PAYLOAD)
-                .expect("a backend keeps to the protocol");
-            if let Some((frame, length)) = found {
-                let received = Received { kind: frame.kind, payload: frame.payload.to_vec() };
-                self.input.drain(..length);
+            if let Some(received) = self.take_frame() {
                 return Some(received);
             }
             let mut bytes = [0; 8 << 10];
@@ -169,6 +167,19 @@ impl Peer {
                 Err(error) => panic!("the script waited in vain for a frame: {error}"),
             }
         }
+    }
+
+    /// The next frame that has come already.
+    fn take_frame(&mut self) -> Option<Received> {
+        let left = &self.input[self.taken..];
+        let found = frame::split(left, BACKEND_PAYLOAD).expect("a backend keeps to the protocol");
+        let Some((frame, length)) = found else {
+            self.input.drain(..self.taken);
+            self.taken = 0;
+            return None;
+        };
+        self.taken += length;
+        Some(Received { kind: frame.kind, payload: frame.payload.to_vec() })
     }
 
     /// Sends what `fill` appends, in one write.
@@ -194,8 +205,13 @@ impl Peer {
     fn run(mut self, window: u32, answer: impl Fn(&Request<'_>, &mut Vec<u8>)) {
         self.welcome(window);
         let _ = self.stream.set_read_timeout(None);
-        while let Some(received) = self.receive() {
-            self.send(|out| answer(&received.request(), out));
+        while let Some(first) = self.receive() {
+            let mut out = Vec::new();
+            answer(&first.request(), &mut out);
+            while let Some(next) = self.take_frame() {
+                answer(&next.request(), &mut out);
+            }
+            self.send_bytes(&out);
         }
     }
 }

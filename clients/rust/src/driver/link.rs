@@ -40,6 +40,8 @@ pub(super) struct Link {
     stage: Stage,
     readable: bool,
     writable: bool,
+    /// The poll saw the other end stop writing: behind the last bytes there is an end to be read.
+    ending: bool,
     input: Vec<u8>,
     filled: usize,
     output: Vec<u8>,
@@ -61,6 +63,7 @@ impl Link {
             stage: Stage::Connecting { until: now + patience },
             readable: false,
             writable: false,
+            ending: false,
             input: vec![0; INPUT],
             filled: 0,
             output: Vec::new(),
@@ -73,7 +76,8 @@ impl Link {
     /// Takes note of what the poll saw.
     pub(super) fn note(&mut self, events: &Events) {
         for event in events.iter().filter(|event| event.token() == SOCKET) {
-            self.readable |= event.is_readable() || event.is_read_closed() || event.is_error();
+            self.ending |= event.is_read_closed() || event.is_error();
+            self.readable |= event.is_readable() || self.ending;
             self.writable |= event.is_writable() || event.is_write_closed() || event.is_error();
         }
     }
@@ -116,9 +120,13 @@ impl Link {
             let longer = (self.input.len() * 2).min(BACKEND_PAYLOAD + HEADER_BYTES);
             self.input.resize(longer, 0);
         }
+        let room = self.input.len() - self.filled;
         match self.stream.read(&mut self.input[self.filled..]) {
             Ok(0) => return Ok(true),
             Ok(count) => {
+                // A short read has emptied the socket, and whatever comes later is a new edge; so under epoll and
+                // kqueue there is no need to ask again.
+                self.readable = self.ending || count == room || cfg!(not(unix));
                 self.filled += count;
                 self.heard = Instant::now();
                 self.pinged = None;

@@ -6,7 +6,9 @@ use holdfast_client::testing::Gateway;
 use holdfast_client::{Outcome, target};
 use holdfast_protocol::backend::answer::put_outcomes;
 use holdfast_protocol::backend::request::Request;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Duration;
 
 #[test]
@@ -105,7 +107,7 @@ fn from_many_threads_at_once() {
     let options = options(&gateway);
     let running = gateway.run(100);
     let backend = holdfast_client::Backend::connect(options).unwrap();
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 0..4 {
             let backend = backend.clone();
             scope.spawn(move || {
@@ -119,5 +121,27 @@ fn from_many_threads_at_once() {
             });
         }
     });
+    running.stop();
+}
+
+#[test]
+fn when_all_is_finished_every_callback_has_returned() {
+    let gateway = Gateway::bind();
+    let options = options(&gateway);
+    let running = gateway.run(1000);
+    let backend = holdfast_client::Backend::connect(options).unwrap();
+    let count = Arc::new(AtomicUsize::new(0));
+    for sent in 1..=50 {
+        let returned = Arc::clone(&count);
+        let done = move |_| {
+            thread::sleep(Duration::from_millis(1));
+            returned.fetch_add(1, Ordering::SeqCst);
+        };
+        backend.push_then("chat", &[target("alice", b"1")], done).unwrap();
+        if sent % 10 == 0 {
+            assert!(backend.finish(Duration::from_secs(10)));
+            assert_eq!(count.load(Ordering::SeqCst), sent);
+        }
+    }
     running.stop();
 }
