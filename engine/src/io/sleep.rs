@@ -7,7 +7,8 @@
 //!   where they are empty; else it calls [`Sleeper::awake`] and works.
 //! - A producer publishes, *then* calls [`Sleeper::claim`], and wakes where that says so.
 //!
-//! Between "then" and "then" both sides have a sequentially consistent fence, so at least one sees
+//! Every write of the flag is a swap, so that a claim and the next sleep are ordered; both happen
+//! only beside a system call, where their cost does not show. Between "then" and "then" both sides have a sequentially consistent fence, so at least one sees
 //! what the other wrote before it. `tests/mesh_model.rs` checks all interleavings of both.
 
 use std::sync::Arc;
@@ -34,13 +35,13 @@ impl Sleeper {
 
     /// By the thread itself: it is about to sleep. It must look at its rings after this.
     pub fn announce(&self) {
-        self.asleep.store(true, Ordering::Relaxed);
+        self.asleep.swap(true, Ordering::AcqRel);
         fence(Ordering::SeqCst);
     }
 
     /// By the thread itself: it does not sleep (any more).
     pub fn awake(&self) {
-        self.asleep.store(false, Ordering::Relaxed);
+        self.asleep.swap(false, Ordering::AcqRel);
     }
 
     /// By a producer after it published: whether it is the one that must wake the thread. Of several
@@ -49,7 +50,7 @@ impl Sleeper {
     pub fn claim(&self) -> bool {
         fence(Ordering::SeqCst);
         // Read first: a swap would take the cache line from a thread that is awake, which is usual.
-        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::Relaxed)
+        self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel)
     }
 }
 

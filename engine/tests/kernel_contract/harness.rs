@@ -10,6 +10,7 @@ use holdfast::io::socket::{Listener, Socket, SocketOptions};
 use holdfast::io::uring::{Uring, UringOptions, probe};
 use holdfast::io::wake::WakeFd;
 use holdfast::io::{Event, Interest, Io, Key, Outgoing, Port, Received, Sent};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 /// Longer than anything that is to come takes.
@@ -179,22 +180,13 @@ impl<W: World> Bench<W> {
     pub(crate) fn fill(&mut self, socket: &Socket) -> usize {
         let mut filled = 0;
         loop {
-            match self.send(socket, &[b'f'; 64 * 1024]) {
-                Sent::All => filled += 64 * 1024,
-                Sent::Part(0) if self.stays_full(socket) => return filled,
+            match self.send(socket, &[b'f'; 8 * 1024]) {
+                Sent::All => filled += 8 * 1024,
+                Sent::Part(0) if stays_full(socket) => return filled,
                 Sent::Part(count) => filled += count,
                 Sent::Broken => panic!("a broken connection"),
             }
         }
-    }
-
-    /// Whether nothing on its way to the client makes room any more.
-    fn stays_full(&mut self, socket: &Socket) -> bool {
-        std::thread::sleep(Duration::from_millis(2));
-        let room = rustix::event::PollFlags::OUT;
-        let mut polled = [rustix::event::PollFd::new(socket, room)];
-        let ready = rustix::event::poll(&mut polled, Some(&rustix::time::Timespec::default()));
-        ready.expect("a poll") == 0
     }
 
     /// Reads until nothing waits, as the contract asks before a watch is armed again.
@@ -214,6 +206,13 @@ impl<W: World> Bench<W> {
             }
         }
     }
+}
+
+/// Whether nothing on its way to the client makes room any more.
+fn stays_full(socket: &Socket) -> bool {
+    std::thread::sleep(Duration::from_millis(2));
+    let mut polled = [PollFd::new(socket, PollFlags::OUT)];
+    poll(&mut polled, Some(&Timespec::default())).expect("a poll") == 0
 }
 
 /// Reads exactly so many bytes at the client.
