@@ -41,6 +41,10 @@ pub const SEQUENCE_MAX: u64 = (1 << 49) - 1;
 pub const BACKEND_NAME_BYTES: usize = 64;
 /// Longest API key, in bytes.
 pub const API_KEY_BYTES: usize = 256;
+/// Largest payload of a frame from a backend that is not welcomed yet: a hello with every field at its longest.
+pub const BACKEND_HELLO_PAYLOAD: usize = 1 + (1 + BACKEND_NAME_BYTES) + (2 + API_KEY_BYTES);
+/// A backend sends something at least this often, in seconds; a gateway waits twice as long.
+pub const BACKEND_HEARTBEAT_SECONDS: u16 = 60;
 /// Largest payload of a frame on the backend API, both ways.
 pub const BACKEND_PAYLOAD: usize = 4 << 20;
 /// Most targets of one push request.
@@ -60,9 +64,6 @@ pub const COUNTER_NAME_BYTES: usize = 128;
 pub const HEARTBEAT_SECONDS_MIN: u16 = 5;
 /// Longest heartbeat that a gateway grants, in seconds.
 pub const HEARTBEAT_SECONDS_MAX: u16 = 3600;
-
-/// Seconds that a peer has for its hello, and for any frame that it began, at most.
-pub const HELLO_SECONDS: u16 = 10;
 
 /// Longest varint of a frame's length.
 pub const LENGTH_BYTES: usize = 4;

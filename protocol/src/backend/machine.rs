@@ -20,7 +20,7 @@ pub enum State {
     Connecting,
     /// Welcomed.
     Open(Welcome),
-    /// A close came; nothing more is answered.
+    /// A close came; nothing more is sent or answered. What was in flight is [`Machine::unanswered`].
     Closed,
 }
 
@@ -90,6 +90,10 @@ impl Machine {
     ) -> Result<Option<(Answer<'a>, usize)>, Violation> {
         let Some((frame, taken)) = frame::split(bytes, BACKEND_PAYLOAD)? else { return Ok(None) };
         let answer = Answer::decode(frame)?;
+        if self.state == State::Closed {
+            // A close is the last word; what comes behind it changes nothing.
+            return Ok(Some((answer, taken)));
+        }
         if let Some(id) = answer.request() {
             let cost = self.in_flight.remove(&id).ok_or(Violation::WrongState)?;
             self.used -= cost;
@@ -98,8 +102,20 @@ impl Machine {
             (Answer::Welcome(welcome), State::Connecting) => self.state = State::Open(*welcome),
             (Answer::Welcome(_), _) => return Err(Violation::WrongState),
             (Answer::Close { .. }, _) => self.state = State::Closed,
-            _ => {}
+            (
+                Answer::Pong
+                | Answer::Drain { .. }
+                | Answer::Error { .. }
+                | Answer::Push(..)
+                | Answer::Job(..)
+                | Answer::Online(..)
+                | Answer::Kick(..)
+                | Answer::Counters(..)
+                | Answer::Skipped,
+                _,
+            ) => {}
         }
+        debug_assert!(self.used == 0 || !self.in_flight.is_empty(), "nothing costs {}", self.used);
         Ok(Some((answer, taken)))
     }
 
