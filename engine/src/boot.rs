@@ -1,0 +1,423 @@
+//! From a configuration to running shards.
+//!
+//! Each shard starts on its own thread: it takes its own descriptor table and its core, binds its
+//! listeners, and only then says that it is ready. The first shard settles which port "0" is.
+
+use crate::auth::{BackendAuth, ClientAuth};
+use crate::clock::Clock;
+use crate::config::{Config, IoChoice, Pin};
+use crate::io::epoll::Epoll;
+use crate::io::socket::{Listener, Socket, SocketOptions};
+use crate::io::table::{own_descriptor_table, pin_to_core};
+use crate::io::uring::{self, Uring, UringOptions};
+use crate::io::wake::WakeFd;
+use crate::io::{Io, Port, Wake};
+use crate::limits::{Host, IDLE_CLIENT_BYTES, KERNEL_CLIENT_BYTES, Limits, TooLarge};
+use crate::mesh::{Ends, connect};
+use crate::metrics::ShardMetrics;
+use crate::shard::Shard;
+use crate::shard::settings::{Product, Settings};
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// The longest silence of a backend, in seconds: its client library pings far more often.
+const BACKEND_IDLE_SECONDS: u32 = 300;
+/// The time to live of a message that asks for none, in seconds.
+const TTL_SECONDS: u32 = 60;
+
+/// Why a gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BootError {
+    /// The limits do not fit this host.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// A key cannot be used.
+    #[error("auth.client_keys: {0}")]
+    Key(String),
+    /// `io_uring` was asked for by name and cannot be had.
+    #[error("io = \"uring\" cannot be had: {0}")]
+    Uring(String),
+    /// An address cannot be listened on.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, io::Error),
+    /// The kernel refused something.
+    #[error("{0}: {1}")]
+    Kernel(&'static str, io::Error),
+}
+
+/// Which back end runs, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backing {
+    /// `io_uring`.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// What a control thread may ask of a shard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Command {
+    /// Leave in order within this time.
+    Drain(Duration),
+}
+
+/// A running gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Where clients connect.
+    pub client_addresses: Vec<SocketAddr>,
+    /// Where backends connect.
+    pub backend_addresses: Vec<SocketAddr>,
+    /// The counters, by shard.
+    pub metrics: Arc<[ShardMetrics]>,
+    /// The clock of all shards.
+    pub clock: Clock,
+    /// Which back end serves.
+    pub backing: Backing,
+    /// Grows each time the process starts.
+    pub incarnation: u32,
+    commands: Vec<(flume::Sender<Command>, WakeFd)>,
+    threads: Vec<JoinHandle<io::Result<u64>>>,
+}
+
+/// What the shards were started with, the same for each.
+#[derive(Debug, Clone)]
+struct Plan {
+    settings: Arc<Settings>,
+    socket: SocketOptions,
+    clients: Vec<SocketAddr>,
+    backends: Vec<SocketAddr>,
+    backing: Backing,
+    cores: Option<Vec<usize>>,
+    own_tables: bool,
+    clock: Clock,
+    metrics: Arc<[ShardMetrics]>,
+    wakers: Vec<WakeFd>,
+}
+
+/// What a shard says once, when it is ready or cannot be.
+type Ready = Result<(Vec<SocketAddr>, Vec<SocketAddr>), BootError>;
+
+/// Starts the gateway; it serves when this returns.
+///
+/// # Errors
+/// Why it cannot start; whatever was started has ended.
+pub fn start(config: &Config) -> Result<Gateway, BootError> {
+    let backing = choose(config.io)?;
+    let cores = usable_cores();
+    let own_tables = true;
+    let host =
+        Host { cores: cores.len(), descriptors: descriptor_limit(), memory: available_memory() };
+    let limits = Limits::new(config, host, own_tables)?;
+    report(&limits);
+    warn_of_open_doors(config);
+    let clock = Clock::new();
+    let incarnation = u32::try_from(clock.now().unix_millis / 1000).unwrap_or(u32::MAX);
+    let wakers = (0..limits.shards).map(|_| WakeFd::new()).collect::<Result<Vec<_>, _>>();
+    let wakers = wakers.map_err(|error| BootError::Kernel("cannot make an eventfd", error))?;
+    let pinned = match config.pin {
+        Pin::Auto => usize::from(limits.shards) <= cores.len(),
+        Pin::On => true,
+        Pin::Off => false,
+    };
+    let plan = Plan {
+        settings: Arc::new(settings(config, &limits, incarnation)?),
+        socket: socket_options(config),
+        clients: config.client.listen.clone(),
+        backends: config.backend.listen.clone(),
+        backing,
+        cores: pinned.then_some(cores),
+        own_tables,
+        clock,
+        metrics: (0..limits.shards).map(|_| ShardMetrics::default()).collect(),
+        wakers,
+    };
+    launch(plan, config.mesh.capacity, incarnation)
+}
+
+fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, BootError> {
+    let mut gateway = Gateway {
+        client_addresses: Vec::new(),
+        backend_addresses: Vec::new(),
+        metrics: Arc::clone(&plan.metrics),
+        clock: plan.clock,
+        backing: plan.backing,
+        incarnation,
+        commands: Vec::new(),
+        threads: Vec::new(),
+    };
+    for (number, ends) in (0..).zip(connect(&plan.wakers, capacity)) {
+        let waker = plan.wakers[usize::from(number)].clone();
+        let (commands, inbox) = flume::unbounded();
+        let (ready, is_ready) = flume::bounded(1);
+        let own = plan.clone();
+        let thread = std::thread::Builder::new()
+            .name(format!("shard-{number}"))
+            .spawn(move || serve(&own, number, ends, &inbox, &ready))
+            .map_err(|error| BootError::Kernel("cannot start a thread", error))?;
+        gateway.threads.push(thread);
+        gateway.commands.push((commands, waker));
+        let ended = || BootError::Kernel("a shard", io::Error::other("ended before it was ready"));
+        match is_ready.recv().unwrap_or_else(|_| Err(ended())) {
+            Ok((clients, backends)) => {
+                // The others bind what the kernel chose for the first.
+                plan.clients.clone_from(&clients);
+                plan.backends.clone_from(&backends);
+                (gateway.client_addresses, gateway.backend_addresses) = (clients, backends);
+            }
+            Err(error) => {
+                gateway.drain(Duration::ZERO);
+                return Err(error);
+            }
+        }
+    }
+    Ok(gateway)
+}
+
+impl Gateway {
+    /// How many shards serve.
+    pub fn shards(&self) -> usize {
+        self.metrics.len()
+    }
+
+    /// Leaves in order: nobody new, everybody told, what is queued sent. Returns when every connection is closed, at
+    /// the latest shortly after `timeout`; says how many had to be cut off.
+    pub fn drain(mut self, timeout: Duration) -> u64 {
+        for (commands, waker) in &self.commands {
+            // A shard that has ended needs no command.
+            let _ = commands.send(Command::Drain(timeout));
+            waker.wake();
+        }
+        let ended = self.threads.drain(..).map(JoinHandle::join);
+        ended.map(|ended| ended.ok().and_then(Result::ok).unwrap_or(0)).sum()
+    }
+
+    /// Whether a shard has ended although nobody asked it to.
+    pub fn has_lost_a_shard(&self) -> bool {
+        self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+/// The life of a shard's thread.
+fn serve(
+    plan: &Plan,
+    number: u16,
+    ends: Ends<WakeFd>,
+    commands: &flume::Receiver<Command>,
+    ready: &flume::Sender<Ready>,
+) -> io::Result<u64> {
+    match prepare(plan, number) {
+        Ok((listeners, clients, backends)) => {
+            let waker = plan.wakers[usize::from(number)].clone();
+            let addresses = (clients, backends);
+            match plan.backing {
+                Backing::Uring => {
+                    let io = Uring::new(UringOptions::default(), listeners, waker);
+                    run(plan, (number, io), ends, commands, (ready, addresses))
+                }
+                Backing::Epoll => {
+                    let io = Epoll::new(listeners, waker);
+                    run(plan, (number, io), ends, commands, (ready, addresses))
+                }
+            }
+        }
+        Err(error) => {
+            let _ = ready.send(Err(error));
+            Ok(0)
+        }
+    }
+}
+
+type Prepared = (Vec<(Port, Listener)>, Vec<SocketAddr>, Vec<SocketAddr>);
+
+/// Takes the thread's own table and core, and binds its listeners.
+fn prepare(plan: &Plan, number: u16) -> Result<Prepared, BootError> {
+    if plan.own_tables {
+        let keep: Vec<_> = plan.wakers.iter().map(AsFd::as_fd).collect();
+        own_descriptor_table(&keep)
+            .map_err(|error| BootError::Kernel("cannot take an own descriptor table", error))?;
+    }
+    if let Some(cores) = &plan.cores {
+        let core = cores[usize::from(number) % cores.len()];
+        if let Err(error) = pin_to_core(core) {
+            tracing::warn!(shard = number, core, %error, "cannot bind to a core; goes on without");
+        }
+    }
+    let mut listeners = Vec::new();
+    let mut bind = |port: Port, addresses: &[SocketAddr]| {
+        addresses
+            .iter()
+            .map(|&address| {
+                let failed = |error| BootError::Listen(address, error);
+                let listener = Listener::bind(address, &plan.socket).map_err(failed)?;
+                let bound = listener.local_address().map_err(failed)?;
+                listeners.push((port, listener));
+                Ok(bound)
+            })
+            .collect::<Result<Vec<_>, BootError>>()
+    };
+    let clients = bind(Port::Client, &plan.clients)?;
+    let backends = bind(Port::Backend, &plan.backends)?;
+    Ok((listeners, clients, backends))
+}
+
+fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
+    plan: &Plan,
+    (number, io): (u16, io::Result<I>),
+    ends: Ends<WakeFd>,
+    commands: &flume::Receiver<Command>,
+    (ready, addresses): (&flume::Sender<Ready>, (Vec<SocketAddr>, Vec<SocketAddr>)),
+) -> io::Result<u64> {
+    let io = match io {
+        Ok(io) => io,
+        Err(error) => {
+            let _ = ready.send(Err(BootError::Kernel("cannot make the shard's ring", error)));
+            return Ok(0);
+        }
+    };
+    let (settings, metrics) = (Arc::clone(&plan.settings), Arc::clone(&plan.metrics));
+    let mut shard = Shard::new(number, settings, io, ends, metrics);
+    shard.open();
+    let _ = ready.send(Ok(addresses));
+    let mut events = Vec::with_capacity(1024);
+    loop {
+        let rest = shard.sleep();
+        shard.io().wait(Some(rest), &mut events)?;
+        shard.awake();
+        let now = plan.clock.now();
+        if let Ok(Command::Drain(timeout)) = commands.try_recv() {
+            let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+            shard.begin_drain(now.micros.saturating_add(timeout));
+        }
+        shard.turn(now, &mut events);
+        shard.turned(plan.clock.now());
+        if let Some(cut) = shard.drained() {
+            return Ok(cut);
+        }
+    }
+}
+
+/// `io_uring` where it works, else epoll with one line that says why.
+fn choose(choice: IoChoice) -> Result<Backing, BootError> {
+    match choice {
+        IoChoice::Epoll => Ok(Backing::Epoll),
+        IoChoice::Uring => match uring::probe() {
+            Ok(()) => Ok(Backing::Uring),
+            Err(refused) => Err(BootError::Uring(refused.to_string())),
+        },
+        IoChoice::Auto => match uring::probe() {
+            Ok(()) => Ok(Backing::Uring),
+            Err(refused) => {
+                tracing::warn!("serving over epoll, because io_uring cannot be had: {refused}");
+                Ok(Backing::Epoll)
+            }
+        },
+    }
+}
+
+fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settings, BootError> {
+    let client_auth =
+        ClientAuth::new(&config.auth).map_err(|error| BootError::Key(error.to_string()))?;
+    let (client, backend, broadcast) = (&config.client, &config.backend, &config.broadcast);
+    Ok(Settings {
+        host: config.host,
+        incarnation,
+        shards: limits.shards,
+        products: config.products.iter().map(|name| Product::new(name)).collect(),
+        client_auth,
+        backend_auth: BackendAuth::new(&config.auth),
+        connections_max: limits.connections,
+        backends_max: backend.connections_max.div_ceil(usize::from(limits.shards)).max(8),
+        hello_timeout: seconds(client.hello_timeout),
+        frame_timeout: seconds(client.frame_timeout),
+        heartbeat: client.heartbeat_default,
+        heartbeat_min: client.heartbeat_min,
+        heartbeat_max: client.heartbeat_max,
+        frames_per_second: u16::try_from(client.frames_per_second).unwrap_or(u16::MAX),
+        outbox_bytes: client.outbox_bytes,
+        slow_reader_timeout: seconds(client.slow_reader_timeout),
+        body_max: config.body_max,
+        window: backend.window,
+        backend_outbox_bytes: backend.outbox_bytes,
+        backend_idle: BACKEND_IDLE_SECONDS,
+        jobs_max: broadcast.jobs_max,
+        slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
+        broadcast_pace: broadcast.users_per_second,
+        ttl: TTL_SECONDS,
+    })
+}
+
+/// Whole seconds, at least one.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+fn socket_options(config: &Config) -> SocketOptions {
+    let socket = &config.socket;
+    let set = |bytes: usize| (bytes > 0).then_some(bytes);
+    SocketOptions {
+        no_delay: true,
+        user_timeout: (!socket.user_timeout.is_zero()).then_some(socket.user_timeout),
+        not_sent_low_water: set(socket.notsent_lowat).and_then(|bytes| u32::try_from(bytes).ok()),
+        send_buffer: set(socket.send_buffer),
+        receive_buffer: set(socket.receive_buffer),
+        backlog: socket.backlog,
+    }
+}
+
+fn report(limits: &Limits) {
+    let shards = usize::from(limits.shards);
+    let connections = limits.connections;
+    tracing::info!(
+        shards,
+        connections_each = connections,
+        own_memory_mib = (limits.sum() * shards) >> 20,
+        kernel_memory_mib = (connections * shards * KERNEL_CLIENT_BYTES) >> 20,
+        bytes_per_idle_client = IDLE_CLIENT_BYTES,
+        "limits; memory is used only as connections come"
+    );
+    for (name, bytes) in &limits.lines {
+        tracing::debug!(name, kib = bytes >> 10, "memory of a shard, at its limit");
+    }
+}
+
+fn warn_of_open_doors(config: &Config) {
+    if config.auth.client_keys.is_empty() {
+        tracing::warn!(
+            "NO KEY IN auth.client_keys: any client may log in as anybody (loopback only)"
+        );
+    }
+    if config.auth.backend_keys.is_empty() {
+        tracing::warn!("NO KEY IN auth.backend_keys: any backend may push (loopback only)");
+    }
+}
+
+/// The cores that the process may run on.
+fn usable_cores() -> Vec<usize> {
+    let all = 0..rustix::thread::CpuSet::MAX_CPU;
+    let usable = rustix::thread::sched_getaffinity(None)
+        .map(|set| all.filter(|&core| set.is_set(core)).collect::<Vec<_>>())
+        .unwrap_or_default();
+    if usable.is_empty() { vec![0] } else { usable }
+}
+
+fn descriptor_limit() -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    limit.current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
+}
+
+/// Memory that could be had, by the kernel's own estimate; what a container allows, where that is less.
+fn available_memory() -> usize {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let available = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))
+        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok())
+        .map_or(usize::MAX, |kib| kib << 10);
+    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
+    available.min(cgroup.trim().parse().unwrap_or(usize::MAX))
+}

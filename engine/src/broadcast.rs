@@ -1,0 +1,87 @@
+//! Broadcasts: one message to everybody it is for, as a job.
+//!
+//! ```text
+//!  backend ─ order ─▶ owner ─ part ─▶ every shard ─ counted ─▶ owner ─ job ─▶ backend
+//!                       └── pace, pause, resume, cancel ──▶ parts ── progress ──▶ owner
+//! ```
+//!
+//! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each shard walks its own
+//! list of members in bounded slices ([`part`]); the owner adds up what they report ([`owner`]). A job
+//! costs what its recipients cost, whoever else is connected.
+
+pub mod owner;
+pub mod pace;
+pub mod part;
+
+use compact_str::CompactString;
+use holdfast_protocol::backend::JobId;
+use std::sync::Arc;
+
+/// What every shard needs to know of a broadcast.
+#[derive(Debug)]
+pub struct PartStart {
+    /// The job.
+    pub job: JobId,
+    /// The product's number.
+    pub product: u16,
+    /// Only to sessions with this tag; empty for all.
+    pub tag: CompactString,
+    /// The whole frame, the same for everybody.
+    pub frame: Arc<[u8]>,
+    /// Whether to wait for [`Order::Pace`] before the first delivery.
+    pub paced: bool,
+    /// The second, on the process's clock, after which it is of no use.
+    pub expires: u32,
+}
+
+/// What the owner of a job tells its parts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Go at so many thousandths of a user a second.
+    Pace(u64),
+    /// Stop until resumed.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Stop for good.
+    Cancel,
+}
+
+/// What a part tells the owner of its job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartReport {
+    /// The job.
+    pub job: JobId,
+    /// The part's shard.
+    pub shard: u16,
+    /// What it has to say.
+    pub news: News,
+}
+
+/// The news of a part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum News {
+    /// So many sessions are to be served here.
+    Counted(u64),
+    /// So many were, so far.
+    Progress {
+        /// Sessions served.
+        delivered: u64,
+        /// Sessions that could not be served.
+        dropped: u64,
+        /// Whether nothing is left to do here.
+        done: bool,
+    },
+}
+
+/// The job that `number` of the shard `owner` of `host` is.
+pub fn job_id(host: u16, owner: u16, number: u32) -> JobId {
+    u64::from(host) << 48 | u64::from(owner) << 32 | u64::from(number)
+}
+
+/// The shard that owns a job; `None` for a job of another host.
+pub fn owner_of(job: JobId, host: u16) -> Option<u16> {
+    let bytes = job.to_be_bytes();
+    (u16::from_be_bytes([bytes[0], bytes[1]]) == host)
+        .then(|| u16::from_be_bytes([bytes[2], bytes[3]]))
+}

@@ -1,0 +1,215 @@
+//! The owner's view of its broadcast jobs: what was ordered, what the parts report, what is asked.
+//!
+//! Pure: it answers with what is to be sent, and the shard sends it.
+
+use super::{News, Order, PartReport, PartStart, job_id};
+use crate::mesh::letter::{BroadcastOrder, Origin};
+use holdfast_protocol::backend::JobId;
+use holdfast_protocol::backend::answer::{ErrorCode, Job, JobState};
+use holdfast_protocol::backend::request::JobAction;
+use holdfast_protocol::client::{Class, Push, from_server};
+use std::collections::{BTreeMap, VecDeque};
+
+/// How many ended jobs are remembered, so that their end can be asked for.
+const REMEMBERED: usize = 1024;
+
+/// The part of one shard, as last reported.
+#[derive(Debug, Clone, Copy, Default)]
+struct Part {
+    counted: Option<u64>,
+    delivered: u64,
+    dropped: u64,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct Running {
+    state: JobState,
+    sequence: u64,
+    /// Thousandths of a user a second over all shards; `None` for as fast as it goes.
+    rate: Option<u64>,
+    /// Who waits for the count; answered once.
+    starter: Option<Origin>,
+    parts: Vec<Part>,
+}
+
+impl Running {
+    fn sum(&self, of: impl Fn(&Part) -> u64) -> u64 {
+        self.parts.iter().map(of).sum()
+    }
+
+    fn job(&self, id: JobId) -> Job {
+        Job {
+            id,
+            state: self.state,
+            sequence: self.sequence,
+            total: self.sum(|part| part.counted.unwrap_or(0)),
+            delivered: self.sum(|part| part.delivered),
+            dropped: self.sum(|part| part.dropped),
+        }
+    }
+}
+
+/// What the shard is to send.
+#[derive(Debug)]
+pub enum Send {
+    /// An answer to a backend.
+    Answer(Origin, Result<Job, ErrorCode>),
+    /// An order to one shard's part.
+    Order(u16, JobId, Order),
+}
+
+/// The broadcast jobs that one shard owns.
+#[derive(Debug)]
+pub struct Owner {
+    host: u16,
+    shard: u16,
+    shards: u16,
+    jobs_max: usize,
+    next: u32,
+    /// The last broadcast's number, by product.
+    sequences: Vec<u64>,
+    running: BTreeMap<JobId, Running>,
+    ended: VecDeque<Job>,
+}
+
+impl Owner {
+    /// The owner on this shard of this host, of jobs over `shards` shards and `products` products, of which at most
+    /// `jobs_max` run at once.
+    pub fn new(host: u16, shard: u16, shards: u16, products: usize, jobs_max: usize) -> Self {
+        Self {
+            host,
+            shard,
+            shards,
+            jobs_max,
+            next: 1,
+            sequences: vec![0; products],
+            running: BTreeMap::new(),
+            ended: VecDeque::new(),
+        }
+    }
+
+    /// How many jobs run.
+    pub fn running(&self) -> usize {
+        self.running.len()
+    }
+
+    /// Starts a job; gives what every shard is to be told, or the answer that refuses it.
+    pub fn start(&mut self, order: &BroadcastOrder, seconds: u32) -> Result<PartStart, Send> {
+        if self.running.len() >= self.jobs_max {
+            return Err(Send::Answer(order.origin, Err(ErrorCode::TooManyJobs)));
+        }
+        let Some(sequence) = self.sequences.get_mut(usize::from(order.product)) else {
+            return Err(Send::Answer(order.origin, Err(ErrorCode::UnknownProduct)));
+        };
+        *sequence += 1;
+        let sequence = *sequence;
+        let job = job_id(self.host, self.shard, self.next);
+        self.next = self.next.wrapping_add(1);
+        let rate = rate(order);
+        let parts = vec![Part::default(); usize::from(self.shards)];
+        let starter = Some(order.origin);
+        let state = JobState::Running;
+        self.running.insert(job, Running { state, sequence, rate, starter, parts });
+        let push = Push {
+            class: Class::Online,
+            broadcast: true,
+            redelivered: false,
+            sequence,
+            body: &order.body,
+        };
+        let mut frame = Vec::with_capacity(order.body.len() + 12);
+        from_server::put_push(&push, &mut frame);
+        Ok(PartStart {
+            job,
+            product: order.product,
+            tag: order.tag.clone(),
+            frame: frame.into(),
+            paced: rate.is_some(),
+            expires: seconds.saturating_add(order.ttl),
+        })
+    }
+
+    /// Takes a part's report.
+    pub fn report(&mut self, report: PartReport, send: &mut Vec<Send>) {
+        let Some(job) = self.running.get_mut(&report.job) else { return };
+        let Some(part) = job.parts.get_mut(usize::from(report.shard)) else { return };
+        match report.news {
+            News::Counted(count) => {
+                part.counted = Some(count);
+                if job.parts.iter().all(|part| part.counted.is_some()) {
+                    counted(report.job, job, send);
+                }
+            }
+            News::Progress { delivered, dropped, done } => {
+                part.delivered = delivered;
+                part.dropped = dropped;
+                part.done |= done;
+            }
+        }
+        self.end_if_done(report.job);
+    }
+
+    fn end_if_done(&mut self, id: JobId) {
+        let Some(job) = self.running.get_mut(&id) else { return };
+        if job.starter.is_some() || !job.parts.iter().all(|part| part.done) {
+            return;
+        }
+        if job.state != JobState::Cancelled {
+            job.state = JobState::Done;
+        }
+        self.ended.push_back(job.job(id));
+        self.running.remove(&id);
+        if self.ended.len() > REMEMBERED {
+            self.ended.pop_front();
+        }
+    }
+
+    /// Tells how a job stands, after steering it where that is asked.
+    pub fn act(&mut self, origin: Origin, action: JobAction, id: JobId, send: &mut Vec<Send>) {
+        let Some(job) = self.running.get_mut(&id) else {
+            let ended = self.ended.iter().find(|job| job.id == id).copied();
+            send.push(Send::Answer(origin, ended.ok_or(ErrorCode::UnknownJob)));
+            return;
+        };
+        let order = match (action, job.state) {
+            (JobAction::Pause, JobState::Running) => Some((JobState::Paused, Order::Pause)),
+            (JobAction::Resume, JobState::Paused) => Some((JobState::Running, Order::Resume)),
+            (JobAction::Cancel, JobState::Running | JobState::Paused) => {
+                Some((JobState::Cancelled, Order::Cancel))
+            }
+            (JobAction::Status | JobAction::Pause | JobAction::Resume | JobAction::Cancel, _) => {
+                None
+            }
+        };
+        if let Some((state, order)) = order {
+            job.state = state;
+            send.extend((0..self.shards).map(|shard| Send::Order(shard, id, order)));
+        }
+        send.push(Send::Answer(origin, Ok(job.job(id))));
+    }
+}
+
+/// Everybody is counted: answers who started the job, and shares its pace out by who has how many.
+fn counted(id: JobId, job: &mut Running, send: &mut Vec<Send>) {
+    let Some(starter) = job.starter.take() else { return };
+    let whole = job.job(id);
+    send.push(Send::Answer(starter, Ok(whole)));
+    let Some(rate) = job.rate else { return };
+    for (shard, part) in (0..).zip(&job.parts) {
+        let share = u128::from(rate) * u128::from(part.counted.unwrap_or(0));
+        let share = share / u128::from(whole.total.max(1));
+        let share = u64::try_from(share).unwrap_or(u64::MAX).max(1);
+        send.push(Send::Order(shard, id, Order::Pace(share)));
+    }
+}
+
+/// The slower of both paces, in thousandths of a user a second.
+fn rate(order: &BroadcastOrder) -> Option<u64> {
+    let bits = 8 * (order.body.len() as u64).max(1);
+    let by_users = (order.users_per_second > 0).then(|| u64::from(order.users_per_second) * 1000);
+    let by_bits =
+        (order.bits_per_second > 0).then(|| order.bits_per_second.saturating_mul(1000) / bits);
+    let slower = by_users.into_iter().chain(by_bits).min()?;
+    Some(slower.max(1))
+}

@@ -1,0 +1,95 @@
+//! A socket becomes a connection, or is refused with a reason.
+
+use crate::backend::Backend;
+use crate::connection::{Client, Connection, Role};
+use crate::io::{Interest, Io, Outgoing, Port};
+use crate::metrics::{ConnectionState, Counter, Refusal};
+use crate::shard::{Shard, port_index};
+use holdfast_protocol::client::from_server;
+use holdfast_protocol::close::Code;
+use std::io::Error;
+
+/// How long accepting rests after it ran out of descriptors or memory, in microseconds.
+const REST_MICROS: u64 = 500_000;
+
+impl<I: Io> Shard<I> {
+    pub(crate) fn accepted(&mut self, port: Port, socket: I::Socket) {
+        if let Some(why) = self.refusal(port) {
+            self.refuse(&socket, why);
+            return;
+        }
+        let role = match port {
+            Port::Client => Role::Client(Client::new()),
+            Port::Backend => Role::Backend(Box::default()),
+        };
+        let now = self.now.seconds();
+        let connection = Connection::new(socket, role, now);
+        // The table has room, or `refusal` would have said so.
+        let Ok(key) = self.connections.insert(connection) else { return };
+        match port {
+            Port::Client => {
+                self.metrics.count(Counter::Accepted);
+                self.metrics.moved(None, Some(ConnectionState::Opening));
+            }
+            Port::Backend => {
+                self.metrics.count(Counter::BackendsAccepted);
+                self.backends += 1;
+            }
+        }
+        self.wheel.set(key.slot, now + self.settings.hello_timeout);
+        self.watch(key, Interest::Read);
+    }
+
+    fn refusal(&self, port: Port) -> Option<Refusal> {
+        if self.is_draining() {
+            Some(Refusal::Draining)
+        } else if self.connections.is_full() {
+            Some(Refusal::ClientsFull)
+        } else if port == Port::Backend && self.backends >= self.settings.backends_max {
+            Some(Refusal::BackendsFull)
+        } else {
+            None
+        }
+    }
+
+    /// Says why, as far as the fresh send buffer takes it, and closes.
+    fn refuse(&mut self, socket: &I::Socket, why: Refusal) {
+        self.metrics.refused(why);
+        let code = if why == Refusal::Draining { Code::GoingAway } else { Code::Overloaded };
+        let mut bytes = Vec::new();
+        // Both protocols have the same close.
+        from_server::put_close(code.number(), why.name(), &mut bytes);
+        self.sent.clear();
+        self.io.send(&[Outgoing { socket, bytes: &bytes }], &mut self.sent);
+        if let Some(held) = self.may_log(|gates| &mut gates.refused) {
+            tracing::warn!(shard = self.number, why = why.name(), held, "connection refused");
+        }
+    }
+
+    pub(crate) fn accept_failed(&mut self, port: Port, error: &Error) {
+        self.metrics.count(Counter::AcceptPauses);
+        // The listener keeps who comes meanwhile in its backlog; trying at once again would spin.
+        self.accept_at[port_index(port)] = Some(self.now.micros + REST_MICROS);
+        if let Some(held) = self.may_log(|gates| &mut gates.accept) {
+            let (shard, rest) = (self.number, REST_MICROS / 1000);
+            tracing::error!(
+                shard, %error, held,
+                "accepting pauses for {rest} ms; raise the descriptor limit (ulimit -n) or lower client.connections_max"
+            );
+        }
+    }
+
+    /// Accepts again on a port whose rest is over.
+    pub(crate) fn accept_again(&mut self) {
+        for port in [Port::Client, Port::Backend] {
+            let at = &mut self.accept_at[port_index(port)];
+            if at.is_some_and(|at| at <= self.now.micros) {
+                *at = None;
+                self.io.accept(port);
+            }
+        }
+    }
+}
+
+/// The size of what a backend's connection needs beside its slot, for the memory sum.
+pub const BACKEND_BYTES: usize = size_of::<Backend>();

@@ -1,0 +1,48 @@
+//! What became of the parts of a request comes back to its backend's shard; with the last part the backend is
+//! answered.
+
+use crate::backend::requests::Requests;
+use crate::io::Io;
+use crate::mesh::ToOrigin;
+use crate::mesh::letter::Origin;
+use crate::shard::{Shard, key as key_of};
+
+impl<I: Io> Shard<I> {
+    /// A letter for a backend of this shard, or for this shard as the owner of a broadcast.
+    pub(crate) fn at_origin(&mut self, letter: ToOrigin) {
+        match letter {
+            ToOrigin::Outcome(origin, outcome) => {
+                self.metrics.outcome(outcome);
+                self.part_answered(origin, |requests, out| {
+                    requests.outcome(origin.request, origin.part, outcome, out)
+                });
+            }
+            ToOrigin::Count(origin, count) => self.part_answered(origin, |requests, out| {
+                requests.count(origin.request, origin.part, count, out)
+            }),
+            ToOrigin::Job(origin, job) => {
+                self.part_answered(origin, |requests, out| requests.job(origin.request, job, out))
+            }
+            ToOrigin::Part(report) => {
+                let mut send = Vec::new();
+                self.owner.report(report, &mut send);
+                self.carry_out(send);
+            }
+        }
+    }
+
+    fn part_answered(
+        &mut self,
+        origin: Origin,
+        take: impl FnOnce(&mut Requests, &mut Vec<u8>) -> bool,
+    ) {
+        let key = key_of(origin.connection);
+        let connection = self.connections.get_mut(key);
+        // A backend that has gone is told nothing; its users got their messages all the same.
+        let Some(backend) = connection.and_then(|connection| connection.backend()) else { return };
+        let mut out = Vec::new();
+        if take(&mut backend.requests, &mut out) {
+            self.queue_bytes(key, out);
+        }
+    }
+}

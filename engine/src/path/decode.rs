@@ -1,0 +1,262 @@
+//! Received bytes become frames.
+//!
+//! All connections of a shard are read into one buffer, and frames are understood where they lie. Only a frame
+//! whose end has not come is kept with its connection, as long as it is, never as long as it claims to be.
+
+use crate::connection::{Ending, Role};
+use crate::io::{Interest, Io, Key, Port, Received};
+use crate::metrics::Counter;
+use crate::shard::Shard;
+use holdfast_protocol::backend::Request;
+use holdfast_protocol::client::FromClient;
+use holdfast_protocol::error::Violation;
+use holdfast_protocol::frame::{Frame, split};
+use holdfast_protocol::limits::{
+    API_KEY_BYTES, BACKEND_NAME_BYTES, BACKEND_PAYLOAD, CLIENT_PAYLOAD,
+};
+use holdfast_protocol::session::{self, Action};
+
+/// The largest payload of a backend that has not said who it is.
+const STRANGER_PAYLOAD: usize = 8 + BACKEND_NAME_BYTES + API_KEY_BYTES;
+/// How often one connection is read in one turn.
+const READS: usize = 2;
+
+impl<I: Io> Shard<I> {
+    /// The watch of a connection ended.
+    pub(crate) fn ready(&mut self, key: Key, readable: bool, writable: bool) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.watched = false;
+        if connection.ending == Ending::Dead {
+            if connection.queue.is_empty() {
+                self.release(key);
+            }
+            return;
+        }
+        if writable {
+            self.unpark(key);
+        }
+        if readable {
+            self.receive(key);
+        } else {
+            self.watch_on(key);
+        }
+    }
+
+    /// Goes on with the connections whose last receive filled the buffer, each once.
+    pub(crate) fn read_on(&mut self) {
+        for _ in 0..self.again.len() {
+            let Some(key) = self.again.pop_front() else { break };
+            self.receive(key);
+        }
+        if !self.blocked() {
+            for key in std::mem::take(&mut self.held) {
+                self.read_held(key);
+            }
+        }
+    }
+
+    /// A backend that was held may go on, unless its answers still wait.
+    fn read_held(&mut self, key: Key) {
+        let limit = self.settings.backend_outbox_bytes;
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.parked_bytes() > limit {
+            self.held.push(key);
+            return;
+        }
+        if let Some(backend) = connection.backend() {
+            backend.held = false;
+        }
+        self.heard(key, &[]);
+        if !self.is_held(key) {
+            self.receive(key);
+        }
+    }
+
+    fn is_held(&mut self, key: Key) -> bool {
+        let connection = self.connections.get_mut(key);
+        connection.and_then(|connection| connection.backend()).is_some_and(|backend| backend.held)
+    }
+
+    pub(crate) fn receive(&mut self, key: Key) {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        for read in 1..=READS {
+            let Some(connection) = self.connections.get_mut(key) else { break };
+            if connection.ending == Ending::Dead {
+                break;
+            }
+            match self.io.receive(&connection.socket, &mut buffer) {
+                Received::Bytes(length) => {
+                    let counter = match connection.role {
+                        Role::Client(_) => Counter::BytesIn,
+                        Role::Backend(_) => Counter::BackendBytesIn,
+                    };
+                    self.metrics.add(counter, length as u64);
+                    self.heard(key, &buffer[..length]);
+                    if self.is_held(key) {
+                        break;
+                    }
+                    if length < buffer.len() {
+                        self.watch_on(key);
+                        break;
+                    }
+                    if read == READS {
+                        self.again.push_back(key);
+                    }
+                }
+                Received::Empty => {
+                    self.watch_on(key);
+                    break;
+                }
+                Received::End => {
+                    self.gone(key);
+                    break;
+                }
+                Received::Broken => {
+                    self.broken(key);
+                    break;
+                }
+            }
+        }
+        self.buffer = buffer;
+    }
+
+    /// Watches for what the connection waits for, unless it is watched or dead.
+    pub(crate) fn watch_on(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if connection.watched || connection.ending == Ending::Dead {
+            return;
+        }
+        let interest = if connection.is_parked() { Interest::ReadWrite } else { Interest::Read };
+        self.watch(key, interest);
+    }
+
+    pub(crate) fn watch(&mut self, key: Key, interest: Interest) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        connection.watched = true;
+        self.io.watch(key, &connection.socket, interest);
+    }
+
+    /// Takes bytes together with the beginning that was kept, and keeps what is incomplete.
+    fn heard(&mut self, key: Key, bytes: &[u8]) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let busy = connection.busy.as_mut();
+        let mut kept = busy.map(|busy| std::mem::take(&mut busy.partial)).unwrap_or_default();
+        if kept.is_empty() {
+            let taken = self.consume(key, bytes);
+            self.keep(key, bytes[taken..].to_vec(), taken > 0);
+        } else {
+            kept.extend_from_slice(bytes);
+            let taken = self.consume(key, &kept);
+            kept.drain(..taken);
+            if taken > 0 {
+                kept.shrink_to_fit();
+            }
+            self.keep(key, kept, taken > 0);
+        }
+    }
+
+    fn keep(&mut self, key: Key, rest: Vec<u8>, fresh: bool) {
+        let now = self.now.seconds();
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if rest.is_empty() || connection.ending != Ending::Open {
+            connection.settle();
+            return;
+        }
+        let first = connection.busy.as_ref().is_none_or(|busy| busy.begun == 0);
+        let busy = connection.busy();
+        busy.partial = rest;
+        if first || fresh {
+            busy.begun = now.max(1);
+            self.hasten(key);
+        }
+    }
+
+    /// Deals with the complete frames at the front of `bytes`; gives how many bytes they are.
+    fn consume(&mut self, key: Key, bytes: &[u8]) -> usize {
+        let mut at = 0;
+        while at < bytes.len() {
+            let Some(connection) = self.connections.get_mut(key) else { return bytes.len() };
+            if connection.ending != Ending::Open {
+                // What comes after a close is of no interest.
+                return bytes.len();
+            }
+            let most = match &connection.role {
+                Role::Client(_) => CLIENT_PAYLOAD,
+                Role::Backend(backend) if backend.held => return at,
+                Role::Backend(backend) if backend.open => BACKEND_PAYLOAD,
+                Role::Backend(_) => STRANGER_PAYLOAD,
+            };
+            match split(&bytes[at..], most) {
+                Ok(Some((frame, taken))) => {
+                    at += taken;
+                    if let Err(violation) = self.frame(key, frame) {
+                        self.violated(key, violation);
+                    }
+                }
+                Ok(None) => return at,
+                Err(violation) => self.violated(key, violation),
+            }
+        }
+        at
+    }
+
+    fn frame(&mut self, key: Key, frame: Frame<'_>) -> Result<(), Violation> {
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        match &connection.role {
+            Role::Client(_) => {
+                self.metrics.frame_in(Port::Client, frame.kind);
+                self.client_frame(key, frame)
+            }
+            Role::Backend(_) => {
+                self.metrics.frame_in(Port::Backend, frame.kind);
+                connection.heard = self.now.seconds();
+                self.requested(key, &Request::decode(frame)?, frame.payload)
+            }
+        }
+    }
+
+    fn client_frame(&mut self, key: Key, frame: Frame<'_>) -> Result<(), Violation> {
+        let now = self.now.seconds();
+        let limit = self.settings.frames_per_second;
+        let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
+        let heard = connection.heard;
+        let Some(client) = connection.client() else { return Ok(()) };
+        client.frames = if heard == now { client.frames.saturating_add(1) } else { 1 };
+        if client.frames > limit {
+            return Err(Violation::TooManyFrames);
+        }
+        let meaning = FromClient::decode(frame)?;
+        let action = session::receive(client.state, &meaning, client.sent)?;
+        if client.state == session::State::Online {
+            connection.heard = now;
+        }
+        match (action, &meaning) {
+            (Action::LogIn, FromClient::Hello(hello)) => self.log_in(key, hello),
+            (Action::Pong, _) => self.pong(key),
+            (Action::Acknowledge(sequence), _) => self.acknowledged(key, sequence),
+            (Action::Leave, _) => self.left(key),
+            (Action::LogIn | Action::Ignore, _) => {}
+        }
+        Ok(())
+    }
+
+    fn acknowledged(&mut self, key: Key, sequence: u64) {
+        let connection = self.connections.get_mut(key);
+        if let Some(client) = connection.and_then(|connection| connection.client()) {
+            client.acked = client.acked.max(sequence);
+        }
+    }
+
+    fn violated(&mut self, key: Key, violation: Violation) {
+        let Some(connection) = self.connections.get(key) else { return };
+        match connection.role {
+            Role::Client(_) => self.metrics.violation(violation),
+            Role::Backend(_) => self.metrics.backend_violation(violation),
+        }
+        if let Some(held) = self.may_log(|gates| &mut gates.violation) {
+            let violation = violation.name();
+            tracing::info!(shard = self.number, slot = key.slot, violation, held, "bad frame");
+        }
+        self.close(key, violation.close_code(), violation.name());
+    }
+}

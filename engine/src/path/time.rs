@@ -1,0 +1,82 @@
+//! What happens when nothing does: silence, dribble, peers that do not read.
+
+use crate::connection::{Connection, Ending, Role};
+use crate::io::{Io, Key};
+use crate::shard::Shard;
+use crate::shard::settings::Settings;
+use holdfast_protocol::close::Code;
+use holdfast_protocol::session::State;
+
+/// How long a peer has to read its close and to close in turn, in seconds.
+const LINGER: u32 = 2;
+
+/// What a connection's silence means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    /// Close with this code.
+    Close(Code),
+    /// It had its time to say goodbye.
+    Kill,
+}
+
+impl<I: Io> Shard<I> {
+    /// The timer of a slot ran out: it is due, or it is set anew.
+    pub(crate) fn timer(&mut self, slot: u32) {
+        let now = self.now.seconds();
+        let Some((key, connection)) = self.connections.at(slot) else { return };
+        let Some((due, verdict)) = deadline(connection, &self.settings) else { return };
+        if due > now {
+            self.wheel.set(slot, due);
+            return;
+        }
+        match verdict {
+            // Who reads nothing would not read the close either.
+            Verdict::Close(Code::SlowReader) => self.give_up(key, Code::SlowReader),
+            Verdict::Close(code) => self.close(key, code, code.name()),
+            Verdict::Kill => self.kill(key),
+        }
+    }
+
+    /// Sets the timer of a connection whose deadline may have come nearer.
+    pub(crate) fn hasten(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if let Some((due, _)) = deadline(connection, &self.settings) {
+            self.wheel.set(key.slot, due);
+        }
+    }
+}
+
+/// The second in which the connection's patience ends, and what happens then.
+fn deadline<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, Verdict)> {
+    let heard = connection.heard;
+    match connection.ending {
+        Ending::Open => {}
+        Ending::Flushing | Ending::Lingering => return Some((heard + LINGER, Verdict::Kill)),
+        Ending::Dead => return None,
+    }
+    let silence = match &connection.role {
+        Role::Client(client) if client.state == State::Online => {
+            // One and a half heartbeats, rounded up.
+            let patience = u32::from(client.heartbeat) * 3;
+            (heard + patience.div_ceil(2), Code::HeartbeatTimeout)
+        }
+        Role::Backend(backend) if backend.open => {
+            (heard + settings.backend_idle, Code::HeartbeatTimeout)
+        }
+        Role::Client(_) | Role::Backend(_) => (heard + settings.hello_timeout, Code::HelloTimeout),
+    };
+    let busy = connection.busy.as_deref();
+    let partial = busy
+        .filter(|busy| !busy.partial.is_empty() && !is_held(connection))
+        .map(|busy| (busy.begun + settings.frame_timeout, Code::FrameTimeout));
+    let stuck = busy
+        .filter(|busy| !busy.parked.is_empty())
+        .map(|busy| (busy.stuck + settings.slow_reader_timeout, Code::SlowReader));
+    let all = [Some(silence), partial, stuck].into_iter().flatten();
+    all.min().map(|(due, code)| (due, Verdict::Close(code)))
+}
+
+/// A backend that is held could not finish its frame.
+fn is_held<S>(connection: &Connection<S>) -> bool {
+    matches!(&connection.role, Role::Backend(backend) if backend.held)
+}

@@ -1,0 +1,221 @@
+//! One shard: everything that one core owns, as one struct.
+//!
+//! Its behaviour is in [`crate::path`], in the order in which a message travels; [`turn`] says what happens
+//! when. Nothing here is shared but the rings of [`crate::mesh`] and the counters, which only this shard writes.
+
+pub mod drain;
+pub mod settings;
+pub mod turn;
+
+use crate::broadcast::owner::Owner;
+use crate::broadcast::part::Part;
+use crate::clock::Now;
+use crate::connection::Connection;
+use crate::connection::id::{Address, ConnectionId};
+use crate::connection::outbox::Staging;
+use crate::connection::table::Table;
+use crate::connection::timers::Wheel;
+use crate::directory::homes::Homes;
+use crate::directory::roster::{ListId, Roster};
+use crate::io::{Io, Key, Port, Sent};
+use crate::logs::gate::{Gate, Pass};
+use crate::mesh::{Ends, ToHome, ToOrigin, ToSession};
+use crate::metrics::{Counter, ShardMetrics};
+use compact_str::CompactString;
+use drain::Drain;
+use settings::Settings;
+use slab::Slab;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+/// The bytes that one receive may bring.
+const BUFFER_BYTES: usize = 128 << 10;
+/// What the frames of one batch of sends are gathered in.
+const ARENA_BYTES: usize = 256 << 10;
+
+/// One core's share of the gateway.
+#[derive(Debug)]
+pub struct Shard<I: Io> {
+    pub(crate) number: u16,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) io: I,
+    pub(crate) now: Now,
+    pub(crate) connections: Table<Connection<I::Socket>>,
+    pub(crate) backends: usize,
+    pub(crate) wheel: Wheel,
+    pub(crate) homes: Homes,
+    pub(crate) roster: Roster,
+    /// The members of each product, by its number.
+    pub(crate) members: Vec<ListId>,
+    /// Those with a tag, while there are any.
+    pub(crate) tagged: BTreeMap<(u16, CompactString), ListId>,
+    /// The way back: which tag a list is for.
+    pub(crate) tag_of: BTreeMap<ListId, (u16, CompactString)>,
+    pub(crate) owner: Owner,
+    pub(crate) parts: Slab<Part>,
+    pub(crate) ends: Ends<I::Waker>,
+    pub(crate) inbox: Inbox,
+    pub(crate) staging: Staging,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) arena: Vec<u8>,
+    pub(crate) sent: Vec<Sent>,
+    /// Connections whose last receive filled the buffer: more may wait.
+    pub(crate) again: VecDeque<Key>,
+    /// Backends that are not read until there is room for what they ask.
+    pub(crate) held: Vec<Key>,
+    /// When to accept again on a port that ran out of something, in microseconds.
+    pub(crate) accept_at: [Option<u64>; 2],
+    pub(crate) drain: Option<Drain>,
+    /// Dead connections whose last frames the flush has to settle.
+    pub(crate) dying: Vec<Key>,
+    /// Bytes that wait for slow readers.
+    pub(crate) outbox_bytes: usize,
+    pub(crate) metrics: Own,
+    gates: Gates,
+}
+
+/// The counters of all shards, of which this one writes its own.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) all: Arc<[ShardMetrics]>,
+    index: usize,
+}
+
+impl std::ops::Deref for Own {
+    type Target = ShardMetrics;
+
+    fn deref(&self) -> &ShardMetrics {
+        &self.all[self.index]
+    }
+}
+
+/// What a flood of bad peers can make a shard say: so many lines of each kind in a second.
+#[derive(Debug)]
+pub(crate) struct Gates {
+    pub(crate) refused: Gate,
+    pub(crate) accept: Gate,
+    pub(crate) violation: Gate,
+    pub(crate) login: Gate,
+}
+
+/// Lines of one kind in a second.
+const LINES: u32 = 5;
+
+impl Default for Gates {
+    fn default() -> Self {
+        let gate = Gate::new(LINES);
+        Self { refused: gate.clone(), accept: gate.clone(), violation: gate.clone(), login: gate }
+    }
+}
+
+/// Letters taken from the mesh and not dealt with yet; empty between turns.
+#[derive(Debug, Default)]
+pub(crate) struct Inbox {
+    pub(crate) home: Vec<ToHome>,
+    pub(crate) session: Vec<ToSession>,
+    pub(crate) origin: Vec<ToOrigin>,
+}
+
+impl<I: Io> Shard<I> {
+    /// The shard of this number, with its world and its ends of the mesh, at `now`. It accepts nothing before
+    /// [`Shard::open`].
+    ///
+    /// # Panics
+    /// If `metrics` has no part for this shard.
+    pub fn new(
+        number: u16,
+        settings: Arc<Settings>,
+        io: I,
+        ends: Ends<I::Waker>,
+        metrics: Arc<[ShardMetrics]>,
+    ) -> Self {
+        let capacity = settings.connections_max;
+        let mut roster = Roster::new(capacity);
+        let members = settings.products.iter().map(|_| roster.open()).collect();
+        let (products, jobs) = (settings.products.len(), settings.jobs_max);
+        let owner = Owner::new(settings.host, number, settings.shards, products, jobs);
+        let metrics = Own { all: metrics, index: usize::from(number) };
+        debug_assert!(metrics.index < metrics.all.len(), "shard {number} has nothing to count in");
+        Self {
+            number,
+            io,
+            now: Now::default(),
+            connections: Table::new(capacity),
+            backends: 0,
+            wheel: Wheel::new(capacity, 0),
+            homes: Homes::new(capacity),
+            roster,
+            members,
+            tagged: BTreeMap::new(),
+            tag_of: BTreeMap::new(),
+            owner,
+            parts: Slab::new(),
+            ends,
+            inbox: Inbox::default(),
+            staging: Staging::default(),
+            buffer: vec![0; BUFFER_BYTES],
+            arena: Vec::with_capacity(ARENA_BYTES),
+            sent: Vec::new(),
+            again: VecDeque::new(),
+            held: Vec::new(),
+            accept_at: [None; 2],
+            drain: None,
+            dying: Vec::new(),
+            outbox_bytes: 0,
+            metrics,
+            gates: Gates::default(),
+            settings,
+        }
+    }
+
+    /// Starts to accept on both ports.
+    pub fn open(&mut self) {
+        self.io.accept(Port::Client);
+        self.io.accept(Port::Backend);
+    }
+
+    /// The world, for the runner's wait.
+    pub fn io(&mut self) -> &mut I {
+        &mut self.io
+    }
+
+    /// How many connections are open, of clients and backends.
+    pub fn connections(&self) -> usize {
+        self.connections.len()
+    }
+
+    /// Whether a line of this kind may be logged now, and how many were kept back before it.
+    pub(crate) fn may_log(&mut self, gate: fn(&mut Gates) -> &mut Gate) -> Option<u64> {
+        match gate(&mut self.gates).ask(u64::from(self.now.seconds())) {
+            Pass::Log { suppressed } => Some(suppressed),
+            Pass::Suppress => {
+                self.metrics.count(Counter::LogSuppressed);
+                None
+            }
+        }
+    }
+
+    /// The name of one of this shard's connections.
+    pub(crate) fn id(&self, key: Key) -> ConnectionId {
+        ConnectionId { shard: self.number, slot: key.slot, generation: key.generation }
+    }
+
+    /// The name of one of this shard's connections in the whole cluster.
+    pub(crate) fn address(&self, key: Key) -> Address {
+        let Settings { host, incarnation, .. } = *self.settings;
+        Address { host, incarnation, connection: self.id(key) }
+    }
+}
+
+/// The key of a connection of this shard.
+pub(crate) fn key(id: ConnectionId) -> Key {
+    Key { slot: id.slot, generation: id.generation }
+}
+
+/// The index of a port in [`Shard::accept_at`].
+pub(crate) fn port_index(port: Port) -> usize {
+    match port {
+        Port::Client => 0,
+        Port::Backend => 1,
+    }
+}

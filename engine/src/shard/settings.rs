@@ -1,0 +1,87 @@
+//! What a shard needs to know of the configuration, in its own units.
+
+use crate::auth::{BackendAuth, ClientAuth};
+use crate::directory::place::Placer;
+
+/// A product that the gateway serves.
+#[derive(Debug)]
+pub struct Product {
+    /// Its name.
+    pub name: String,
+    /// Hashes its users.
+    pub placer: Placer,
+}
+
+impl Product {
+    /// The product of this name.
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), placer: Placer::new(name) }
+    }
+}
+
+/// The same for all shards of a process. Times are in seconds unless they say otherwise.
+#[derive(Debug)]
+pub struct Settings {
+    /// The host's number in its cluster.
+    pub host: u16,
+    /// Grows each time the host's process starts.
+    pub incarnation: u32,
+    /// How many shards there are.
+    pub shards: u16,
+    /// The products, by number.
+    pub products: Vec<Product>,
+    /// Who may log in.
+    pub client_auth: ClientAuth,
+    /// Which backends may connect.
+    pub backend_auth: BackendAuth,
+    /// Most connections of one shard, of clients and backends together.
+    pub connections_max: usize,
+    /// Most backends of one shard.
+    pub backends_max: usize,
+    /// For a complete hello, from the accept.
+    pub hello_timeout: u32,
+    /// For the rest of a frame that was begun.
+    pub frame_timeout: u32,
+    /// The heartbeat of a client that wants none in particular.
+    pub heartbeat: u16,
+    /// The shortest heartbeat granted.
+    pub heartbeat_min: u16,
+    /// The longest heartbeat granted.
+    pub heartbeat_max: u16,
+    /// Most frames that a client may send in one second.
+    pub frames_per_second: u16,
+    /// Most bytes that wait for one client.
+    pub outbox_bytes: usize,
+    /// How long a peer may take nothing while bytes wait for it.
+    pub slow_reader_timeout: u32,
+    /// The longest body, in bytes.
+    pub body_max: usize,
+    /// The window of a backend, in targets.
+    pub window: u32,
+    /// A backend for which more bytes than this wait is not read.
+    pub backend_outbox_bytes: usize,
+    /// The longest silence of a backend.
+    pub backend_idle: u32,
+    /// Most broadcast jobs of one owner that run at once.
+    pub jobs_max: usize,
+    /// Most deliveries of broadcasts in one turn.
+    pub slice: u32,
+    /// The pace of a broadcast that asks for none, in users a second; 0 for as fast as it goes.
+    pub broadcast_pace: u32,
+    /// The time to live of a message that asks for none.
+    pub ttl: u32,
+}
+
+impl Settings {
+    /// The number of the product of this name.
+    pub fn product(&self, name: &str) -> Option<u16> {
+        let place = self.products.iter().position(|product| product.name == name)?;
+        u16::try_from(place).ok()
+    }
+
+    /// The heartbeat to grant to a client that wants `wanted` seconds; 0 for none in particular.
+    pub fn grant(&self, wanted: u16) -> u16 {
+        let wanted = if wanted == 0 { self.heartbeat } else { wanted };
+        wanted.clamp(self.heartbeat_min, self.heartbeat_max)
+    }
+}

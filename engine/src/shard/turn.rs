@@ -1,0 +1,198 @@
+//! One turn of a shard: what happened is handled, what is due is done, what was queued is sent.
+//!
+//! Every step is bounded, so that no connection, neighbour or broadcast can keep the others waiting.
+
+use super::Shard;
+use crate::clock::Now;
+use crate::io::{Event, Io};
+use crate::mesh::{Outbound, ToSession};
+use crate::metrics::{Counter, Gauge, Histogram};
+use std::time::Duration;
+
+/// Most letters taken from one neighbour and stage in one turn.
+const LETTERS: usize = 1024;
+/// Most timers looked at in one turn.
+const TIMERS: usize = 1024;
+/// The longest sleep: a shard shows at least once a second that it lives.
+const SLEEP_MICROS: u64 = 1_000_000;
+/// How long to wait for a neighbour to make room in its rings.
+const ROOM_MICROS: u64 = 100;
+
+impl<I: Io> Shard<I> {
+    /// Does one turn at `now` with what the wait brought; `events` is empty afterwards.
+    pub fn turn(&mut self, now: Now, events: &mut Vec<Event<I::Socket>>) {
+        self.now = now;
+        self.metrics.count(Counter::Turns);
+        self.ends.home_out.retry();
+        self.ends.session_out.retry();
+        self.ends.origin_out.retry();
+        for event in events.drain(..) {
+            self.happened(event);
+        }
+        self.accept_again();
+        self.read_on();
+        self.pass_letters();
+        self.run_timers();
+        self.walk_broadcasts();
+        self.continue_drain();
+        self.flush();
+        self.bury();
+        self.publish();
+        self.show();
+    }
+
+    fn happened(&mut self, event: Event<I::Socket>) {
+        match event {
+            Event::Accepted(port, socket) => self.accepted(port, socket),
+            Event::AcceptFailed(port, error) => self.accept_failed(port, &error),
+            Event::Ready { key, readable, writable } => self.ready(key, readable, writable),
+            Event::Woken => {}
+        }
+    }
+
+    /// Takes letters stage by stage, so that what stays on this shard passes all stages in one turn.
+    fn pass_letters(&mut self) {
+        self.ends.home_out.publish_to(self.number);
+        self.take_home_letters();
+        self.ends.session_out.publish_to(self.number);
+        self.take_session_letters();
+        self.ends.origin_out.publish_to(self.number);
+        self.take_origin_letters();
+    }
+
+    fn take_home_letters(&mut self) {
+        let mut inbox = std::mem::take(&mut self.inbox.home);
+        for source in 0..self.ends.home_in.len() {
+            // What a home says goes to sessions: while that is stuck, letters wait where they are.
+            if self.ends.session_out.blocked() || self.ends.origin_out.blocked() {
+                break;
+            }
+            self.ends.home_in[source].take(LETTERS, |letter| inbox.push(letter));
+            inbox.drain(..).for_each(|letter| self.at_home(letter));
+        }
+        self.inbox.home = inbox;
+    }
+
+    fn take_session_letters(&mut self) {
+        let mut inbox = std::mem::take(&mut self.inbox.session);
+        for source in 0..self.ends.session_in.len() {
+            if self.ends.origin_out.blocked() {
+                break;
+            }
+            self.ends.session_in[source].take(LETTERS, |letter| inbox.push(letter));
+            for letter in inbox.drain(..) {
+                self.at_session(letter);
+            }
+        }
+        self.inbox.session = inbox;
+    }
+
+    /// These are always taken: see [`crate::mesh`].
+    fn take_origin_letters(&mut self) {
+        let mut inbox = std::mem::take(&mut self.inbox.origin);
+        for source in 0..self.ends.origin_in.len() {
+            self.ends.origin_in[source].take(LETTERS, |letter| inbox.push(letter));
+            inbox.drain(..).for_each(|letter| self.at_origin(letter));
+        }
+        self.inbox.origin = inbox;
+    }
+
+    fn run_timers(&mut self) {
+        let now = self.now.seconds();
+        for _ in 0..TIMERS {
+            let Some(slot) = self.wheel.pop(now) else { return };
+            self.metrics.count(Counter::TimerVisits);
+            self.timer(slot);
+        }
+    }
+
+    /// Shows every neighbour what it was sent, and wakes those that sleep.
+    fn publish(&mut self) {
+        let ends = &mut self.ends;
+        let (bells, metrics, own) = (&ends.doorbells, &self.metrics, usize::from(self.number));
+        let mut ring = |to: usize| {
+            if to != own && bells[to].ring() {
+                metrics.count(Counter::Wakes);
+            }
+        };
+        ends.home_out.publish(&mut ring);
+        ends.session_out.publish(&mut ring);
+        ends.origin_out.publish(&mut ring);
+        let letters =
+            ends.home_out.take_sent() + ends.session_out.take_sent() + ends.origin_out.take_sent();
+        metrics.add(Counter::MeshLetters, letters);
+    }
+
+    fn show(&self) {
+        self.metrics.set(Gauge::Backends, self.backends as u64);
+        self.metrics.set(Gauge::Users, self.homes.len() as u64);
+        self.metrics.set(Gauge::Broadcasts, self.owner.running() as u64);
+        self.metrics.set(Gauge::OutboxBytes, self.outbox_bytes as u64);
+        let paused = self.accept_at.iter().any(Option::is_some);
+        self.metrics.set(Gauge::AcceptPaused, u64::from(paused));
+    }
+
+    /// Notes how long the turn took that ended at `now`.
+    pub fn turned(&self, now: Now) {
+        let micros = now.micros.saturating_sub(self.now.micros);
+        self.metrics.observe(Histogram::Turn, micros);
+        self.metrics.turned(now.micros);
+    }
+
+    /// How long the coming wait may be; it is announced to the neighbours where it is more than nothing.
+    /// Call it once before each wait, and [`Shard::awake`] after it.
+    pub fn sleep(&mut self) -> Duration {
+        let micros = self.rest_micros();
+        if micros == 0 {
+            return Duration::ZERO;
+        }
+        self.ends.sleeper.announce();
+        if self.letters_wait() {
+            self.ends.sleeper.awake();
+            return Duration::ZERO;
+        }
+        Duration::from_micros(micros)
+    }
+
+    /// The wait is over.
+    pub fn awake(&self) {
+        self.ends.sleeper.awake();
+    }
+
+    fn letters_wait(&mut self) -> bool {
+        let ends = &mut self.ends;
+        ends.home_in.iter_mut().any(|ring| ring.waiting() > 0)
+            || ends.session_in.iter_mut().any(|ring| ring.waiting() > 0)
+            || ends.origin_in.iter_mut().any(|ring| ring.waiting() > 0)
+    }
+
+    /// Until when nothing is to be done unless something happens.
+    fn rest_micros(&mut self) -> u64 {
+        if !self.again.is_empty() || self.drain_has_work() {
+            return 0;
+        }
+        let now = self.now.micros;
+        let mut rest = SLEEP_MICROS - now % SLEEP_MICROS;
+        let parts = self.parts.iter().filter_map(|(_, part)| part.due(now));
+        let accepts = self.accept_at.iter().copied().flatten();
+        for due in parts.chain(accepts) {
+            rest = rest.min(due.saturating_sub(now));
+        }
+        if self.blocked() { rest.min(ROOM_MICROS) } else { rest }
+    }
+
+    /// Whether any stage waits for a neighbour's room.
+    pub(crate) fn blocked(&self) -> bool {
+        let ends = &self.ends;
+        ends.home_out.blocked() || ends.session_out.blocked() || ends.origin_out.blocked()
+    }
+
+    /// Sends to the shard of a session; to every shard, with [`Shard::everywhere`].
+    pub(crate) fn everywhere(
+        outbound: &mut Outbound<ToSession>,
+        shards: u16,
+        letter: impl Fn() -> ToSession,
+    ) {
+        (0..shards).for_each(|shard| outbound.send(shard, letter()));
+    }
+}
