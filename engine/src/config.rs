@@ -71,7 +71,7 @@ impl Config {
         match text.parse::<Table>() {
             Ok(table) => config.apply(&table, "", &mut problems),
             Err(error) => {
-                let (place, error) = (place.to_owned(), error.to_string());
+                let (place, error) = (place.to_owned(), format!("not TOML: {error}"));
                 problems.push(Problem::Syntax { place, error });
             }
         }
@@ -91,7 +91,8 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(Refused(problems)) }
     }
 
-    /// The configuration in force, as TOML with every setting, its meaning and its unit. Reading it
+    /// The configuration in force, as TOML with every setting, its meaning, unit and bounds, and its
+    /// default where that is not in force. Reading it
     /// gives the same configuration, but for secrets, which are named and not shown.
     pub fn print(&self) -> String {
         let mut out = String::new();
@@ -103,15 +104,24 @@ impl Config {
                 if index > 0 {
                     out.push('\n');
                 }
-                for line in setting.about {
-                    let _ = writeln!(out, "#{line}");
-                }
-                let short = setting.key.rsplit('.').next().unwrap_or(setting.key);
-                let (value, commented) = (setting.print)(self);
-                let _ = writeln!(out, "{}{short} = {value}", if commented { "# " } else { "" });
+                self.print_setting(setting, &mut out);
             }
         }
         out
+    }
+
+    fn print_setting(&self, setting: &Setting, out: &mut String) {
+        for line in setting.about {
+            let _ = writeln!(out, "#{line}");
+        }
+        comment(&format!("Allowed: {}.", (setting.allowed)()), out);
+        let (value, commented) = (setting.print)(self);
+        let (default, _) = (setting.print)(&Self::default());
+        if value != default {
+            let _ = writeln!(out, "# Default: {default}");
+        }
+        let short = setting.key.rsplit('.').next().unwrap_or(setting.key);
+        let _ = writeln!(out, "{}{short} = {value}", if commented { "# " } else { "" });
     }
 
     /// Applies every setting of a table whose keys start with `prefix`.
@@ -137,6 +147,21 @@ impl Config {
             problems.push(Problem::WrongValue { key: key.to_owned(), value, allowed });
         }
     }
+}
+
+/// Writes a comment in lines of at most 100 letters.
+fn comment(text: &str, out: &mut String) {
+    let mut width = usize::MAX;
+    for word in text.split(' ') {
+        if width.saturating_add(word.len()) >= 100 {
+            out.push_str(if width == usize::MAX { "#" } else { "\n#" });
+            width = 1;
+        }
+        out.push(' ');
+        out.push_str(word);
+        width += 1 + word.len();
+    }
+    out.push('\n');
 }
 
 fn settings() -> impl Iterator<Item = &'static Setting> {

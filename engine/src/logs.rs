@@ -10,13 +10,15 @@ pub use gate::{Gate, Pass};
 use crate::config::{Log, LogFormat};
 use std::io::IsTerminal as _;
 use tracing_subscriber::Layer as _;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
 
-/// Whether `level` is a filter: a level, or a list of `module=level`.
+/// Whether `level` is a filter: levels and `module=level`, with commas between them.
 pub(crate) fn filter_is_valid(level: &str) -> bool {
-    !level.trim().is_empty() && level.parse::<Targets>().is_ok()
+    // Targets takes a word that is no level for a module and shows all of it; here it is a mistake.
+    let known = |part: &str| part.contains('=') || part.trim().parse::<LevelFilter>().is_ok();
+    level.split(',').all(known) && level.parse::<Targets>().is_ok()
 }
 
 /// Sends what the process logs to standard error, as `options` say.

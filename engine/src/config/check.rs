@@ -115,6 +115,9 @@ impl Config {
                 )));
             }
         }
+        if let Err(error) = crate::auth::ClientAuth::new(&self.auth) {
+            problems.push(Problem::Conflict(format!("auth.client_keys: {error}")));
+        }
     }
 }
 

@@ -227,7 +227,7 @@ impl Kind<Vec<SocketAddr>> for Addresses {
     }
 
     fn allowed(&self) -> String {
-        format!("a list, each {ADDRESS_ALLOWED}")
+        format!("a list, each item {ADDRESS_ALLOWED}")
     }
 }
 

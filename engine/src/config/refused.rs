@@ -23,7 +23,7 @@ pub enum Problem {
     Syntax {
         /// Where: a path or the text of the `--set`.
         place: String,
-        /// The parser's words, with line and column.
+        /// What is wrong with it; for a file with line and column.
         error: String,
     },
     /// There is no such setting.
@@ -58,7 +58,7 @@ impl fmt::Display for Problem {
             Self::Unreadable { key, path, error } => {
                 write!(out, "{key}: cannot read {}: {error}", path.display())
             }
-            Self::Syntax { place, error } => write!(out, "{place} is not TOML: {}", error.trim()),
+            Self::Syntax { place, error } => write!(out, "{place}: {}", error.trim()),
             Self::UnknownKey { key, near: Some(near) } => {
                 write!(out, "{key}: no such setting; did you mean {near}?")
             }

@@ -16,6 +16,8 @@ pub(crate) struct Setting {
     pub(crate) set: fn(&mut Config, &Value) -> bool,
     /// The value in force as TOML, and whether it stands in a comment.
     pub(crate) print: fn(&Config) -> (String, bool),
+    /// What is allowed.
+    pub(crate) allowed: fn() -> String,
     /// A refused value as it may be shown, and what is allowed instead.
     pub(crate) explain: fn(&Value) -> (String, String),
 }
@@ -28,6 +30,11 @@ pub(crate) fn assign<T>(kind: &impl Kind<T>, value: &Value, place: &mut T) -> bo
 /// Writes `value` as `kind` does, and says whether it belongs into a comment.
 pub(crate) fn print<T>(kind: &impl Kind<T>, value: &T) -> (String, bool) {
     (kind.print(value), kind.commented())
+}
+
+/// What `kind` allows, for a setting of the type of `_place`.
+pub(crate) fn allowed<T>(kind: &impl Kind<T>, _place: fn(&Config) -> &T) -> String {
+    kind.allowed()
 }
 
 /// Why `kind` refuses `value`, for a setting of the type of `_place`.
@@ -86,6 +93,10 @@ macro_rules! settings {
                     $crate::config::schema::assign(&$kind, value, &mut $section::of_mut(config).$field)
                 },
                 print: |config| $crate::config::schema::print(&$kind, &$section::of(config).$field),
+                allowed: || {
+                    let place: fn(&Config) -> &$type = |config| &$section::of(config).$field;
+                    $crate::config::schema::allowed(&$kind, place)
+                },
                 explain: |value| {
                     let place: fn(&Config) -> &$type = |config| &$section::of(config).$field;
                     $crate::config::schema::explain(&$kind, value, place)

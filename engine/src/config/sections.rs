@@ -72,11 +72,11 @@ settings! {
         /// Threads that serve connections, each with its own ring and memory; 0 is one per core.
         /// More than there are cores costs context switches, fewer leaves cores to other programs.
         shards: usize = 0, Count(0, 1024);
-        /// Whether each shard is bound to one core: "auto" (where there are no more shards than
-        /// cores), "on", "off". Bound shards keep their caches, and suffer from other load there.
+        /// Whether each shard is bound to one core; "auto" is where there are no more shards than
+        /// cores. Bound shards keep their caches, and suffer from other load there.
         pin: Pin = Pin::Auto, OneOf;
-        /// How shards talk to the kernel: "auto" ("uring" where the kernel allows it), "uring"
-        /// (no start without it), "epoll".
+        /// How shards talk to the kernel; "auto" is "uring" where the kernel allows it, else
+        /// "epoll", and "uring" does not start without it.
         io: IoChoice = IoChoice::Auto, OneOf;
         /// Products (tenants, apps) that are served; a hello or a push for another is refused.
         products: Vec<String> = vec!["demo".to_owned()], Names(limits::PRODUCT_BYTES);
@@ -114,22 +114,22 @@ settings! {
         /// Where clients connect. Anything but loopback needs a key in `auth.client_keys`.
         listen: Vec<SocketAddr> = vec![loopback(7500)], Addresses;
         /// Most connections over all shards; 0 is as many as there are descriptors. Each idle one
-        /// costs about 4 KiB of kernel memory and at most 256 bytes of ours.
+        /// costs about 4 KiB of kernel memory.
         connections_max: usize = 0, Count(0, 1 << 30);
         /// A connection without a complete hello after this long is closed. Shorter frees the slots
         /// of silent openers sooner, and shuts out clients on slow networks.
         hello_timeout: Duration = Duration::from_secs(10), Time(1, 600);
         /// A frame that is begun must be complete after this long.
         frame_timeout: Duration = Duration::from_secs(10), Time(1, 600);
-        /// Heartbeat, in seconds, that is granted to a client that asks for none. A connection that
+        /// Heartbeat that is granted to a client that asks for none, in whole seconds. A connection that
         /// is silent for one and a half of it is closed. Shorter finds dead clients sooner, and
         /// costs each client radio time and the gateway a read.
         heartbeat_default: u16 = 300,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
-        /// Shortest heartbeat that is granted, in seconds.
+        /// Shortest heartbeat that is granted, in whole seconds.
         heartbeat_min: u16 = limits::HEARTBEAT_SECONDS_MIN,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
-        /// Longest heartbeat that is granted, in seconds.
+        /// Longest heartbeat that is granted, in whole seconds.
         heartbeat_max: u16 = limits::HEARTBEAT_SECONDS_MAX,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
         /// Frames that one client may send in a second; more close it.
@@ -196,7 +196,7 @@ settings! {
         jobs_max: usize = 64, Count(1, 65_536);
         /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
         users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
-        /// Recipients that one shard serves of its jobs in one turn. Larger broadcasts faster, and
+        /// Recipients that one shard serves of its jobs in one turn. A larger slice broadcasts faster, and
         /// lets a single push wait longer behind a broadcast.
         slice: usize = 128, Count(1, 65_536);
     }
@@ -241,11 +241,10 @@ settings! {
 settings! {
     /// The log, on standard error.
     LOG: Log, "log.", [log] {
-        /// What is logged: "error", "warn", "info", "debug", "trace", or by module, such as
-        /// `info,holdfast::path=debug`.
+        /// What is logged, of everything or by module.
         level: String = "info".to_owned(),
             Text { good: crate::logs::filter_is_valid, allowed: LEVELS };
-        /// "text" for people, "json" for programs.
+        /// How: "text" for people, "json" for programs.
         format: LogFormat = LogFormat::Text, OneOf;
     }
 }
