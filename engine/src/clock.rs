@@ -29,14 +29,12 @@ pub struct Clock {
 
 impl Clock {
     /// A clock whose microseconds count from now.
-    #[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
     #[expect(clippy::new_without_default, reason = "reading a clock is not a default value")]
     pub fn new() -> Self {
         Self { start: Instant::now() }
     }
 
     /// The present moment.
-    #[expect(clippy::disallowed_methods, reason = "this file is where the clock is read")]
     pub fn now(&self) -> Now {
         let micros = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
         let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

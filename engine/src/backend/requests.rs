@@ -36,7 +36,7 @@ struct Request {
 /// The requests of one backend.
 #[derive(Debug, Default)]
 pub struct Requests {
-    requests: Slab<Request>,
+    in_flight: Slab<Request>,
     ids: BTreeSet<RequestId>,
     used: u32,
 }
@@ -74,7 +74,7 @@ impl Requests {
             return Err(Refused::DuplicateId);
         }
         self.used += cost;
-        Ok(narrow(self.requests.insert(Request { id, parts, left, cost })))
+        Ok(narrow(self.in_flight.insert(Request { id, parts, left, cost })))
     }
 
     /// How much of the window is used.
@@ -84,12 +84,12 @@ impl Requests {
 
     /// How many requests are in flight.
     pub fn len(&self) -> usize {
-        self.requests.len()
+        self.in_flight.len()
     }
 
     /// Whether none is.
     pub fn is_empty(&self) -> bool {
-        self.requests.is_empty()
+        self.in_flight.is_empty()
     }
 
     /// Takes one part's outcome; with the last one, appends the answer and says so.
@@ -100,7 +100,7 @@ impl Requests {
         outcome: Outcome,
         out: &mut Vec<u8>,
     ) -> bool {
-        let Some(entry) = self.requests.get_mut(request as usize) else { return false };
+        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
         if let Parts::Outcomes(outcomes) = &mut entry.parts
             && let Some(place) = outcomes.get_mut(usize::from(part))
         {
@@ -111,7 +111,7 @@ impl Requests {
 
     /// Takes one part's count of sessions; as [`Requests::outcome`].
     pub fn count(&mut self, request: u32, part: u16, count: u32, out: &mut Vec<u8>) -> bool {
-        let Some(entry) = self.requests.get_mut(request as usize) else { return false };
+        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
         match &mut entry.parts {
             Parts::Counts(counts) => {
                 if let Some(place) = counts.get_mut(usize::from(part)) {
@@ -145,7 +145,7 @@ impl Requests {
     }
 
     fn part_done(&mut self, request: u32, out: &mut Vec<u8>) -> bool {
-        let Some(entry) = self.requests.get_mut(request as usize) else { return false };
+        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
         entry.left -= 1;
         if entry.left > 0 {
             return false;
@@ -160,7 +160,7 @@ impl Requests {
     }
 
     fn take(&mut self, request: u32) -> Option<Request> {
-        let done = self.requests.try_remove(request as usize)?;
+        let done = self.in_flight.try_remove(request as usize)?;
         self.ids.remove(&done.id);
         self.used -= done.cost;
         Some(done)

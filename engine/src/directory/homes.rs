@@ -45,7 +45,7 @@ struct Home {
 #[derive(Debug)]
 pub struct Homes {
     table: HashTable<u32>,
-    homes: Vec<Home>,
+    slots: Vec<Home>,
     free: Vec<u32>,
 }
 
@@ -65,7 +65,7 @@ impl Homes {
     pub fn new(capacity: usize) -> Self {
         Self {
             table: HashTable::with_capacity(capacity),
-            homes: Vec::with_capacity(capacity),
+            slots: Vec::with_capacity(capacity),
             free: Vec::new(),
         }
     }
@@ -82,7 +82,7 @@ impl Homes {
 
     fn find(&self, key: UserKey<'_>) -> Option<u32> {
         let same = |&slot: &u32| {
-            let home = &self.homes[slot as usize];
+            let home = &self.slots[slot as usize];
             home.product == key.product && home.user == key.user
         };
         self.table.find(key.hash, same).copied()
@@ -91,7 +91,7 @@ impl Homes {
     /// Makes `session` the user's session, in place of any other.
     pub fn register(&mut self, key: UserKey<'_>, session: ConnectionId) -> Registered {
         if let Some(slot) = self.find(key) {
-            let home = &mut self.homes[slot as usize];
+            let home = &mut self.slots[slot as usize];
             let replaced = Some(std::mem::replace(&mut home.session, session));
             let id = HomeId { slot, generation: home.generation };
             return Registered { home: id, next_sequence: home.next_sequence, replaced };
@@ -102,8 +102,8 @@ impl Homes {
 
     fn insert(&mut self, key: UserKey<'_>, session: ConnectionId) -> HomeId {
         let slot = self.free.pop().unwrap_or_else(|| {
-            let slot = u32::try_from(self.homes.len()).unwrap_or(u32::MAX);
-            self.homes.push(Home {
+            let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
+            self.slots.push(Home {
                 generation: 0,
                 product: 0,
                 live: false,
@@ -114,7 +114,7 @@ impl Homes {
             });
             slot
         });
-        let home = &mut self.homes[slot as usize];
+        let home = &mut self.slots[slot as usize];
         debug_assert!(!home.live, "home {slot} is free and in use");
         home.live = true;
         home.product = key.product;
@@ -123,14 +123,14 @@ impl Homes {
         home.next_sequence = 1;
         home.session = session;
         let id = HomeId { slot, generation: home.generation };
-        let homes = &self.homes;
-        self.table.insert_unique(key.hash, slot, |&slot| homes[slot as usize].hash);
+        let slots = &self.slots;
+        self.table.insert_unique(key.hash, slot, |&slot| slots[slot as usize].hash);
         id
     }
 
     /// Ends the home when `session` is still the user's session; says whether it was.
     pub fn unregister(&mut self, id: HomeId, session: ConnectionId) -> bool {
-        let Some(home) = self.homes.get_mut(id.slot as usize) else { return false };
+        let Some(home) = self.slots.get_mut(id.slot as usize) else { return false };
         if !home.live || home.generation != id.generation || home.session != session {
             return false;
         }
@@ -148,7 +148,7 @@ impl Homes {
     /// Gives the user's next message its sequence and says where it goes; `None` while offline.
     pub fn address(&mut self, key: UserKey<'_>) -> Option<(ConnectionId, u64)> {
         let slot = self.find(key)?;
-        let home = &mut self.homes[slot as usize];
+        let home = &mut self.slots[slot as usize];
         let sequence = home.next_sequence;
         home.next_sequence += 1;
         Some((home.session, sequence))
@@ -156,7 +156,7 @@ impl Homes {
 
     /// The user's session; `None` while offline.
     pub fn session(&self, key: UserKey<'_>) -> Option<ConnectionId> {
-        self.find(key).map(|slot| self.homes[slot as usize].session)
+        self.find(key).map(|slot| self.slots[slot as usize].session)
     }
 }
 

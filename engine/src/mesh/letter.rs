@@ -167,7 +167,7 @@ pub enum ToSession {
 }
 
 /// To the shard of a backend's connection, or to the owner of a broadcast job.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 pub enum ToOrigin {
     /// What became of one target.
     Outcome(Origin, Outcome),

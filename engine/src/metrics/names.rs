@@ -67,6 +67,10 @@ names! {
         BackendBytesIn = "backend_received", Bytes;
         /// Bytes that the kernel took for backends.
         BackendBytesOut = "backend_sent", Bytes;
+        /// Connections that the peer closed without a bye.
+        PeerClosed = "closed_by_peer";
+        /// Connections that broke.
+        PeerReset = "broken_connections";
         /// Broadcast jobs that were started.
         BroadcastsStarted = "broadcasts_started";
         /// Broadcast messages that were handed to a connection.

@@ -21,7 +21,8 @@ impl<I: Io> Shard<I> {
                 requests.count(origin.request, origin.part, count, out)
             }),
             ToOrigin::Job(origin, job) => {
-                self.part_answered(origin, |requests, out| requests.job(origin.request, job, out))
+                let request = origin.request;
+                self.part_answered(origin, |requests, out| requests.job(request, job, out));
             }
             ToOrigin::Part(report) => {
                 let mut send = Vec::new();

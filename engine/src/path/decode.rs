@@ -58,11 +58,18 @@ impl<I: Io> Shard<I> {
     /// A backend that was held may go on, unless its answers still wait.
     fn read_held(&mut self, key: Key) {
         let limit = self.settings.backend_outbox_bytes;
-        let Some(connection) = self.connections.get_mut(key) else { return };
-        if connection.parked_bytes() > limit {
-            self.held.push(key);
-            return;
+        let waits = |shard: &Self| {
+            shard.connections.get(key).is_some_and(|held| held.parked_bytes() > limit)
+        };
+        if waits(self) {
+            // It is not watched while it is held, so whether it reads is found out by trying.
+            self.unpark(key);
+            if waits(self) {
+                self.held.push(key);
+                return;
+            }
         }
+        let Some(connection) = self.connections.get_mut(key) else { return };
         if let Some(backend) = connection.backend() {
             backend.held = false;
         }

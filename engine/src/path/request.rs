@@ -249,7 +249,7 @@ impl<I: Io> Shard<I> {
         for (part, user) in (0..).zip(online.users.iter()) {
             let about = self.about(Origin { part, ..origin }, product, user);
             let home = shard_of(about.hash, self.settings.shards);
-            self.ends.home_out.send(home, ToHome::Online(about));
+            self.ends.home_out.send(home, ToHome::Online(Box::new(about)));
         }
         Ok(())
     }
@@ -265,13 +265,13 @@ impl<I: Io> Shard<I> {
         let origin = self.admit(key, id, Kind::Kick)?;
         let about = self.about(origin, product, user);
         let home = shard_of(about.hash, self.settings.shards);
-        self.ends.home_out.send(home, ToHome::Kick(about, reason.into()));
+        self.ends.home_out.send(home, ToHome::Kick(Box::new(about), reason.into()));
         Ok(())
     }
 
-    fn about(&self, origin: Origin, product: u16, user: &str) -> Box<About> {
+    fn about(&self, origin: Origin, product: u16, user: &str) -> About {
         let hash = self.settings.products[usize::from(product)].placer.hash(user);
-        Box::new(About { origin, product, hash, user: CompactString::new(user) })
+        About { origin, product, hash, user: CompactString::new(user) }
     }
 
     fn list_counters(&mut self, key: Key, id: RequestId) {

@@ -17,6 +17,8 @@ const TIMERS: usize = 1024;
 const SLEEP_MICROS: u64 = 1_000_000;
 /// How long to wait for a neighbour to make room in its rings.
 const ROOM_MICROS: u64 = 100;
+/// How long to wait before looking again whether a backend reads its answers.
+const HELD_MICROS: u64 = 1000;
 
 impl<I: Io> Shard<I> {
     /// Does one turn at `now` with what the wait brought; `events` is empty afterwards.
@@ -178,7 +180,11 @@ impl<I: Io> Shard<I> {
         for due in parts.chain(accepts) {
             rest = rest.min(due.saturating_sub(now));
         }
-        if self.blocked() { rest.min(ROOM_MICROS) } else { rest }
+        match (self.blocked(), self.held.is_empty()) {
+            (true, _) => rest.min(ROOM_MICROS),
+            (false, false) => rest.min(HELD_MICROS),
+            (false, true) => rest,
+        }
     }
 
     /// Whether any stage waits for a neighbour's room.
