@@ -39,8 +39,9 @@ impl Backend {
     /// Connects, and waits until a gateway has welcomed this backend.
     ///
     /// # Errors
-    /// [`Error::Unreachable`] when every address was tried once in vain, [`Error::Refused`] when a gateway wants
-    /// nothing to do with this backend, [`Error::Invalid`] for options that cannot work.
+    /// [`Error::Unreachable`] when every address was tried once in vain, [`Error::Refused`] when a
+    /// gateway wants nothing to do with this backend, [`Error::Invalid`] for options that cannot
+    /// work.
     pub fn connect(options: Options) -> Result<Self, Error> {
         let backend = Self::start(options)?;
         backend.handle.shared.await_first_connection()?;
@@ -50,7 +51,8 @@ impl Backend {
     /// Starts to connect and returns at once; for a service that may be up before its gateway is.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for options that cannot work, [`Error::System`] if there is no thread to be had.
+    /// [`Error::Invalid`] for options that cannot work, [`Error::System`] if there is no thread to
+    /// be had.
     pub fn start(options: Options) -> Result<Self, Error> {
         let options = options.checked()?;
         let system = |error: io::Error| Error::System(error.to_string().into());
@@ -76,7 +78,8 @@ impl Backend {
         Ok(pending)
     }
 
-    /// As [`push`](Self::push), but says [`Error::WindowFull`] or [`Error::NotConnected`] instead of waiting.
+    /// As [`push`](Self::push), but says [`Error::WindowFull`] or [`Error::NotConnected`] instead
+    /// of waiting.
     pub fn try_push(
         &self,
         product: &str,
@@ -95,8 +98,8 @@ impl Backend {
         Ok(pending)
     }
 
-    /// As [`push`](Self::push), and `done` gets the outcomes, on the client's own thread: it must not block.
-    /// Where this fails, `done` is never called.
+    /// As [`push`](Self::push), and `done` gets the outcomes, on the client's own thread: it must
+    /// not block. Where this fails, `done` is never called.
     pub fn push_then(
         &self,
         product: &str,
@@ -201,8 +204,8 @@ impl Backend {
         self.handle.shared.in_flight()
     }
 
-    /// Waits until every request has its answer or its error; whether that came in time. A service calls it
-    /// before it ends, if it does not wait for each answer.
+    /// Waits until every request has its answer or its error; whether that came in time. A service
+    /// calls it before it ends, if it does not wait for each answer.
     pub fn finish(&self, timeout: Duration) -> bool {
         self.handle.shared.await_all_answers(timeout)
     }

@@ -1,5 +1,5 @@
-//! Refuses, before anything is sent, what a gateway would take for a broken program: it would close the connection,
-//! and with it every other request in flight.
+//! Refuses, before anything is sent, what a gateway would take for a broken program: it would close
+//! the connection, and with it every other request in flight.
 
 use crate::error::Error;
 use holdfast_protocol::backend::{Broadcast, Target};
@@ -9,7 +9,8 @@ use holdfast_protocol::limits::{
 };
 use std::ops::RangeInclusive;
 
-/// Most bytes that the fields beside its bodies add to a push or a broadcast: id, product, count, tag, numbers.
+/// Most bytes that the fields beside its bodies add to a push or a broadcast: id, product, count,
+/// tag, numbers.
 const REQUEST_OVERHEAD: usize = 128;
 /// Most bytes that a target's own fields add to its user, key and body: flags and four lengths.
 const TARGET_OVERHEAD: usize = 1 + 1 + 5 + 1 + 4;

@@ -7,8 +7,9 @@
 //!     └──────── lost ──────┴─────────────────┘
 //! ```
 //!
-//! It is the only one to touch the socket, to call sinks, and to tell of events; it does each of them without holding
-//! the ledger's lock. It ends when the last handle is gone, or when a gateway says "do not come back".
+//! It is the only one to touch the socket, to call sinks, and to tell of events; it does each of
+//! them without holding the ledger's lock. It ends when the last handle is gone, or when a gateway
+//! says "do not come back".
 
 mod link;
 mod route;
@@ -72,8 +73,8 @@ impl Driver {
         }
     }
 
-    /// Tries the next address and talks as long as it lasts; gives the delay before the next visit, or
-    /// `None` when there must be none.
+    /// Tries the next address and talks as long as it lasts; gives the delay before the next visit,
+    /// or `None` when there must be none.
     fn visit(&mut self) -> Option<Duration> {
         let name = self.route.next();
         let sockets = match route::resolve(&name) {
@@ -260,7 +261,8 @@ impl Driver {
         }
     }
 
-    /// What the clock asks for: answers that did not come, pings, and the end of a silent or draining link.
+    /// What the clock asks for: answers that did not come, pings, and the end of a silent or
+    /// draining link.
     fn keep_time(&self, link: &mut Link) -> Result<(), End> {
         let now = Instant::now();
         let options = &self.shared.options;
@@ -288,8 +290,8 @@ impl Drop for Driver {
     }
 }
 
-/// Whether a gateway's first frame may be of this kind. Another server's greeting would otherwise be taken for
-/// the beginning of a long frame, and waited for.
+/// Whether a gateway's first frame may be of this kind. Another server's greeting would otherwise
+/// be taken for the beginning of a long frame, and waited for.
 fn may_begin(kind: u8) -> bool {
     matches!(kind, kind::WELCOME | kind::CLOSE | SKIPPABLE..)
 }

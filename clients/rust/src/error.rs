@@ -1,7 +1,8 @@
 //! What can go wrong, sorted by what to do about it.
 //!
-//! Every error says whether the request may have been carried out: [`Error::advice`] is the short form of it.
-//! All are cheap to clone, since one lost connection answers every request that was in flight.
+//! Every error says whether the request may have been carried out: [`Error::advice`] is the short
+//! form of it. All are cheap to clone, since one lost connection answers every request that was in
+//! flight.
 
 use holdfast_protocol::backend::answer::ErrorCode;
 use holdfast_protocol::close;
@@ -62,8 +63,8 @@ pub enum Error {
     /// The connection ended before the answer came. The request may have been carried out.
     #[error("the connection was lost: {0}")]
     ConnectionLost(Attempt),
-    /// The gateway ended the connection for good, and the client does not come back: a wrong key, an unknown
-    /// version, a program that breaks the protocol.
+    /// The gateway ended the connection for good, and the client does not come back: a wrong key,
+    /// an unknown version, a program that breaks the protocol.
     #[error("the gateway at {address} refused this backend: {close}")]
     Refused {
         /// The gateway.

@@ -26,8 +26,8 @@ pub enum Event {
         /// How many requests were in flight.
         in_flight: usize,
     },
-    /// The gateway shuts down. New requests wait for the next connection, which is made once all answers are here,
-    /// at the latest after this long.
+    /// The gateway shuts down. New requests wait for the next connection, which is made once all
+    /// answers are here, at the latest after this long.
     Draining {
         /// The gateway.
         address: Arc<str>,

@@ -1,12 +1,13 @@
 //! What is in flight: the one place that callers and the client's thread share.
 //!
 //! Callers encode their requests straight into the machine's output under one short lock; the
-//! thread takes that output away whole, so whatever was queued while it wrote leaves in the next single write.
+//! thread takes that output away whole, so whatever was queued while it wrote leaves in the next
+//! single write.
 //!
 //! Invariants: a request is in `waiting` from the moment it is encoded until exactly one of answer,
-//! timeout, lost connection or closed client removes it; whoever removes it calls its sink, after the lock is
-//! given back. A request that timed out keeps its part of the window until the gateway answers it, because the
-//! gateway counts it too.
+//! timeout, lost connection or closed client removes it; whoever removes it calls its sink, after
+//! the lock is given back. A request that timed out keeps its part of the window until the gateway
+//! answers it, because the gateway counts it too.
 
 use crate::error::{Attempt, Close, Error};
 use crate::options::Options;
@@ -45,7 +46,8 @@ pub(crate) enum Phase {
 /// How the search for a connection goes.
 #[derive(Debug, Default)]
 pub(crate) struct Dialling {
-    /// What failed in this round, or in the last one while it is over; or how the last connection ended.
+    /// What failed in this round, or in the last one while it is over; or how the last connection
+    /// ended.
     failed: Vec<Attempt>,
     /// Every address has failed since there was a connection.
     all_failed: bool,
@@ -62,7 +64,8 @@ struct Ledger {
     phase: Phase,
     /// Of the connection that is being made or is open.
     machine: Option<Machine>,
-    /// Ids grow and all requests have the same patience, so the first is also the first to time out.
+    /// Ids grow and all requests have the same patience, so the first is also the first to time
+    /// out.
     waiting: BTreeMap<RequestId, Waiting>,
     /// Sinks were taken out of `waiting`, and may not all have been called yet.
     handing_over: bool,
@@ -422,7 +425,8 @@ impl Shared {
         self.lock().machine.as_ref().is_none_or(|machine| machine.unanswered().next().is_none())
     }
 
-    /// What there is to do. Unless that is output that can leave at once, callers wake the thread from now on.
+    /// What there is to do. Unless that is output that can leave at once, callers wake the thread
+    /// from now on.
     pub(crate) fn due(&self, can_write: bool) -> Due {
         let mut ledger = self.lock();
         let machine = ledger.machine.as_mut();

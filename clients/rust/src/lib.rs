@@ -27,17 +27,17 @@
 //! # What it promises
 //! - Every request that was accepted gets exactly one answer or one [`Error`], at the latest when
 //!   [`Options::timeout`] has passed.
-//! - Nothing is sent twice. A request whose connection died answers [`Error::ConnectionLost`]: it may
-//!   have been carried out. [`Error::advice`] says for each error whether a retry is safe.
+//! - Nothing is sent twice. A request whose connection died answers [`Error::ConnectionLost`]: it
+//!   may have been carried out. [`Error::advice`] says for each error whether a retry is safe.
 //! - The window that the gateway grants is kept: a call waits for room, or says
 //!   [`Error::WindowFull`] in its `try_` form.
 //! - A lost connection is opened again, after a growing and jittered delay, at the next address. A
-//!   close that says "do not come back" (a wrong key, above all) is obeyed: every later call answers
-//!   [`Error::Refused`].
+//!   close that says "do not come back" (a wrong key, above all) is obeyed: every later call
+//!   answers [`Error::Refused`].
 //!
 //! # What it does not do
-//! It never retries a request, keeps no queue while it has no connection, and spreads no load over several
-//! gateways at once (make several of it for that).
+//! It never retries a request, keeps no queue while it has no connection, and spreads no load over
+//! several gateways at once (make several of it for that).
 //!
 //! Map: [`Backend`] is the handle; `ledger` keeps what is in flight under one short lock; `driver`
 //! is the thread that owns the socket.
@@ -69,8 +69,8 @@ pub use pending::Pending;
 /// A target of class online with the gateway's own time to live. For anything else:
 /// `Target { class: Class::Durable, ..target(user, body) }`.
 ///
-/// Targets that share a body travel with one copy of it when they stand side by side and hold the very same
-/// slice.
+/// Targets that share a body travel with one copy of it when they stand side by side and hold the
+/// very same slice.
 pub const fn target<'a>(user: &'a str, body: &'a [u8]) -> Target<'a> {
     Target { user, class: Class::Online, ttl: 0, key: &[], body }
 }

@@ -18,15 +18,15 @@ pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
 #[derive(Clone)]
 pub struct Options {
     /// Gateways, any of which will do: `host`, `host:port`, `192.0.2.1:7600`, `[2001:db8::1]:7600`.
-    /// Names are resolved at each attempt. The first to be tried is drawn by lot, then in turn, so that many
-    /// backends with the same list spread over it.
+    /// Names are resolved at each attempt. The first to be tried is drawn by lot, then in turn, so
+    /// that many backends with the same list spread over it.
     pub addresses: Vec<String>,
     /// The backend's name in the gateway's logs and counters, 1 to 64 bytes.
     pub name: String,
     /// The API key, up to 256 bytes; empty where the gateway asks for none.
     pub key: Vec<u8>,
-    /// How long a request may wait for its answer, and besides for room in the window. Each request's
-    /// fate is known after this at the latest. Default 5 s.
+    /// How long a request may wait for its answer, and besides for room in the window. Each
+    /// request's fate is known after this at the latest. Default 5 s.
     pub timeout: Duration,
     /// How long one address may take from the first packet to the welcome. Default 3 s.
     pub connect_timeout: Duration,
@@ -34,7 +34,8 @@ pub struct Options {
     /// given up. Default 10 s.
     pub ping_after: Duration,
     /// The delay before all addresses are tried again. It doubles up to
-    /// [`backoff_max`](Self::backoff_max); each delay is drawn between half of it and all of it. Default 100 ms.
+    /// [`backoff_max`](Self::backoff_max); each delay is drawn between half of it and all of it.
+    /// Default 100 ms.
     pub backoff_min: Duration,
     /// The longest delay. Default 10 s.
     pub backoff_max: Duration,

@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 /// The answer to one request, once it is there.
 ///
-/// It comes at the latest when [`crate::Options::timeout`] has passed, as an error if need be. Dropping
-/// it forgets the answer, not the request. Do not wait for it inside a callback of this crate: the thread
-/// that would bring the answer is the one that waits.
+/// It comes at the latest when [`crate::Options::timeout`] has passed, as an error if need be.
+/// Dropping it forgets the answer, not the request. Do not wait for it inside a callback of this
+/// crate: the thread that would bring the answer is the one that waits.
 #[must_use = "a request whose answer nobody looks at may have failed"]
 #[derive(Debug)]
 pub struct Pending<T> {

@@ -1,7 +1,7 @@
 //! Where the answer to a request goes.
 //!
-//! A sink knows which kind of answer its request must get, so that a gateway that answers something else is
-//! found out instead of being believed.
+//! A sink knows which kind of answer its request must get, so that a gateway that answers something
+//! else is found out instead of being believed.
 
 use crate::error::Error;
 use holdfast_protocol::backend::{Answer, Job, Outcome};
@@ -66,8 +66,9 @@ impl Sink {
     }
 }
 
-/// A callback that panics has spoken through the panic hook; it must not take the client's thread, and with it all
-/// other requests, along. Nothing of ours is reachable from it, so nothing can be left half changed.
+/// A callback that panics has spoken through the panic hook; it must not take the client's thread,
+/// and with it all other requests, along. Nothing of ours is reachable from it, so nothing can be
+/// left half changed.
 fn call<T>(done: Callback<T>, result: Result<T, Error>) {
     let _ = catch_unwind(AssertUnwindSafe(|| done(result)));
 }

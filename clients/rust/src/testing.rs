@@ -194,8 +194,8 @@ impl Peer {
         let _ = self.stream.write_all(bytes);
     }
 
-    /// Closes with this frame, and waits for the other side to close too, so that the frame is not lost to a
-    /// reset.
+    /// Closes with this frame, and waits for the other side to close too, so that the frame is not
+    /// lost to a reset.
     pub fn close(mut self, code: u16, reason: &str) {
         self.send(|out| answer::put_close(code, reason, out));
         let _ = self.stream.shutdown(Shutdown::Write);

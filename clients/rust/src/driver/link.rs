@@ -1,8 +1,8 @@
 //! One connection's socket, buffers and times.
 //!
 //! The socket is watched by edges: `readable` and `writable` are true until the kernel says "would
-//! block". Written bytes are taken from the ledger only when everything before them has left, so a slow gateway
-//! costs at most one window of queued requests.
+//! block". Written bytes are taken from the ledger only when everything before them has left, so a
+//! slow gateway costs at most one window of queued requests.
 
 use super::SOCKET;
 use crate::error::Cause;
@@ -99,7 +99,8 @@ impl Link {
             }
             Err(error) => return Err(Cause::io(&error)),
         }
-        // Requests are batched here already; the kernel's own batching would only add to their latency.
+        // Requests are batched here already; the kernel's own batching would only add to their
+        // latency.
         self.stream.set_nodelay(true).map_err(|error| Cause::io(&error))?;
         Ok(true)
     }
@@ -124,8 +125,8 @@ impl Link {
         match self.stream.read(&mut self.input[self.filled..]) {
             Ok(0) => return Ok(true),
             Ok(count) => {
-                // A short read has emptied the socket, and whatever comes later is a new edge; so under epoll and
-                // kqueue there is no need to ask again.
+                // A short read has emptied the socket, and whatever comes later is a new edge; so
+                // under epoll and kqueue there is no need to ask again.
                 self.readable = self.ending || count == room || cfg!(not(unix));
                 self.filled += count;
                 self.heard = Instant::now();

@@ -1,9 +1,10 @@
 //! Where to dial next, and after what delay.
 //!
-//! The addresses are tried in turn from one drawn by lot. One whole round of failures costs a delay that doubles from
-//! round to round; half of each delay is drawn by lot, so that a thousand backends that lost the same
-//! gateway do not come back in the same millisecond. A connection that lasted forgives what was before it; one
-//! that was welcomed and cut at once does not, or a gateway that is overloaded would be dialled at full speed.
+//! The addresses are tried in turn from one drawn by lot. One whole round of failures costs a delay
+//! that doubles from round to round; half of each delay is drawn by lot, so that a thousand
+//! backends that lost the same gateway do not come back in the same millisecond. A connection that
+//! lasted forgives what was before it; one that was welcomed and cut at once does not, or a gateway
+//! that is overloaded would be dialled at full speed.
 
 use crate::error::Cause;
 use crate::options::Options;
@@ -40,8 +41,8 @@ impl Route {
         address
     }
 
-    /// Takes note of a visit that failed, or that was a welcomed connection for so long; gives the delay before
-    /// the next one, and whether every address has now failed.
+    /// Takes note of a visit that failed, or that was a welcomed connection for so long; gives the
+    /// delay before the next one, and whether every address has now failed.
     pub(super) fn after(&mut self, talked: Option<Duration>) -> (Duration, bool) {
         if let Some(talked) = talked {
             if talked >= self.max {

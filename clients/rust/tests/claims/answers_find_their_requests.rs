@@ -1,5 +1,5 @@
-//! Answers find their requests: in any order, cut at any byte, in one write or in many, and to callbacks and
-//! tasks as well as to threads.
+//! Answers find their requests: in any order, cut at any byte, in one write or in many, and to
+//! callbacks and tasks as well as to threads.
 
 use super::{answer, connected, options};
 use holdfast_client::testing::Gateway;

@@ -1,4 +1,5 @@
-//! Any gateway will do: a dead address is passed over, a lost one is replaced, and one that drains is left in order.
+//! Any gateway will do: a dead address is passed over, a lost one is replaced, and one that drains
+//! is left in order.
 
 use super::{answer, connected, expect_event, listen, options};
 use holdfast_client::testing::Gateway;

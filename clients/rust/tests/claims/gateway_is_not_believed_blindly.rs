@@ -1,5 +1,5 @@
-//! A gateway is not believed blindly: an answer of the wrong kind or length, to nothing, or in another
-//! language ends the connection, and answers what was in flight.
+//! A gateway is not believed blindly: an answer of the wrong kind or length, to nothing, or in
+//! another language ends the connection, and answers what was in flight.
 
 use super::{answer, connected, expect_event, listen, options};
 use holdfast_client::testing::{Gateway, job};
@@ -7,8 +7,8 @@ use holdfast_client::{Backend, Cause, Error, Event, JobState, Outcome, target};
 use holdfast_protocol::backend::answer::{put_job, put_outcomes};
 use holdfast_protocol::error::Violation;
 
-/// The client's last words about a connection on which `reply` was sent to a push of two targets, which
-/// has the id 1.
+/// The client's last words about a connection on which `reply` was sent to a push of two targets,
+/// which has the id 1.
 fn ends_with(reply: impl FnOnce(&mut Vec<u8>)) -> Cause {
     let gateway = Gateway::bind();
     let mut options = options(&gateway);

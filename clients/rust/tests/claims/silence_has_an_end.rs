@@ -1,4 +1,5 @@
-//! Silence has an end: a gateway that does not welcome, does not answer, or does not live is found out.
+//! Silence has an end: a gateway that does not welcome, does not answer, or does not live is found
+//! out.
 
 use super::{answer, connected, expect_event, listen, options};
 use holdfast_client::testing::Gateway;

@@ -1,5 +1,5 @@
-//! The window is kept: a call waits for room or says that there is none, and a request that timed out holds its
-//! part until the gateway has answered.
+//! The window is kept: a call waits for room or says that there is none, and a request that timed
+//! out holds its part until the gateway has answered.
 
 use super::{answer, connected, options};
 use holdfast_client::testing::Gateway;

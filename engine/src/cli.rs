@@ -1,0 +1,114 @@
+//! The command line of `holdfast`: what may be typed, and the operator commands.
+//!
+//! [`parse`] understands the arguments. `serve` and `config` are carried out by `main`; everything
+//! else talks to a running gateway through its backend API, as any backend would, and is carried
+//! out by [`run_client`]. Answers go to standard output, everything else to standard error, so that
+//! `--json` can be piped; what became of a command is in its exit code, see [`Exit`].
+//!
+//! Map: [`args`] declares the arguments, `value` reads and writes numbers and times, `connection`
+//! reaches the gateway, [`exit`] explains failures; `push`, `broadcast`, `users` and `status` are
+//! the commands.
+
+pub mod args;
+mod broadcast;
+mod connection;
+pub mod exit;
+mod push;
+mod screen;
+mod status;
+#[cfg(test)]
+mod tests;
+mod users;
+mod value;
+
+pub use args::{ClientCommand, IoBackend, ServeArgs};
+pub use exit::Exit;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use screen::Screen;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal};
+use std::process::ExitCode;
+
+/// Holdfast: a push gateway that holds millions of connections.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast", version, args_conflicts_with_subcommands = true)]
+#[command(after_help = exit::HELP)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Typed>,
+    #[command(flatten)]
+    serve: ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Typed {
+    /// Run the gateway; this is also what happens without any command
+    Serve(ServeArgs),
+    /// Print the configuration that `serve` would run with
+    Config(ServeArgs),
+    #[command(flatten)]
+    Client(ClientCommand),
+}
+
+/// What was asked for.
+#[derive(Debug, PartialEq)]
+pub enum Command {
+    /// Run the gateway.
+    Serve(ServeArgs),
+    /// Print the effective configuration.
+    Config(ServeArgs),
+    /// Talk to a running gateway: for [`run_client`].
+    Client(ClientCommand),
+}
+
+/// Understands the arguments of this process. Help and version are printed and end it with 0, a
+/// mistake is explained and ends it with [`Exit::Usage`].
+pub fn parse() -> Command {
+    parse_from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+}
+
+/// Understands `arguments`, of which the first is the program's name.
+///
+/// # Errors
+/// A mistake, or a request for help, as it is to be shown.
+pub fn parse_from(
+    arguments: impl IntoIterator<Item = impl Into<OsString> + Clone>,
+) -> Result<Command, clap::Error> {
+    let cli = Cli::from_arg_matches(&Cli::command().try_get_matches_from(arguments)?)?;
+    Ok(match cli.command {
+        None => Command::Serve(cli.serve),
+        Some(Typed::Serve(serve)) => Command::Serve(serve),
+        Some(Typed::Config(serve)) => Command::Config(serve),
+        Some(Typed::Client(command)) => {
+            command
+                .check()
+                .map_err(|text| Cli::command().error(ErrorKind::ValueValidation, text))?;
+            Command::Client(command)
+        }
+    })
+}
+
+/// Carries out an operator command against a running gateway, and says what became of it.
+pub fn run_client(command: &ClientCommand) -> ExitCode {
+    let live = io::stderr().is_terminal();
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    run_on(command, &mut Screen::new(&mut out, &mut err, live)).into()
+}
+
+/// As [`run_client`], on any screen.
+fn run_on(command: &ClientCommand, screen: &mut Screen<'_>) -> Exit {
+    let result = match command {
+        ClientCommand::Push(args) => push::run(args, screen),
+        ClientCommand::Broadcast(args) => broadcast::start(args, screen),
+        ClientCommand::Job(args) => broadcast::steer(args, screen),
+        ClientCommand::Online(args) => users::online(args, screen),
+        ClientCommand::Kick(args) => users::kick(args, screen),
+        ClientCommand::Status(args) => status::run(args, screen),
+    };
+    result.unwrap_or_else(|failure| {
+        screen.complain(&failure.to_string());
+        failure.exit
+    })
+}

@@ -1,0 +1,253 @@
+//! What may be typed: every command, argument and option, with the words of its help.
+
+use crate::cli::value::{count, timespan, ttl};
+use clap::{Args, Subcommand, ValueEnum};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// How the gateway is to run: the arguments of `serve` and `config`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Args)]
+pub struct ServeArgs {
+    /// The configuration file (TOML); without it everything has its default
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Change one setting, after the file; may be given several times
+    #[arg(long = "set", short, value_name = "KEY=VALUE", value_parser = setting)]
+    pub set: Vec<String>,
+    /// How to talk to the kernel; without it `io_uring` where the kernel allows it, otherwise epoll
+    #[arg(long, value_enum)]
+    pub io: Option<IoBackend>,
+    /// How many shards (serving threads) to run; without it one for each core
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub shards: Option<u16>,
+}
+
+/// How shards talk to the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum IoBackend {
+    /// `io_uring`, or no start
+    Uring,
+    /// epoll
+    Epoll,
+}
+
+impl ServeArgs {
+    /// Every `key=value` in order: those that were set, then `--io` and `--shards`.
+    pub fn sets(&self) -> Vec<String> {
+        let io = self.io.map(|io| match io {
+            IoBackend::Uring => "io=uring".to_owned(),
+            IoBackend::Epoll => "io=epoll".to_owned(),
+        });
+        let shards = self.shards.map(|shards| format!("shards={shards}"));
+        self.set.iter().cloned().chain(io).chain(shards).collect()
+    }
+}
+
+fn setting(text: &str) -> Result<String, String> {
+    match text.split_once('=') {
+        Some((key, _)) if !key.trim().is_empty() => Ok(text.to_owned()),
+        _ => Err("it must be KEY=VALUE, such as client.listen=127.0.0.1:7500".to_owned()),
+    }
+}
+
+/// A command that talks to a running gateway.
+#[derive(Debug, Clone, PartialEq, Subcommand)]
+pub enum ClientCommand {
+    /// Push a text to one user
+    Push(PushArgs),
+    /// Push a text to all of a product, or to those with a tag, and watch it go
+    Broadcast(BroadcastArgs),
+    /// See and steer a broadcast that runs
+    Job(JobArgs),
+    /// Ask how many sessions users have
+    Online(OnlineArgs),
+    /// End all sessions of a user
+    Kick(KickArgs),
+    /// Show the gateway's counters
+    Status(StatusArgs),
+}
+
+impl ClientCommand {
+    /// What no single argument can tell: an error in words.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (text, ttl, class) = match self {
+            Self::Push(args) => (&args.text, args.ttl, args.class),
+            Self::Broadcast(args) => (&args.text, args.ttl, args.class),
+            _ => return Ok(()),
+        };
+        if text.is_empty() {
+            return Err("the text is empty; a gateway refuses that".to_owned());
+        }
+        if ttl.is_some() && class == Class::Online {
+            return Err("--ttl is of use only with --class durable: \
+                        what is not stored has no time to live"
+                .to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Which gateway, as whom, and how patiently.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+#[command(next_help_heading = "Connection")]
+pub struct Api {
+    /// The gateway's backend API; several with commas between, any of which will do
+    #[arg(long, value_name = "ADDR", env = "HOLDFAST_API", value_delimiter = ',')]
+    #[arg(default_value = "127.0.0.1:7600")]
+    pub api: Vec<String>,
+    /// The name by which the gateway knows the key
+    #[arg(long, env = "HOLDFAST_API_NAME", default_value = "cli")]
+    pub name: String,
+    /// The API key; others can see it in the list of processes, so prefer the variable or
+    /// --key-file
+    #[arg(long, env = "HOLDFAST_API_KEY", hide_env_values = true, default_value = "")]
+    #[arg(hide_default_value = true)]
+    pub key: String,
+    /// A file with nothing but the API key; stronger than --key
+    #[arg(long, value_name = "FILE")]
+    pub key_file: Option<PathBuf>,
+    /// How long to wait for the connection, and for each answer
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = timespan)]
+    pub timeout: Duration,
+    /// Answer in JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How carefully a message is delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub enum Class {
+    /// To sessions that are online now; never stored
+    #[default]
+    Online,
+    /// Stored until the client acknowledges it, or until its time to live ends
+    Durable,
+}
+
+/// The arguments of `push`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct PushArgs {
+    /// The product (tenant, app)
+    pub product: String,
+    /// The user
+    pub user: String,
+    /// The message; - reads it from standard input
+    pub text: String,
+    /// How carefully it is delivered
+    #[arg(long, value_enum, default_value_t)]
+    pub class: Class,
+    /// For how long a durable message is kept, such as 90s, 10min, 7d
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    pub ttl: Option<u32>,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// The arguments of `broadcast`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct BroadcastArgs {
+    /// The product (tenant, app)
+    pub product: String,
+    /// The message; - reads it from standard input
+    pub text: String,
+    /// Only to sessions with this tag
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub tag: String,
+    /// How carefully it is delivered
+    #[arg(long, value_enum, default_value_t)]
+    pub class: Class,
+    /// For how long a durable message is kept, such as 90s, 10min, 7d
+    #[arg(long, value_name = "TIME", value_parser = ttl)]
+    pub ttl: Option<u32>,
+    /// At most so many users a second, such as 50k; without it as fast as it goes
+    #[arg(long, value_name = "N", default_value = "0", value_parser = users_per_second)]
+    #[arg(hide_default_value = true)]
+    pub users_per_second: u32,
+    /// At most so many bits of message a second, such as 200M; without it as fast as it goes
+    #[arg(long, value_name = "N", default_value = "0", value_parser = count)]
+    #[arg(hide_default_value = true)]
+    pub bits_per_second: u64,
+    /// Print the job's number and leave it running
+    #[arg(long)]
+    pub no_wait: bool,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+fn users_per_second(text: &str) -> Result<u32, String> {
+    u32::try_from(count(text)?).map_err(|_| format!("at most {} are allowed", u32::MAX))
+}
+
+/// The arguments of `job`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct JobArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: JobAction,
+}
+
+/// What to do with a job.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum JobAction {
+    /// Show how it stands
+    Status(OneJob),
+    /// Show how it goes until it is over
+    Watch(OneJob),
+    /// Stop it until it is resumed
+    Pause(OneJob),
+    /// Let it go on
+    Resume(OneJob),
+    /// Stop it for good
+    Cancel(OneJob),
+}
+
+/// Which job.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct OneJob {
+    /// The job's number, as `broadcast` printed it
+    pub job: u64,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// The arguments of `online`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct OnlineArgs {
+    /// The product (tenant, app)
+    pub product: String,
+    /// The users
+    #[arg(required = true, value_name = "USER")]
+    pub users: Vec<String>,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// The arguments of `kick`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct KickArgs {
+    /// The product (tenant, app)
+    pub product: String,
+    /// The user
+    pub user: String,
+    /// Why, for the user to read
+    #[arg(long, default_value = "", hide_default_value = true)]
+    pub reason: String,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// The arguments of `status`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StatusArgs {
+    /// Show counters that are zero, too
+    #[arg(long)]
+    pub all: bool,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}

@@ -1,0 +1,201 @@
+//! `broadcast` and `job`: one message to very many, and watching it go.
+//!
+//! The job belongs to the gateway, not to this program: Ctrl-C, a lost connection or a closed
+//! terminal leave it running, and its number is all that is needed to come back to it.
+
+use crate::cli::args::{BroadcastArgs, JobAction as Typed, JobArgs, OneJob};
+use crate::cli::connection::{answer, connect};
+use crate::cli::exit::{Exit, Failure};
+use crate::cli::screen::Screen;
+use crate::cli::value::{self, counted, grouped};
+use holdfast_client::{Backend, Broadcast, Error, Job, JobAction, JobState, Pending, broadcast};
+use serde_json::{Value, json};
+use std::io;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How often the gateway is asked while a terminal shows progress.
+const REFRESH_LIVE: Duration = Duration::from_millis(250);
+/// How often where each report is a line of its own.
+const REFRESH_PLAIN: Duration = Duration::from_secs(2);
+/// The first question comes sooner, since most broadcasts are over by then.
+const REFRESH_FIRST: Duration = Duration::from_millis(50);
+/// How long Ctrl-C may go unnoticed.
+const NOTICE: Duration = Duration::from_millis(25);
+
+pub(super) fn start(args: &BroadcastArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
+    let body = value::message(&args.text, &mut io::stdin()).map_err(Failure::usage)?;
+    let backend = connect(&args.api)?;
+    let message = Broadcast {
+        tag: &args.tag,
+        class: args.class.into(),
+        ttl: args.ttl.unwrap_or(0),
+        users_per_second: args.users_per_second,
+        bits_per_second: args.bits_per_second,
+        ..broadcast(&args.product, &body)
+    };
+    let job = answer(backend.broadcast(&message))?;
+    if args.no_wait {
+        show(&job, args.api.json, screen);
+        return Ok(Exit::Done);
+    }
+    watch(&backend, job, args.api.json, screen)
+}
+
+pub(super) fn steer(args: &JobArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
+    let (one, action) = match &args.action {
+        Typed::Watch(one) => return watch_one(one, screen),
+        Typed::Status(one) => (one, JobAction::Status),
+        Typed::Pause(one) => (one, JobAction::Pause),
+        Typed::Resume(one) => (one, JobAction::Resume),
+        Typed::Cancel(one) => (one, JobAction::Cancel),
+    };
+    let job = answer(connect(&one.api)?.job(action, one.job))?;
+    show(&job, one.api.json, screen);
+    Ok(Exit::Done)
+}
+
+fn watch_one(one: &OneJob, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
+    let backend = connect(&one.api)?;
+    let job = answer(backend.job(JobAction::Status, one.job))?;
+    watch(&backend, job, one.api.json, screen)
+}
+
+/// Shows how the job goes until it is over, or until Ctrl-C.
+fn watch(
+    backend: &Backend,
+    mut job: Job,
+    json: bool,
+    screen: &mut Screen<'_>,
+) -> Result<Exit, Failure> {
+    listen_for_ctrl_c(screen)?;
+    let mut speed = Speed::new(&job);
+    let mut pause = REFRESH_FIRST;
+    while matches!(job.state, JobState::Running | JobState::Paused) {
+        if !nap(pause, screen) {
+            screen.note(&left_running(&job));
+            show(&job, json, screen);
+            return Ok(Exit::Interrupted);
+        }
+        job = ask(backend, &job).map_err(|failure| failure.with_hint(left_running(&job)))?;
+        let longest = if screen.is_live() { REFRESH_LIVE } else { REFRESH_PLAIN };
+        if screen.is_live() || pause == longest {
+            screen.progress(&progress(&job, speed.update(&job)));
+        }
+        pause = (pause * 2).min(longest);
+    }
+    show(&job, json, screen);
+    Ok(if job.state == JobState::Done { Exit::Done } else { Exit::NotDelivered })
+}
+
+/// How the job stands. A question may be asked again, so a lost connection costs no more than one.
+fn ask(backend: &Backend, job: &Job) -> Result<Job, Failure> {
+    match backend.job(JobAction::Status, job.id).and_then(Pending::wait) {
+        Err(Error::ConnectionLost(_)) => answer(backend.job(JobAction::Status, job.id)),
+        result => Ok(result?),
+    }
+}
+
+/// The first Ctrl-C is noticed by [`nap`]; a second ends the program at once, whatever it waits
+/// for.
+fn listen_for_ctrl_c(screen: &Screen<'_>) -> Result<(), Failure> {
+    use signal_hook::consts::SIGINT;
+    let flag = screen.interrupt();
+    let code = i32::from(Exit::Interrupted as u8);
+    signal_hook::flag::register_conditional_shutdown(SIGINT, code, flag.clone())
+        .and_then(|_| signal_hook::flag::register(SIGINT, flag))
+        .map(|_| ())
+        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))
+}
+
+/// Sleeps; `false` when Ctrl-C came.
+fn nap(time: Duration, screen: &Screen<'_>) -> bool {
+    let end = Instant::now() + time;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if screen.is_interrupted() {
+            return false;
+        }
+        if left.is_zero() {
+            return true;
+        }
+        thread::sleep(left.min(NOTICE));
+    }
+}
+
+/// Sessions a second, from the last few reports.
+struct Speed {
+    since: Instant,
+    served: u64,
+    rate: u64,
+}
+
+impl Speed {
+    fn new(job: &Job) -> Self {
+        Self { since: Instant::now(), served: served(job), rate: 0 }
+    }
+
+    fn update(&mut self, job: &Job) -> u64 {
+        let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if millis >= 500 {
+            let more = served(job).saturating_sub(self.served);
+            *self = Self { rate: more.saturating_mul(1_000) / millis, ..Self::new(job) };
+        }
+        self.rate
+    }
+}
+
+fn served(job: &Job) -> u64 {
+    job.delivered.saturating_add(job.dropped)
+}
+
+fn left(job: &Job) -> u64 {
+    job.total.saturating_sub(served(job))
+}
+
+fn percent(job: &Job) -> u64 {
+    // A job for nobody has nothing left to do.
+    served(job).saturating_mul(100).checked_div(job.total).unwrap_or(100).min(100)
+}
+
+fn progress(job: &Job, rate: u64) -> String {
+    let state = if job.state == JobState::Paused { "  paused" } else { "" };
+    let rate = if rate > 0 { format!("  {}/s", grouped(rate)) } else { String::new() };
+    let dropped =
+        if job.dropped > 0 { format!("  {} dropped", grouped(job.dropped)) } else { String::new() };
+    let (served, total) = (grouped(served(job)), grouped(job.total));
+    format!("job {}  {:3} %  {served} of {total}{dropped}{rate}{state}", job.id, percent(job))
+}
+
+fn left_running(job: &Job) -> String {
+    format!(
+        "job {id} goes on without us: `holdfast job watch {id}` shows it, \
+         `holdfast job cancel {id}` stops it",
+        id = job.id
+    )
+}
+
+fn show(job: &Job, json: bool, screen: &mut Screen<'_>) {
+    screen.say(&if json { as_json(job).to_string() } else { as_text(job) });
+}
+
+fn as_text(job: &Job) -> String {
+    let (state, total) = (job.state.name(), counted(job.total, "session"));
+    let some = |number, what| {
+        if number > 0 { format!(", {} {what}", grouped(number)) } else { String::new() }
+    };
+    let (dropped, left) = (some(job.dropped, "dropped"), some(left(job), "left"));
+    format!("job {} {state}: {} of {total}{dropped}{left}", job.id, grouped(job.delivered))
+}
+
+fn as_json(job: &Job) -> Value {
+    json!({
+        "job": job.id,
+        "state": job.state.name(),
+        "sequence": job.sequence,
+        "total": job.total,
+        "delivered": job.delivered,
+        "dropped": job.dropped,
+        "left": left(job),
+    })
+}
