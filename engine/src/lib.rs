@@ -8,6 +8,7 @@
 //! Of one core: everything in a shard. Shared: the rings of the mesh, the settings, which never change, and
 //! counters, which only their owner writes. Nothing else.
 
+pub mod admin;
 pub mod auth;
 pub mod backend;
 pub mod boot;
@@ -23,4 +24,5 @@ pub mod logs;
 pub mod mesh;
 pub mod metrics;
 pub mod path;
+pub mod serve;
 pub mod shard;

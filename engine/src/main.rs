@@ -1,29 +1,37 @@
-//! The gateway.
-use holdfast::{boot, config::Config, logs};
+//! `holdfast`: arguments → configuration → serve, print, or talk to a running gateway.
+
+use holdfast::cli::{self, Command, Exit, ServeArgs};
+use holdfast::config::Config;
+use holdfast::{logs, serve};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let sets: Vec<String> = std::env::args().skip(1).collect();
-    let config = match Config::load(None, &sets) {
-        Ok(config) => config,
-        Err(refused) => {
-            eprintln!("{refused}");
-            return ExitCode::from(2);
-        }
-    };
-    let _ = logs::install(&config.log);
-    match boot::start(&config) {
-        Ok(gateway) => {
-            tracing::info!(clients = ?gateway.client_addresses, backends = ?gateway.backend_addresses, backing = ?gateway.backing, "ready");
-            let mut signals = signal_hook::iterator::Signals::new([15, 2]).expect("signals");
-            signals.forever().next();
-            let cut = gateway.drain(config.drain.timeout);
-            tracing::info!(cut, "ended");
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            eprintln!("{error}");
-            ExitCode::from(3)
-        }
+    match cli::parse() {
+        Command::Serve(args) => match load(&args) {
+            Ok(config) => run(&config),
+            Err(exit) => exit,
+        },
+        Command::Config(args) => match load(&args) {
+            Ok(config) => {
+                print!("{}", config.print());
+                ExitCode::SUCCESS
+            }
+            Err(exit) => exit,
+        },
+        Command::Client(command) => cli::run_client(&command),
     }
+}
+
+fn load(args: &ServeArgs) -> Result<Config, ExitCode> {
+    Config::load(args.config.as_deref(), &args.sets()).map_err(|refused| {
+        eprintln!("{refused}");
+        Exit::Usage.into()
+    })
+}
+
+fn run(config: &Config) -> ExitCode {
+    if let Err(error) = logs::install(&config.log) {
+        eprintln!("cannot log: {error}");
+    }
+    serve::serve(config)
 }

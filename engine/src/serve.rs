@@ -1,0 +1,126 @@
+//! The life of the gateway's process: start, admin port, signals, leaving in order.
+
+use crate::admin::{self, State, Status};
+use crate::boot::{self, BootError, Gateway};
+use crate::config::Config;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A part of the gateway failed while it served.
+pub const EXIT_FAILED: u8 = 70;
+/// The gateway could not start.
+pub const EXIT_NOT_STARTED: u8 = 1;
+
+/// How often the process looks after its shards.
+const WATCH: Duration = Duration::from_millis(200);
+/// What joining the shards may take over the drain's own time.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Serves with this configuration until it is told to stop (SIGTERM, SIGINT) or a part of it fails.
+///
+/// A first signal leaves in order within `drain.timeout`; a second one ends the process at once.
+pub fn serve(config: &Config) -> ExitCode {
+    end_on_panic();
+    match begin(config) {
+        Ok(serving) => serving.until_told(config),
+        Err(error) => {
+            tracing::error!("cannot start: {error}");
+            ExitCode::from(EXIT_NOT_STARTED)
+        }
+    }
+}
+
+/// Why serving did not begin.
+#[derive(Debug, thiserror::Error)]
+enum BeginError {
+    #[error(transparent)]
+    Boot(#[from] BootError),
+    #[error(transparent)]
+    Admin(#[from] admin::Error),
+    #[error("cannot wait for signals: {0}")]
+    Signals(std::io::Error),
+}
+
+struct Serving {
+    gateway: Gateway,
+    admin: admin::Handle,
+    status: Arc<Status>,
+    signals: Signals,
+}
+
+fn begin(config: &Config) -> Result<Serving, BeginError> {
+    let signals = Signals::new([SIGTERM, SIGINT]).map_err(BeginError::Signals)?;
+    let gateway = boot::start(config)?;
+    let clock = gateway.clock;
+    let status = Arc::new(Status::new(gateway.incarnation));
+    let options = admin::Options::new(&config.admin, Box::new(move || clock.now().micros));
+    let admin = admin::spawn(options, Arc::clone(&gateway.metrics), Arc::clone(&status))?;
+    status.set(State::Ready);
+    tracing::info!(
+        clients = ?gateway.client_addresses, backends = ?gateway.backend_addresses,
+        admin = %admin.address(), shards = gateway.shards(), io = ?gateway.backing, "ready"
+    );
+    Ok(Serving { gateway, admin, status, signals })
+}
+
+impl Serving {
+    fn until_told(mut self, config: &Config) -> ExitCode {
+        loop {
+            if let Some(signal) = self.signals.pending().next() {
+                return self.leave(signal, config.drain.timeout);
+            }
+            if self.gateway.has_lost_a_shard() {
+                tracing::error!(
+                    "a shard ended by itself; the process ends, so that it is started anew"
+                );
+                return ExitCode::from(EXIT_FAILED);
+            }
+            std::thread::sleep(WATCH);
+        }
+    }
+
+    fn leave(mut self, signal: i32, timeout: Duration) -> ExitCode {
+        let seconds = timeout.as_secs();
+        tracing::info!(signal, "leaving within {seconds} s; a second signal ends at once");
+        self.status.set(State::Draining);
+        let (done, is_done) = flume::bounded(1);
+        let gateway = self.gateway;
+        std::thread::spawn(move || done.send(gateway.drain(timeout)));
+        // The steps are counted, so that no clock is needed.
+        let steps = (timeout + GRACE).as_millis() / WATCH.as_millis();
+        for _ in 0..=steps {
+            if self.signals.pending().next().is_some() {
+                tracing::warn!("a second signal: ends at once");
+                return ExitCode::from(EXIT_FAILED);
+            }
+            match is_done.recv_timeout(WATCH) {
+                Ok(cut) => {
+                    self.admin.stop();
+                    tracing::info!(
+                        cut,
+                        "every connection is closed; `cut` of them had to be cut off"
+                    );
+                    return ExitCode::SUCCESS;
+                }
+                Err(flume::RecvTimeoutError::Timeout) => {}
+                Err(flume::RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        tracing::error!("a shard did not end in time");
+        ExitCode::from(EXIT_FAILED)
+    }
+}
+
+/// A panic anywhere ends the process with a clear message: a gateway that lost a shard would hold connections
+/// that nobody serves.
+fn end_on_panic() {
+    std::panic::set_hook(Box::new(|panic| {
+        let thread = std::thread::current();
+        let name = thread.name().unwrap_or("unnamed").to_owned();
+        tracing::error!("the thread {name} panicked and the process ends: {panic}");
+        std::process::exit(i32::from(EXIT_FAILED));
+    }));
+}
