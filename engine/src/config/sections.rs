@@ -163,7 +163,7 @@ settings! {
     ADMIN: Admin, "admin.", [admin] {
         /// Where it listens. Anything but loopback needs `admin.token`.
         listen: SocketAddr = loopback(7700), Address;
-        /// Demanded as `Authorization: Bearer …` by connections that do not come over loopback.
+        /// Demanded of every request as `Authorization: Bearer …`; not set, every request is served.
         token: Option<Secret> = None, Hidden;
         /// A file that holds the token.
         token_file: Option<PathBuf> = None, File;
