@@ -41,7 +41,8 @@ pub enum Action {
     Ignore,
 }
 
-/// Judges one frame. `sent` is the greatest sequence that was sent on this connection.
+/// Judges one frame. `sent` is the greatest sequence that may be acknowledged: the greatest that was pushed
+/// on this connection, and not less than the welcome's next sequence minus one.
 ///
 /// # Errors
 /// A frame that may not come in this state, or an acknowledgement over `sent`.

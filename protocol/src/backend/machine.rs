@@ -3,6 +3,29 @@
 //! It numbers requests, keeps count of what is in flight against the window that the gateway granted,
 //! and tells which answer belongs to which request. The owner moves bytes and keeps what it wants to know
 //! about a request under its id.
+//!
+//! ```
+//! use holdfast_protocol::backend::machine::{Machine, Refused};
+//! use holdfast_protocol::backend::{Answer, Target, Welcome, answer};
+//! use holdfast_protocol::client::Class;
+//!
+//! let mut backend = Machine::new("billing", b"");
+//! let target = Target { user: "alice", class: Class::Online, ttl: 0, key: b"", body: b"hi" };
+//! assert_eq!(backend.push("chat", &[target]), Err(Refused::NotOpen), "the welcome comes first");
+//!
+//! // What the gateway would send.
+//! let mut received = Vec::new();
+//! let welcome = Welcome { window: 100, body_max: 65536, host: 1, incarnation: 1 };
+//! answer::put_welcome(&welcome, &mut received);
+//! let (answer, taken) = backend.receive(&received)?.expect("a whole frame");
+//! assert_eq!((answer, taken), (Answer::Welcome(welcome), received.len()));
+//!
+//! assert_eq!(backend.push("chat", &[target]), Ok(1));
+//! assert_eq!(backend.window_left(), 99);
+//! let bytes = core::mem::take(backend.output()); // hello and push, to be sent
+//! # assert!(bytes.len() > 20);
+//! # Ok::<(), holdfast_protocol::error::Violation>(())
+//! ```
 
 use crate::backend::answer::{Answer, Welcome};
 use crate::backend::request::{self, Broadcast, JobAction, Target};
@@ -135,7 +158,8 @@ impl Machine {
         Ok(id)
     }
 
-    /// Pushes to 1 to 4096 targets whose frame stays under 4 MiB.
+    /// Pushes to 1 to [`PUSH_TARGETS`](crate::limits::PUSH_TARGETS) targets. Nothing is checked but the window: a
+    /// frame over [`BACKEND_PAYLOAD`], or a field out of its bounds, ends the connection at the gateway.
     pub fn push(&mut self, product: &str, targets: &[Target<'_>]) -> Result<RequestId, Refused> {
         let id = self.admit(targets.len())?;
         request::put_push(id, product, targets, &mut self.output);

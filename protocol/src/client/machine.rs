@@ -4,6 +4,29 @@
 //!  Connecting ──welcome──▶ Online ──close or bye──▶ Closed
 //! ```
 //!
+//! ```
+//! use holdfast_protocol::client::machine::Machine;
+//! use holdfast_protocol::client::{FromServer, from_client::Identity};
+//!
+//! fn received(client: &mut Machine, buffer: &mut Vec<u8>, now: u32) {
+//!     while let Ok(Some((meaning, taken))) = client.receive(buffer) {
+//!         if let FromServer::Push(push) = meaning {
+//!             println!("{:?}", push.body);
+//!             if !push.broadcast {
+//!                 client.ack(push.sequence, now);
+//!             }
+//!         }
+//!         buffer.drain(..taken);
+//!     }
+//! }
+//!
+//! let identity = Identity { product: "chat", user: "alice", ..Identity::default() };
+//! let mut client = Machine::new(&identity, 0);
+//! let hello = core::mem::take(client.output()); // to be sent
+//! received(&mut client, &mut Vec::new(), 1);
+//! # assert_eq!(hello[0], 0x01);
+//! ```
+//!
 //! The owner moves bytes: what it receives goes into [`Machine::receive`], what [`Machine::output`]
 //! holds is sent. Time comes in as seconds of the owner's own clock.
 
