@@ -14,6 +14,7 @@ pub mod timers;
 use crate::backend::Backend;
 use crate::directory::homes::HomeId;
 use crate::directory::roster::{ListId, MemberId};
+use crate::io::Port;
 use holdfast_protocol::session::State;
 use outbox::{Parked, Queue};
 use std::collections::VecDeque;
@@ -168,6 +169,14 @@ impl<S> Connection<S> {
         match &mut self.role {
             Role::Client(_) => None,
             Role::Backend(backend) => Some(backend),
+        }
+    }
+
+    /// The port that it came in by.
+    pub fn port(&self) -> Port {
+        match self.role {
+            Role::Client(_) => Port::Client,
+            Role::Backend(_) => Port::Backend,
         }
     }
 

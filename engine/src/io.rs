@@ -169,6 +169,11 @@ pub trait Io {
     /// Shuts the socket down; errors are of no consequence and not reported.
     fn shutdown(&mut self, socket: &Self::Socket, how: How);
 
+    /// How often more was reported at once than the back end had made room for, so far. Nothing was lost.
+    fn overflows(&self) -> u64 {
+        0
+    }
+
     /// Waits until something happened, at most `timeout` (none: until something happens), and appends
     /// what did. A zero timeout submits and polls. Interrupts return early with nothing.
     ///

@@ -69,6 +69,11 @@ impl ShardMetrics {
         self.counters.add(counter as usize, n);
     }
 
+    /// Sets a counter that somebody else keeps to what it stands at.
+    pub fn set_total(&self, counter: Counter, total: u64) {
+        self.counters.set(counter as usize, total);
+    }
+
     /// Sets a gauge.
     pub fn set(&self, gauge: Gauge, value: u64) {
         self.gauges.set(gauge as usize, value);

@@ -31,6 +31,8 @@ struct Request {
     parts: Parts,
     left: u32,
     cost: u32,
+    /// When it was read, in microseconds.
+    since: u64,
 }
 
 /// The requests of one backend.
@@ -55,8 +57,14 @@ pub enum Kind {
 }
 
 impl Requests {
-    /// Takes a request under a window of `window` parts; gives its place.
-    pub fn admit(&mut self, id: RequestId, kind: Kind, window: u32) -> Result<u32, Refused> {
+    /// Takes a request, read at `now` microseconds, under a window of `window` parts; gives its place.
+    pub fn admit(
+        &mut self,
+        id: RequestId,
+        kind: Kind,
+        window: u32,
+        now: u64,
+    ) -> Result<u32, Refused> {
         let (parts, left, cost) = match kind {
             Kind::Push(targets) => {
                 (Parts::Outcomes(vec![Outcome::Offline; targets]), targets, targets)
@@ -74,7 +82,7 @@ impl Requests {
             return Err(Refused::DuplicateId);
         }
         self.used += cost;
-        Ok(narrow(self.in_flight.insert(Request { id, parts, left, cost })))
+        Ok(narrow(self.in_flight.insert(Request { id, parts, left, cost, since: now })))
     }
 
     /// How much of the window is used.
@@ -92,15 +100,16 @@ impl Requests {
         self.in_flight.is_empty()
     }
 
-    /// Takes one part's outcome; with the last one, appends the answer and says so.
+    /// Takes one part's outcome; with the last one, appends the answer and gives the
+    /// microsecond in which the request was read.
     pub fn outcome(
         &mut self,
         request: u32,
         part: u16,
         outcome: Outcome,
         out: &mut Vec<u8>,
-    ) -> bool {
-        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
+    ) -> Option<u64> {
+        let entry = self.in_flight.get_mut(request as usize)?;
         if let Parts::Outcomes(outcomes) = &mut entry.parts
             && let Some(place) = outcomes.get_mut(usize::from(part))
         {
@@ -110,8 +119,8 @@ impl Requests {
     }
 
     /// Takes one part's count of sessions; as [`Requests::outcome`].
-    pub fn count(&mut self, request: u32, part: u16, count: u32, out: &mut Vec<u8>) -> bool {
-        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
+    pub fn count(&mut self, request: u32, part: u16, count: u32, out: &mut Vec<u8>) -> Option<u64> {
+        let entry = self.in_flight.get_mut(request as usize)?;
         match &mut entry.parts {
             Parts::Counts(counts) => {
                 if let Some(place) = counts.get_mut(usize::from(part)) {
@@ -120,12 +129,11 @@ impl Requests {
                 self.part_done(request, out)
             }
             Parts::Kick => {
-                if let Some(done) = self.take(request) {
-                    answer::put_kick(done.id, count, out);
-                }
-                true
+                let done = self.take(request)?;
+                answer::put_kick(done.id, count, out);
+                Some(done.since)
             }
-            Parts::Outcomes(_) | Parts::Job => false,
+            Parts::Outcomes(_) | Parts::Job => None,
         }
     }
 
@@ -135,28 +143,28 @@ impl Requests {
         request: u32,
         job: Result<answer::Job, answer::ErrorCode>,
         out: &mut Vec<u8>,
-    ) -> bool {
-        let Some(done) = self.take(request) else { return false };
+    ) -> Option<u64> {
+        let done = self.take(request)?;
         match job {
             Ok(job) => answer::put_job(done.id, &job, out),
             Err(code) => answer::put_error(done.id, code, retry_after(code), code.name(), out),
         }
-        true
+        Some(done.since)
     }
 
-    fn part_done(&mut self, request: u32, out: &mut Vec<u8>) -> bool {
-        let Some(entry) = self.in_flight.get_mut(request as usize) else { return false };
+    fn part_done(&mut self, request: u32, out: &mut Vec<u8>) -> Option<u64> {
+        let entry = self.in_flight.get_mut(request as usize)?;
         entry.left -= 1;
         if entry.left > 0 {
-            return false;
+            return None;
         }
-        let Some(done) = self.take(request) else { return false };
+        let done = self.take(request)?;
         match &done.parts {
             Parts::Outcomes(outcomes) => answer::put_outcomes(done.id, outcomes, out),
             Parts::Counts(counts) => answer::put_online(done.id, counts, out),
             Parts::Kick | Parts::Job => {}
         }
-        true
+        Some(done.since)
     }
 
     fn take(&mut self, request: u32) -> Option<Request> {
@@ -194,10 +202,10 @@ mod tests {
     fn the_last_part_answers_in_the_order_asked_and_frees_the_window() {
         let mut requests = Requests::default();
         let mut out = Vec::new();
-        let request = requests.admit(7, Kind::Push(2), 2).unwrap();
-        assert_eq!(requests.admit(8, Kind::Kick, 2), Err(Refused::WindowOverrun));
-        assert!(!requests.outcome(request, 1, Outcome::Offline, &mut out));
-        assert!(requests.outcome(request, 0, Outcome::Delivered(5), &mut out));
+        let request = requests.admit(7, Kind::Push(2), 2, 0).unwrap();
+        assert_eq!(requests.admit(8, Kind::Kick, 2, 0), Err(Refused::WindowOverrun));
+        assert_eq!(requests.outcome(request, 1, Outcome::Offline, &mut out), None);
+        assert_eq!(requests.outcome(request, 0, Outcome::Delivered(5), &mut out), Some(0));
         let (frame, _) = split(&out, 100).unwrap().unwrap();
         let Answer::Push(7, outcomes) = Answer::decode(frame).unwrap() else { panic!("{frame:?}") };
         assert!(outcomes.iter().eq([Outcome::Delivered(5), Outcome::Offline]));
@@ -207,9 +215,9 @@ mod tests {
     #[test]
     fn an_id_may_be_used_again_only_after_its_answer() {
         let mut requests = Requests::default();
-        let request = requests.admit(1, Kind::Kick, 9).unwrap();
-        assert_eq!(requests.admit(1, Kind::Job, 9), Err(Refused::DuplicateId));
-        assert!(requests.count(request, 0, 1, &mut Vec::new()));
-        assert!(requests.admit(1, Kind::Job, 9).is_ok());
+        let request = requests.admit(1, Kind::Kick, 9, 0).unwrap();
+        assert_eq!(requests.admit(1, Kind::Job, 9, 0), Err(Refused::DuplicateId));
+        assert!(requests.count(request, 0, 1, &mut Vec::new()).is_some());
+        assert!(requests.admit(1, Kind::Job, 9, 0).is_ok());
     }
 }

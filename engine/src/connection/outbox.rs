@@ -39,6 +39,16 @@ impl Frame {
         self.len() == 0
     }
 
+    /// Its kind on the wire; of several frames in one piece, the first one's.
+    pub fn kind(&self) -> u8 {
+        match self {
+            Self::Push(head, _) => head.as_bytes().first().copied().unwrap_or_default(),
+            Self::Fixed(_) | Self::Owned(_) | Self::Shared(_) => {
+                self.whole().and_then(|bytes| bytes.first()).copied().unwrap_or_default()
+            }
+        }
+    }
+
     /// The bytes, where they stand in one piece.
     pub fn whole(&self) -> Option<&[u8]> {
         match self {

@@ -92,12 +92,6 @@ impl Uring {
         self.ring.is_restricted()
     }
 
-    /// How often completions did not fit the queue so far. None was lost, but each cost an
-    /// allocation: grow [`UringOptions::completions`].
-    pub fn overflows(&self) -> u64 {
-        self.ring.overflows()
-    }
-
     fn dispatch(&mut self, completion: Completion, events: &mut Vec<Event>) {
         let Some(token) = Token::decode(completion.name) else { return };
         match token.operation {
@@ -187,6 +181,11 @@ impl Io for Uring {
         socket.shutdown(how);
     }
 
+    /// Each cost an allocation: grow [`UringOptions::completions`].
+    fn overflows(&self) -> u64 {
+        self.ring.overflows()
+    }
+
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
         let at_hand = self.ring.has_completions();
         if at_hand {
@@ -201,7 +200,13 @@ impl Io for Uring {
                 break;
             }
             self.ring.submit()?;
-            left -= self.reap(left, events);
+            let reaped = self.reap(left, events);
+            left -= reaped;
+            // The kernel may raise its flag after the work was run, and leaves it up until there is
+            // more: without progress it says nothing.
+            if reaped == 0 {
+                break;
+            }
         }
         Ok(())
     }

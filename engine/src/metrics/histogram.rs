@@ -15,19 +15,19 @@ pub enum Histogram {
     Turn,
     /// Frames that left in one send.
     FramesPerSend,
-    /// Microseconds from the last byte of a push request to the send of its message.
-    PushLatency,
+    /// Microseconds from reading a request of a backend to queueing its answer.
+    Request,
 }
 
 impl Histogram {
     /// Every histogram, in the order of its numbers.
-    pub const ALL: &'static [Self] = &[Self::Turn, Self::FramesPerSend, Self::PushLatency];
+    pub const ALL: &'static [Self] = &[Self::Turn, Self::FramesPerSend, Self::Request];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Turn => "turn_duration",
             Self::FramesPerSend => "frames_per_send",
-            Self::PushLatency => "push_latency",
+            Self::Request => "request_duration",
         }
     }
 
@@ -35,13 +35,13 @@ impl Histogram {
         match self {
             Self::Turn => "How long a turn of the loop took, without its wait.",
             Self::FramesPerSend => "Frames that left in one send.",
-            Self::PushLatency => "From the last byte of a push request to the send of its message.",
+            Self::Request => "From reading a request of a backend to queueing its answer.",
         }
     }
 
     /// Whether values are microseconds, which are shown as seconds.
     pub(super) const fn is_time(self) -> bool {
-        matches!(self, Self::Turn | Self::PushLatency)
+        matches!(self, Self::Turn | Self::Request)
     }
 }
 

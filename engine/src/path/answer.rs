@@ -5,6 +5,7 @@ use crate::backend::requests::Requests;
 use crate::io::Io;
 use crate::mesh::ToOrigin;
 use crate::mesh::letter::Origin;
+use crate::metrics::Histogram;
 use crate::shard::{Shard, key as key_of};
 
 impl<I: Io> Shard<I> {
@@ -35,14 +36,15 @@ impl<I: Io> Shard<I> {
     fn part_answered(
         &mut self,
         origin: Origin,
-        take: impl FnOnce(&mut Requests, &mut Vec<u8>) -> bool,
+        take: impl FnOnce(&mut Requests, &mut Vec<u8>) -> Option<u64>,
     ) {
         let key = key_of(origin.connection);
         let connection = self.connections.get_mut(key);
         // A backend that has gone is told nothing; its users got their messages all the same.
         let Some(backend) = connection.and_then(|connection| connection.backend()) else { return };
         let mut out = Vec::new();
-        if take(&mut backend.requests, &mut out) {
+        if let Some(since) = take(&mut backend.requests, &mut out) {
+            self.metrics.observe(Histogram::Request, self.now.micros.saturating_sub(since));
             self.queue_bytes(key, out);
         }
     }

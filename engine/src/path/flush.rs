@@ -1,8 +1,8 @@
 //! The end of a turn: each connection's frames leave in one send.
 
-use crate::connection::outbox::{Queue, Receipt};
+use crate::connection::outbox::{Queue, Queued, Receipt, Staging};
 use crate::connection::{Connection, Ending};
-use crate::io::{How, Io, Key, Outgoing, Sent};
+use crate::io::{How, Io, Key, Outgoing, Port, Sent};
 use crate::metrics::{Counter, Histogram};
 use crate::path::deliver::Fate;
 use crate::shard::Shard;
@@ -74,12 +74,10 @@ impl<I: Io> Shard<I> {
             })
             .collect();
         debug_assert_eq!(outgoing.len(), batch.len(), "every gathered connection is sent to");
-        let bytes: usize = outgoing.iter().map(|outgoing| outgoing.bytes.len()).sum();
         self.sent.clear();
         self.io.send(&outgoing, &mut self.sent);
         drop(outgoing);
         self.metrics.add(Counter::Sends, batch.len() as u64);
-        self.metrics.add(Counter::BytesOut, bytes as u64);
         let sent = std::mem::take(&mut self.sent);
         for ((key, queue, _), &sent) in batch.iter().zip(&sent) {
             self.was_sent(*key, *queue, sent);
@@ -89,31 +87,18 @@ impl<I: Io> Shard<I> {
 
     fn was_sent(&mut self, key: Key, queue: Queue, sent: Sent) {
         let staging = std::mem::take(&mut self.staging);
-        let mut frames = 0;
         match sent {
             Sent::All => {
+                self.count_sent(key, &staging, queue, None);
                 for queued in staging.chain(queue) {
-                    frames += 1;
-                    if queued.receipt != Receipt::None {
-                        self.settle(queued.receipt, Fate::Written);
-                    }
+                    self.settle(queued.receipt, Fate::Written);
                 }
                 self.flushed(key);
             }
-            Sent::Part(mut taken) => {
+            Sent::Part(taken) => {
                 self.metrics.count(Counter::ShortSends);
-                for queued in staging.chain(queue) {
-                    frames += 1;
-                    let length = queued.frame.len();
-                    if taken >= length {
-                        taken -= length;
-                        self.settle(queued.receipt, Fate::Written);
-                    } else {
-                        self.park(key, queued, taken);
-                        taken = 0;
-                    }
-                }
-                self.await_room(key);
+                self.count_sent(key, &staging, queue, Some(taken));
+                self.sent_in_part(key, staging.chain(queue), taken);
             }
             Sent::Broken => {
                 for queued in staging.chain(queue) {
@@ -123,7 +108,38 @@ impl<I: Io> Shard<I> {
             }
         }
         self.staging = staging;
+    }
+
+    fn count_sent(&self, key: Key, staging: &Staging, queue: Queue, taken: Option<usize>) {
+        let Some(port) = self.connections.get(key).map(Connection::port) else { return };
+        let (mut frames, mut bytes) = (0, 0);
+        for queued in staging.chain(queue) {
+            frames += 1;
+            bytes += queued.frame.len();
+            self.metrics.frames_out(port, queued.frame.kind(), 1);
+        }
         self.metrics.observe(Histogram::FramesPerSend, frames);
+        self.metrics.add(bytes_out(port), taken.unwrap_or(bytes) as u64);
+    }
+
+    /// The kernel took `taken` bytes: what is left of the frames is parked.
+    fn sent_in_part<'a>(
+        &mut self,
+        key: Key,
+        frames: impl Iterator<Item = &'a Queued>,
+        mut taken: usize,
+    ) {
+        for queued in frames {
+            let length = queued.frame.len();
+            if taken >= length {
+                taken -= length;
+                self.settle(queued.receipt, Fate::Written);
+            } else {
+                self.park(key, queued, taken);
+                taken = 0;
+            }
+        }
+        self.await_room(key);
     }
 
     /// Has the kernel say when it takes more, and the timer look after a peer that reads nothing.
@@ -154,6 +170,7 @@ impl<I: Io> Shard<I> {
         let now = self.now.seconds();
         while let Some(connection) = self.connections.get_mut(key) {
             self.outbox_bytes -= drop_expired(connection, now, &mut settled);
+            let port = connection.port();
             let Some(busy) = connection.busy.as_deref_mut() else { break };
             let Some(front) = busy.parked.front_mut() else { break };
             let bytes = &front.bytes[front.written..];
@@ -169,7 +186,7 @@ impl<I: Io> Shard<I> {
                     break;
                 }
             };
-            self.metrics.add(Counter::BytesOut, taken as u64);
+            self.metrics.add(bytes_out(port), taken as u64);
             front.written += taken;
             busy.parked_bytes -= taken;
             self.outbox_bytes -= taken;
@@ -190,6 +207,14 @@ impl<I: Io> Shard<I> {
             connection.settle();
             self.flushed(key);
         }
+    }
+}
+
+/// The counter of the bytes that the kernel took on this port.
+fn bytes_out(port: Port) -> Counter {
+    match port {
+        Port::Client => Counter::BytesOut,
+        Port::Backend => Counter::BackendBytesOut,
     }
 }
 

@@ -130,11 +130,11 @@ impl<I: Io> Shard<I> {
         if self.is_draining() {
             return Err(ErrorCode::ShuttingDown);
         }
-        let (connection, window) = (self.id(key), self.settings.window);
+        let (connection, window, now) = (self.id(key), self.settings.window, self.now.micros);
         let backend = self.connections.get_mut(key).and_then(|connection| connection.backend());
         let backend = backend.ok_or(ErrorCode::ShuttingDown)?;
         let request =
-            backend.requests.admit(id, kind, window).map_err(|refused| match refused {
+            backend.requests.admit(id, kind, window, now).map_err(|refused| match refused {
                 Refused::WindowOverrun => ErrorCode::WindowOverrun,
                 Refused::DuplicateId => ErrorCode::DuplicateId,
             })?;

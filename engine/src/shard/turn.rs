@@ -130,6 +130,7 @@ impl<I: Io> Shard<I> {
         self.metrics.set(Gauge::Users, self.homes.len() as u64);
         self.metrics.set(Gauge::Broadcasts, self.owner.running() as u64);
         self.metrics.set(Gauge::OutboxBytes, self.outbox_bytes as u64);
+        self.metrics.set_total(Counter::CqOverflows, self.io.overflows());
         let paused = self.accept_at.iter().any(Option::is_some);
         self.metrics.set(Gauge::AcceptPaused, u64::from(paused));
     }
