@@ -1,2 +1,58 @@
-//! Placeholder.
-fn main() {}
+//! `holdfast-loadgen`: measures a Holdfast gateway from outside, and what the kernel costs without it.
+//!
+//! It knows the wire (`holdfast-protocol`) and the backend client (`holdfast-client`), never the
+//! gateway's own code, so it cannot share the gateway's mistakes.
+//!
+//! Exit codes of every command: 0 all went well, 1 something was lost, doubled, out of order or
+//! corrupt, 2 the run could not be set up.
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+mod clock;
+mod fleet;
+mod floor;
+mod histogram;
+mod host;
+mod options;
+mod run;
+mod scenario;
+mod schedule;
+mod sources;
+mod token;
+mod verify;
+
+/// Measures a Holdfast gateway, and what the kernel costs without it.
+#[derive(Debug, Parser)]
+#[command(name = "holdfast-loadgen", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Connect clients, push to them, and account for every message.
+    #[command(args_override_self = true)]
+    Run(Box<options::Options>),
+    /// The control experiment: the same socket work without a gateway.
+    Floor(floor::Args),
+}
+
+fn main() -> ExitCode {
+    match Cli::parse().command {
+        Command::Run(options) => run::main(&options),
+        Command::Floor(args) => floor::main(args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

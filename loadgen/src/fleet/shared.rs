@@ -1,0 +1,139 @@
+//! What the threads of a run share.
+
+use crate::clock::Clock;
+use crate::histogram::{Latency, Tally};
+use crate::scenario::Scenario;
+use crate::verify::away::Away;
+use crate::verify::judge::Heard;
+use crate::verify::ledger::Ledger;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the clients are to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Phase {
+    /// Nothing yet: the threads are up, no client exists.
+    Wait = 0,
+    /// Connect and log in at the planned rate.
+    Ramp = 1,
+    /// Receive, acknowledge, heartbeat.
+    Hold = 2,
+    /// The same, and some drop and return.
+    Churn = 3,
+    /// Say bye and wait for the gateway to close.
+    Leave = 4,
+    /// End.
+    Stop = 5,
+}
+
+impl Phase {
+    const ALL: [Self; 6] =
+        [Self::Wait, Self::Ramp, Self::Hold, Self::Churn, Self::Leave, Self::Stop];
+}
+
+/// How many clients are where, now.
+#[derive(Debug, Default)]
+pub(crate) struct Gauges {
+    /// With an open connection.
+    pub(crate) connected: AtomicU32,
+    /// Logged in.
+    pub(crate) online: AtomicU32,
+    /// Given up: the gateway said "do not come back".
+    pub(crate) refused: AtomicU32,
+    /// Messages of the schedule that arrived, for the first time.
+    pub(crate) deliveries: AtomicU64,
+    /// Broadcasts that arrived, for the first time, over all clients.
+    pub(crate) broadcasts: AtomicU64,
+}
+
+/// The sum of what all threads counted, and the latencies since the last look.
+#[derive(Debug)]
+pub(crate) struct Sums {
+    /// Since the beginning.
+    pub(crate) all: Tally,
+    /// Push latencies since the last progress line.
+    pub(crate) recent: Latency,
+}
+
+/// What the threads of a run share.
+pub(crate) struct Shared {
+    /// What is to be done.
+    pub(crate) scenario: Scenario,
+    /// The clock of the run.
+    pub(crate) clock: Clock,
+    /// What is known of each message.
+    pub(crate) ledger: Ledger,
+    /// How many clients are where.
+    pub(crate) gauges: Gauges,
+    /// When the ramp began, nanoseconds of the clock.
+    pub(crate) ramp_start: AtomicU64,
+    /// Told to the pushing threads: no more.
+    pub(crate) halt: AtomicBool,
+    phase: AtomicU8,
+    sums: Mutex<Sums>,
+    absences: Mutex<Vec<Away>>,
+    heard: Mutex<Vec<Heard>>,
+}
+
+impl Shared {
+    /// For this scenario.
+    pub(crate) fn new(scenario: Scenario) -> Self {
+        Self {
+            ledger: Ledger::new(scenario.schedule.count),
+            scenario,
+            clock: Clock::start(),
+            gauges: Gauges::default(),
+            ramp_start: AtomicU64::new(0),
+            halt: AtomicBool::new(false),
+            phase: AtomicU8::new(Phase::Wait as u8),
+            sums: Mutex::new(Sums { all: Tally::new(), recent: Latency::new() }),
+            absences: Mutex::new(Vec::new()),
+            heard: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// What the clients are to do now.
+    pub(crate) fn phase(&self) -> Phase {
+        let phase = self.phase.load(Ordering::Acquire);
+        Phase::ALL.get(usize::from(phase)).copied().unwrap_or(Phase::Stop)
+    }
+
+    /// What the clients are to do from now on.
+    pub(crate) fn set_phase(&self, phase: Phase) {
+        self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// The sums, for a short look.
+    pub(crate) fn sums(&self) -> MutexGuard<'_, Sums> {
+        lock(&self.sums)
+    }
+
+    /// Adds what a thread counted, and empties it.
+    pub(crate) fn absorb(&self, tally: &mut Tally) {
+        let mut sums = self.sums();
+        sums.recent.add(&tally.push);
+        sums.all.absorb(tally);
+    }
+
+    /// Keeps the absences and the broadcasts of a thread's clients, for the verdict.
+    pub(crate) fn testify(&self, absences: Vec<Away>, heard: impl Iterator<Item = Heard>) {
+        lock(&self.absences).extend(absences);
+        lock(&self.heard).extend(heard);
+    }
+
+    /// All absences; empties the list.
+    pub(crate) fn take_absences(&self) -> Vec<Away> {
+        std::mem::take(&mut *lock(&self.absences))
+    }
+
+    /// What each client has of the broadcasts; empties the list.
+    pub(crate) fn take_heard(&self) -> Vec<Heard> {
+        std::mem::take(&mut *lock(&self.heard))
+    }
+}
+
+/// A thread that panicked in the middle of adding leaves sums that are still the best there are.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

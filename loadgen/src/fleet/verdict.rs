@@ -1,0 +1,93 @@
+//! What a message that arrived says about the gateway: whole or corrupt, first or again, in order or not,
+//! its user's or another's, and how late.
+
+use super::shared::Shared;
+use crate::clock::milliseconds;
+use crate::histogram::Tally;
+use crate::verify::away::Away;
+use crate::verify::body::{self, Number};
+use crate::verify::order::Order;
+use holdfast_protocol::client::Push;
+use std::sync::atomic::Ordering;
+
+/// What a client has at hand while it understands bytes: its thread's counts and buffer, and the time.
+pub(crate) struct Desk<'a> {
+    pub(crate) shared: &'a Shared,
+    pub(crate) tally: &'a mut Tally,
+    pub(crate) absences: &'a mut Vec<Away>,
+    /// A buffer without content.
+    pub(crate) scratch: &'a mut Vec<u8>,
+    /// The index of the client's user.
+    pub(crate) user: u32,
+    /// When the bytes were read, nanoseconds of the run's clock.
+    pub(crate) now: u64,
+}
+
+impl Desk<'_> {
+    /// The client is logged in; its absence, if there was one, ends.
+    pub(crate) fn came_online(&mut self, absence: Option<u32>) {
+        self.shared.gauges.online.fetch_add(1, Ordering::Relaxed);
+        let away = absence.and_then(|index| self.absences.get_mut(index as usize));
+        if let Some(away) = away {
+            away.until = milliseconds(self.now);
+        }
+    }
+}
+
+/// Judges a message to one user.
+pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
+    let follows = order.follows(push.sequence);
+    let Some(header) = body::read(push.body) else {
+        desk.tally.corrupt += 1;
+        return;
+    };
+    let Number::Push(number) = header.number else {
+        desk.tally.foreign += 1;
+        return;
+    };
+    if header.run != desk.shared.scenario.run {
+        desk.tally.foreign += 1;
+        return;
+    }
+    if desk.shared.scenario.schedule.target(number) != desk.user {
+        desk.tally.misdelivered += 1;
+        return;
+    }
+    match desk.shared.ledger.arrived(number) {
+        None => desk.tally.foreign += 1,
+        Some(false) if push.redelivered => desk.tally.redelivered += 1,
+        Some(false) => desk.tally.duplicates += 1,
+        Some(true) => {
+            desk.tally.deliveries += 1;
+            desk.tally.push.record(desk.now.saturating_sub(header.due));
+            desk.shared.gauges.deliveries.fetch_add(1, Ordering::Relaxed);
+            desk.tally.disorder += u64::from(!follows && !push.redelivered);
+        }
+    }
+}
+
+/// Judges a broadcast; `heard` has a bit for each that arrived before.
+pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, desk: &mut Desk<'_>) {
+    let follows = order.follows(push.sequence);
+    let Some(header) = body::read(push.body) else {
+        desk.tally.corrupt += 1;
+        return;
+    };
+    let bit = match header.number {
+        Number::Broadcast(number @ 0..64) => 1_u64 << number,
+        Number::Broadcast(_) | Number::Push(_) => 0,
+    };
+    if header.run != desk.shared.scenario.run || bit == 0 {
+        desk.tally.foreign += 1;
+    } else if *heard & bit == 0 {
+        *heard |= bit;
+        desk.tally.broadcasts += 1;
+        desk.tally.spread.record(desk.now.saturating_sub(header.due));
+        desk.shared.gauges.broadcasts.fetch_add(1, Ordering::Relaxed);
+        desk.tally.disorder += u64::from(!follows && !push.redelivered);
+    } else if push.redelivered {
+        desk.tally.redelivered += 1;
+    } else {
+        desk.tally.duplicates += 1;
+    }
+}

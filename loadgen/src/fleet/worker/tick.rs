@@ -1,0 +1,166 @@
+//! What a thread does by the clock: open what is due, heartbeat, drop and return, leave, add up.
+
+use super::{Table, Worker, reopens};
+use crate::clock::{MILLISECOND, SECOND, duration};
+use crate::fleet::client::{Client, State};
+use crate::fleet::shared::Phase;
+use crate::schedule::chance;
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+
+/// Between two ticks while connections come and go.
+const BUSY_TICK: u64 = 5 * MILLISECOND;
+/// Between two ticks otherwise.
+const CALM_TICK: u64 = 20 * MILLISECOND;
+/// Every client's heartbeat is looked at once in this time.
+const ROUND: u64 = SECOND;
+/// Counts are added to the run's once in this time.
+const PUBLISH: u64 = SECOND / 2;
+/// Most connections opened in one tick, so that reading goes on.
+const OPENS: u32 = 500;
+/// Most byes in one tick.
+const BYES: u32 = 2_000;
+/// After the sockets are shut down, their tasks have so long to close them.
+const LAST_BREATH: u64 = 30 * MILLISECOND;
+
+/// Ticks until the phase is [`Phase::Stop`].
+pub(super) async fn drive(worker: &Rc<Worker>) {
+    loop {
+        let phase = worker.shared.phase();
+        if phase == Phase::Stop {
+            break;
+        }
+        let busy = matches!(phase, Phase::Ramp | Phase::Churn | Phase::Leave);
+        monoio::time::sleep(duration(if busy { BUSY_TICK } else { CALM_TICK })).await;
+        worker.tick(phase);
+    }
+    worker.stop();
+    monoio::time::sleep(duration(LAST_BREATH)).await;
+}
+
+impl Worker {
+    fn tick(self: &Rc<Self>, phase: Phase) {
+        let now = self.shared.clock.now();
+        if phase == Phase::Ramp {
+            self.open_due(now);
+        }
+        if reopens(phase) {
+            self.reopen_due(now);
+        }
+        let table = &mut *self.table.borrow_mut();
+        let since = now.saturating_sub(std::mem::replace(&mut table.last_tick, now));
+        match phase {
+            Phase::Churn => self.churn(table, since),
+            Phase::Leave => self.leave(table),
+            _ => {}
+        }
+        self.sweep(table, since);
+        if now.saturating_sub(table.last_publish) >= PUBLISH {
+            table.last_publish = now;
+            self.shared.absorb(&mut table.tally);
+        }
+    }
+
+    /// Opens the clients whose time has come. The clients of all threads take turns.
+    fn open_due(self: &Rc<Self>, now: u64) {
+        let scenario = &self.shared.scenario;
+        let elapsed = now.saturating_sub(self.shared.ramp_start.load(Ordering::Relaxed));
+        for _ in 0..OPENS {
+            let slot = self.table.borrow().opened;
+            let turn = u64::from(slot) * u64::from(scenario.threads) + u64::from(self.index);
+            let due = u128::from(turn) * u128::from(SECOND) / u128::from(scenario.connect_rate);
+            if slot >= self.clients || due > u128::from(elapsed) {
+                return;
+            }
+            {
+                let mut table = self.table.borrow_mut();
+                table.clients.push(Client::new());
+                table.opened += 1;
+            }
+            self.open(slot);
+        }
+    }
+
+    /// Opens again what dropped or failed and whose time has come.
+    fn reopen_due(self: &Rc<Self>, now: u64) {
+        for _ in 0..OPENS {
+            let slot = {
+                let mut table = self.table.borrow_mut();
+                match table.returns.front() {
+                    Some((due, slot)) if *due <= now => {
+                        let slot = *slot;
+                        table.returns.pop_front();
+                        slot
+                    }
+                    _ => return,
+                }
+            };
+            self.open(slot);
+        }
+    }
+
+    /// Drops so many of the clients that are logged in as the scenario's share asks.
+    #[expect(clippy::cast_precision_loss, reason = "a fraction of a client more or less")]
+    fn churn(&self, table: &mut Table, since: u64) {
+        let clients = table.opened;
+        table.churn_owed +=
+            self.shared.scenario.churn * f64::from(clients) * (since as f64 / SECOND as f64);
+        while table.churn_owed >= 1.0 && clients > 0 {
+            table.churn_owed -= 1.0;
+            let seed = self.shared.scenario.schedule.seed ^ u64::from(self.first) << 20;
+            let slot = chance::below(clients, chance::hash(seed, table.churn_draws));
+            table.churn_draws += 1;
+            if table.clients[slot as usize].state == State::Online {
+                self.drop_client(table, slot);
+            }
+        }
+    }
+
+    /// Testifies, then says bye for some more clients.
+    fn leave(&self, table: &mut Table) {
+        if table.left == 0 {
+            let absences = std::mem::take(&mut table.absences);
+            let heard = table.clients.iter().map(Client::heard);
+            self.shared.testify(absences, heard);
+        }
+        for _ in 0..BYES.min(table.opened - table.left) {
+            let slot = table.left;
+            table.left += 1;
+            let Table { clients, scratch, .. } = table;
+            let client = &mut clients[slot as usize];
+            match client.state {
+                State::Online => {
+                    let said = client.leave(scratch);
+                    self.go_on(table, slot, said);
+                }
+                State::Opening => self.release(client),
+                _ => {}
+            }
+        }
+    }
+
+    /// Looks at the heartbeats of as many clients as fall into the time since the last tick.
+    fn sweep(&self, table: &mut Table, since: u64) {
+        let clients = u64::try_from(table.clients.len()).unwrap_or(u64::MAX);
+        let share = (clients * since.min(ROUND)).div_ceil(ROUND);
+        for _ in 0..share {
+            table.swept = if table.swept + 1 < table.opened { table.swept + 1 } else { 0 };
+            let slot = table.swept;
+            let (client, mut desk) = table.desk(self, slot);
+            if matches!(client.state, State::Online | State::Leaving) {
+                let said = client.tick(&mut desk);
+                self.go_on(table, slot, said);
+            }
+        }
+    }
+
+    /// Ends what is left, and adds up for the last time.
+    fn stop(&self) {
+        let table = &mut *self.table.borrow_mut();
+        for client in &mut table.clients {
+            self.release(client);
+            client.state = State::Over;
+        }
+        self.shared.absorb(&mut table.tally);
+    }
+}

@@ -1,0 +1,231 @@
+//! Latencies, and all that a thread counts while it runs.
+//!
+//! A thread counts into its own [`Tally`] without sharing, and adds it to the run's about once a second.
+//! Latencies count from when a thing was due, never from when the generator came round to it.
+
+use hdrhistogram::Histogram;
+use std::collections::BTreeMap;
+
+/// The longest latency that keeps its value: ten minutes in microseconds.
+const LONGEST: u64 = 600_000_000;
+/// Three digits: a value is at most 0.1 % off.
+const DIGITS: u8 = 3;
+
+/// Latencies in microseconds.
+#[derive(Debug, Clone)]
+pub(crate) struct Latency(Histogram<u64>);
+
+/// The summary of one histogram, in microseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+pub(crate) struct Percentiles {
+    /// How many values.
+    pub(crate) count: u64,
+    pub(crate) min_us: u64,
+    pub(crate) mean_us: f64,
+    pub(crate) p50_us: u64,
+    pub(crate) p90_us: u64,
+    pub(crate) p99_us: u64,
+    pub(crate) p999_us: u64,
+    pub(crate) max_us: u64,
+}
+
+impl Latency {
+    /// Without a value.
+    pub(crate) fn new() -> Self {
+        // The bounds are constants that the library takes; a histogram that grows is the same but for memory.
+        let fixed = Histogram::new_with_bounds(1, LONGEST, DIGITS);
+        Self(fixed.unwrap_or_else(|_| Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!())))
+    }
+
+    /// Counts one latency of `ns` nanoseconds.
+    pub(crate) fn record(&mut self, ns: u64) {
+        self.0.saturating_record((ns / 1_000).clamp(1, LONGEST));
+    }
+
+    /// Whether nothing was counted.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds what `other` counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        if !other.is_empty() {
+            // Both have the same bounds, so nothing is out of range.
+            let _ = self.0.add(&other.0);
+        }
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&mut self) {
+        if !self.is_empty() {
+            self.0.reset();
+        }
+    }
+
+    /// The value below which `share` (0 to 1) of all lie, in microseconds.
+    pub(crate) fn quantile(&self, share: f64) -> u64 {
+        self.0.value_at_quantile(share)
+    }
+
+    /// The usual percentiles.
+    pub(crate) fn summary(&self) -> Percentiles {
+        if self.is_empty() {
+            return Percentiles::default();
+        }
+        Percentiles {
+            count: self.0.len(),
+            min_us: self.0.min(),
+            mean_us: self.0.mean(),
+            p50_us: self.quantile(0.5),
+            p90_us: self.quantile(0.9),
+            p99_us: self.quantile(0.99),
+            p999_us: self.quantile(0.999),
+            max_us: self.0.max(),
+        }
+    }
+}
+
+macro_rules! tally {
+    (counts { $($(#[$count_doc:meta])* $count:ident,)* } latencies { $($(#[$lat_doc:meta])* $latency:ident,)* }) => {
+        /// What one thread, or all of them, counted.
+        #[derive(Debug, Clone)]
+        pub(crate) struct Tally {
+            $($(#[$count_doc])* pub(crate) $count: u64,)*
+            $($(#[$lat_doc])* pub(crate) $latency: Latency,)*
+            /// Why connections could not be made or ended, each with its count.
+            pub(crate) reasons: BTreeMap<String, u64>,
+        }
+
+        impl Tally {
+            /// Nothing yet.
+            pub(crate) fn new() -> Self {
+                Self {
+                    $($count: 0,)*
+                    $($latency: Latency::new(),)*
+                    reasons: BTreeMap::new(),
+                }
+            }
+
+            /// Takes over all that `other` counted, and empties it.
+            pub(crate) fn absorb(&mut self, other: &mut Self) {
+                $(self.$count += std::mem::take(&mut other.$count);)*
+                $(self.$latency.add(&other.$latency); other.$latency.clear();)*
+                for (reason, count) in std::mem::take(&mut other.reasons) {
+                    *self.reasons.entry(reason).or_default() += count;
+                }
+            }
+        }
+    };
+}
+
+tally! {
+    counts {
+        /// Messages that arrived for the first time.
+        deliveries,
+        /// Broadcasts that arrived for the first time.
+        broadcasts,
+        /// Bytes read from the gateway by clients.
+        bytes,
+        /// Messages and broadcasts that came again without being marked as redelivered.
+        duplicates,
+        /// Messages that came again and were marked so.
+        redelivered,
+        /// Messages and broadcasts whose sequence was not greater than the one before.
+        disorder,
+        /// Bodies whose checksum was wrong.
+        corrupt,
+        /// Messages that came to another user than they were for.
+        misdelivered,
+        /// Messages of another run, or of nobody's.
+        foreign,
+        /// Welcomes whose next sequence fell behind what was received.
+        sequence_fell_back,
+        /// Pings sent.
+        pings,
+        /// Pongs received.
+        pongs,
+        /// Acknowledgements sent.
+        acks,
+        /// Logins.
+        logins,
+        /// Logins after a drop.
+        returns,
+        /// Connections that the scenario dropped.
+        churned,
+        /// Connections that ended unasked after login.
+        unasked_ends,
+        /// Connects and logins that failed.
+        failures,
+        /// Connections that the gateway closed in order after the bye.
+        byes,
+    }
+    latencies {
+        /// From the connect call to the welcome.
+        login,
+        /// The same, after a drop.
+        relogin,
+        /// From due to received.
+        push,
+        /// From due to received, for broadcasts.
+        spread,
+        /// From due to the API's answer.
+        answer,
+        /// From due to handed to the API: how late the generator itself, or a full window, was.
+        late,
+    }
+}
+
+impl Tally {
+    /// Counts one more of `reason`.
+    pub(crate) fn reason(&mut self, reason: &str) {
+        if let Some(count) = self.reasons.get_mut(reason) {
+            *count += 1;
+        } else {
+            self.reasons.insert(reason.to_owned(), 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percentiles_are_what_was_recorded() {
+        let mut latency = Latency::new();
+        for us in 1..=10_000_u64 {
+            latency.record(us * 1_000);
+        }
+        let summary = latency.summary();
+        assert_eq!((summary.count, summary.min_us), (10_000, 1));
+        for (value, exact) in [
+            (summary.p50_us, 5_000),
+            (summary.p90_us, 9_000),
+            (summary.p99_us, 9_900),
+            (summary.p999_us, 9_990),
+            (summary.max_us, 10_000),
+        ] {
+            assert!(value.abs_diff(exact) <= exact / 500, "{value} is not {exact}");
+        }
+    }
+
+    #[test]
+    fn a_latency_beyond_the_range_is_kept_as_the_longest() {
+        let mut latency = Latency::new();
+        latency.record(u64::MAX);
+        assert!(latency.summary().max_us >= LONGEST);
+    }
+
+    #[test]
+    fn absorbing_moves_everything_once() {
+        let (mut sum, mut part) = (Tally::new(), Tally::new());
+        part.deliveries = 3;
+        part.push.record(5_000);
+        part.reason("reset");
+        sum.absorb(&mut part);
+        sum.absorb(&mut part);
+        assert_eq!((sum.deliveries, part.deliveries), (3, 0));
+        assert_eq!((sum.push.summary().count, part.push.is_empty()), (1, true));
+        assert_eq!(sum.reasons.get("reset"), Some(&1));
+    }
+}

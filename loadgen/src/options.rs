@@ -1,0 +1,199 @@
+//! The command line of `run`, as typed. What it means together is [`crate::scenario`]'s business.
+
+use crate::schedule::Order;
+use crate::schedule::size::Sizes;
+use clap::{Args, ValueEnum};
+use holdfast_protocol::client::Class;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+
+/// How clients wait for the kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Io {
+    /// `io_uring` where the kernel allows it, else epoll.
+    Auto,
+    /// `io_uring` or nothing.
+    Uring,
+    /// epoll.
+    Epoll,
+}
+
+/// The delivery class, as typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ClassName {
+    /// To sessions that are online now.
+    Online,
+    /// Stored until acknowledged.
+    Durable,
+}
+
+impl From<ClassName> for Class {
+    fn from(name: ClassName) -> Self {
+        match name {
+            ClassName::Online => Self::Online,
+            ClassName::Durable => Self::Durable,
+        }
+    }
+}
+
+/// Everything that `run` can be told.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) clients: Clients,
+    #[command(flatten)]
+    pub(crate) push: Pushes,
+    #[command(flatten)]
+    pub(crate) broadcast: Broadcasts,
+    #[command(flatten)]
+    pub(crate) output: Output,
+}
+
+/// Who connects, from where, to where.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Clients")]
+pub(crate) struct Clients {
+    /// How many clients
+    #[arg(short = 'n', long, default_value_t = 10_000, value_name = "N")]
+    pub(crate) connections: u32,
+    /// The gateway's client address; repeat it to spread clients over several
+    #[arg(long, default_value = "127.0.0.1:7500", value_name = "ADDRESS")]
+    pub(crate) gateway: Vec<SocketAddr>,
+    /// New connections a second
+    #[arg(long, default_value_t = 5_000, value_name = "N")]
+    pub(crate) connect_rate: u32,
+    /// Local addresses to connect from; on loopback they are chosen by themselves
+    #[arg(long, value_name = "IP")]
+    pub(crate) source: Vec<IpAddr>,
+    /// The product
+    #[arg(long, default_value = "demo")]
+    pub(crate) product: String,
+    /// What every user id begins with
+    #[arg(long, default_value = "user-", value_name = "TEXT")]
+    pub(crate) user_prefix: String,
+    /// Length of a user id in bytes, zeros between the prefix and the number
+    #[arg(long, default_value_t = 16, value_name = "BYTES")]
+    pub(crate) user_bytes: usize,
+    /// Sign a login token (JWT, HS256) for each client with this secret
+    #[arg(long)]
+    pub(crate) secret: Option<String>,
+    /// The key's id in the token's header, where the gateway has several keys
+    #[arg(long, value_name = "ID")]
+    pub(crate) key_id: Option<String>,
+    /// The heartbeat to ask for in seconds; 0 leaves it to the gateway
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) heartbeat: u16,
+    /// A tag that every session carries
+    #[arg(long)]
+    pub(crate) tag: Option<String>,
+    /// Acknowledge the online class too
+    #[arg(long)]
+    pub(crate) ack: bool,
+    /// The share of clients that drop and return each second while pushing, such as 0.01
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
+    pub(crate) churn: f64,
+    /// How long a dropped client stays away, in milliseconds
+    #[arg(long, default_value_t = 200, value_name = "MS")]
+    pub(crate) churn_pause: u64,
+    /// Threads, each with its own descriptor table; by default as few as the descriptors allow
+    #[arg(long, value_name = "N")]
+    pub(crate) threads: Option<u32>,
+    /// How clients wait for the kernel
+    #[arg(long, value_enum, default_value_t = Io::Auto)]
+    pub(crate) io: Io,
+    /// How long after the last connect every client must be logged in, in seconds
+    #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    pub(crate) login_timeout: u64,
+}
+
+/// What is pushed and when.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Pushes")]
+pub(crate) struct Pushes {
+    /// The gateway's backend API
+    #[arg(long, default_value = "127.0.0.1:7600", value_name = "ADDRESS")]
+    pub(crate) api: SocketAddr,
+    /// The API key, where the gateway wants one
+    #[arg(long, default_value = "", value_name = "KEY")]
+    pub(crate) api_key: String,
+    /// Messages offered a second, whatever the gateway does; 0 for none
+    #[arg(long, default_value_t = 2_000, value_name = "N")]
+    pub(crate) rate: u32,
+    /// How long to push, in seconds
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) duration: u32,
+    /// How long to hold still between the last login and the first push, in seconds
+    #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    pub(crate) settle: u32,
+    /// How long to wait at most for what is still in flight, in seconds
+    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    pub(crate) drain: u32,
+    /// Body sizes in bytes: 256-1024 (uniform), 512 (fixed) or 64,256,4096 (each as likely)
+    #[arg(long, default_value = "256-1024")]
+    pub(crate) size: Sizes,
+    /// Which users
+    #[arg(long, value_enum, default_value_t = Order::Random)]
+    pub(crate) targets: Order,
+    /// So many messages fall due at one moment, to one user
+    #[arg(long, default_value_t = 1, value_name = "K")]
+    pub(crate) burst: u32,
+    /// Give each message of a burst its own user: the control for --burst
+    #[arg(long)]
+    pub(crate) scatter: bool,
+    /// Most targets in one request
+    #[arg(long, default_value_t = 64, value_name = "N")]
+    pub(crate) batch: usize,
+    /// The delivery class
+    #[arg(long, value_enum, default_value_t = ClassName::Online)]
+    pub(crate) class: ClassName,
+    /// Time to live in seconds; 0 leaves it to the gateway
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    pub(crate) ttl: u32,
+    /// What chooses targets, sizes and who churns
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) seed: u64,
+}
+
+/// Broadcasts while pushing.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Broadcasts")]
+pub(crate) struct Broadcasts {
+    /// How many broadcasts to all of the product, spread evenly over the push phase
+    #[arg(id = "broadcasts", long = "broadcasts", default_value_t = 1, value_name = "N")]
+    pub(crate) count: u32,
+    /// Body size in bytes
+    #[arg(
+        id = "broadcast-size",
+        long = "broadcast-size",
+        default_value_t = 256,
+        value_name = "BYTES"
+    )]
+    pub(crate) size: usize,
+    /// Pace in users a second; 0 for as fast as it goes
+    #[arg(id = "broadcast-users", long = "broadcast-users", default_value_t = 0, value_name = "N")]
+    pub(crate) users: u32,
+    /// Pace in bits of body a second; 0 for as fast as it goes
+    #[arg(id = "broadcast-bits", long = "broadcast-bits", default_value_t = 0, value_name = "N")]
+    pub(crate) bits: u64,
+}
+
+/// What is measured and shown.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct Output {
+    /// The gateway's process, for its CPU time and memory; found by its port if it runs here
+    #[arg(long, value_name = "PID")]
+    pub(crate) server_pid: Option<u32>,
+    /// Write the report as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+    /// Show nothing but errors and the verdict
+    #[arg(long, short)]
+    pub(crate) quiet: bool,
+    /// Seconds between two progress lines where there is no terminal
+    #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    pub(crate) every: u32,
+    /// Let the gateway end connections unasked without failing the run
+    #[arg(long)]
+    pub(crate) allow_disconnects: bool,
+}

@@ -1,0 +1,149 @@
+//! Starts the broadcasts when they are due and asks how they stand until they are done.
+
+use crate::clock::{MILLISECOND, SECOND, duration, milliseconds};
+use crate::fleet::shared::Shared;
+use crate::options::Broadcasts;
+use crate::verify::body::{self, Header, Number};
+use crate::verify::judge::Sent;
+use crate::verify::ledger::Code;
+use holdfast_client::{Backend, Broadcast, Error, Job, JobAction, JobState};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// Between two questions about jobs that run.
+const POLL: u64 = 50 * MILLISECOND;
+
+/// What is known of the broadcasts while they go on.
+#[derive(Debug, Default)]
+pub(super) struct Progress {
+    /// Sessions that the gateway says it served, over all broadcasts.
+    pub(super) served: AtomicU64,
+    /// All are started and done, or it gave up.
+    pub(super) done: AtomicBool,
+    sent: Mutex<Vec<Sent>>,
+}
+
+impl Progress {
+    /// What was sent, so far.
+    pub(super) fn sent(&self) -> Vec<Sent> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Sent>)) {
+        change(&mut self.sent.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// Starts and follows the broadcasts of a run.
+pub(super) struct Broadcaster {
+    pub(super) shared: Arc<Shared>,
+    pub(super) backend: Backend,
+    pub(super) progress: Arc<Progress>,
+    pub(super) options: Broadcasts,
+    /// When the push phase began, nanoseconds of the run's clock.
+    pub(super) start: u64,
+    /// How long it lasts, nanoseconds.
+    pub(super) length: u64,
+}
+
+impl Broadcaster {
+    /// Starts each broadcast when it is due, then follows them until all are done or it is told to halt.
+    pub(super) fn run(self) {
+        let mut jobs: Vec<Option<Job>> = Vec::new();
+        for number in 0..self.options.count {
+            let share = u64::from(number + 1) * (self.length / u64::from(self.options.count + 1));
+            let due = self.start + share;
+            if !self.wait(due, &mut jobs) {
+                break;
+            }
+            jobs.push(self.begin(u64::from(number), due));
+            self.note(&jobs);
+        }
+        while jobs.iter().flatten().any(running) && !self.halted() {
+            thread::sleep(duration(POLL));
+            self.follow(&mut jobs);
+        }
+        self.progress.done.store(true, Ordering::Release);
+    }
+
+    fn halted(&self) -> bool {
+        self.shared.halt.load(Ordering::Relaxed)
+    }
+
+    /// Waits until `due` and follows what runs meanwhile; false if it is told to halt.
+    fn wait(&self, due: u64, jobs: &mut [Option<Job>]) -> bool {
+        loop {
+            let now = self.shared.clock.now();
+            if self.halted() || now >= due {
+                return !self.halted();
+            }
+            thread::sleep(duration(POLL.min(due - now)));
+            if due.saturating_sub(self.shared.clock.now()) > POLL {
+                self.follow(jobs);
+            }
+        }
+    }
+
+    fn begin(&self, number: u64, due: u64) -> Option<Job> {
+        let scenario = &self.shared.scenario;
+        let mut body = Vec::new();
+        let header = Header { run: scenario.run, number: Number::Broadcast(number), due };
+        body::write(header, self.options.size, &mut body);
+        let broadcast = Broadcast {
+            product: &scenario.product,
+            tag: "",
+            class: scenario.class,
+            ttl: 0,
+            users_per_second: self.options.users,
+            bits_per_second: self.options.bits,
+            key: &[],
+            body: &body,
+        };
+        let at = milliseconds(self.shared.clock.now());
+        self.progress.change(|sent| sent.push(Sent { at, ..Sent::default() }));
+        let started = self.backend.broadcast(&broadcast).and_then(holdfast_client::Pending::wait);
+        // After any other error it may have been carried out; if not, every client misses it: lost.
+        let refused = match &started {
+            Err(Error::Declined { code, .. }) => Some(Code::declined(*code).name().to_owned()),
+            _ => None,
+        };
+        self.progress.change(|sent| {
+            if let Some(last) = sent.last_mut() {
+                last.refused = refused;
+            }
+        });
+        started.ok()
+    }
+
+    /// Asks about the jobs that run.
+    fn follow(&self, jobs: &mut [Option<Job>]) {
+        for job in jobs.iter_mut().flatten().filter(|job| running(job)) {
+            let asked = self.backend.job(JobAction::Status, job.id);
+            if let Ok(now) = asked.and_then(holdfast_client::Pending::wait) {
+                *job = now;
+            }
+        }
+        self.note(jobs);
+    }
+
+    /// Keeps what the gateway says of the jobs.
+    fn note(&self, jobs: &[Option<Job>]) {
+        let served = jobs.iter().flatten().map(|job| job.delivered).sum();
+        self.progress.served.store(served, Ordering::Relaxed);
+        self.progress.change(|sent| {
+            for (sent, job) in sent.iter_mut().zip(jobs.iter()) {
+                sent.dropped = job.map_or(0, |job| job.dropped);
+            }
+        });
+    }
+}
+
+fn running(job: &Job) -> bool {
+    matches!(job.state, JobState::Running | JobState::Paused)
+}
+
+/// How long the push phase lasts, nanoseconds.
+pub(super) fn length(seconds: u32) -> u64 {
+    u64::from(seconds) * SECOND
+}

@@ -1,0 +1,271 @@
+//! What a run found: a table for people, JSON for machines, and the verdict.
+
+mod table;
+
+use crate::fleet::shared::Shared;
+use crate::histogram::{Percentiles, Tally};
+use crate::host::{self, Process, Sample};
+use crate::options::{Options, Output};
+use crate::verify::away::Absences;
+use crate::verify::judge::{self, Broadcasts, Pushes, Reasons, Sent};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+/// What the stages hand over.
+pub(super) struct Evidence {
+    /// When the push phase began, nanoseconds of the run's clock.
+    pub(super) start: u64,
+    /// Messages handed to the API.
+    pub(super) sent: u64,
+    /// Broadcasts handed to the API.
+    pub(super) broadcasts: Vec<Sent>,
+    /// Before the first client; after the ramp; settled; after the push phase; drained.
+    pub(super) samples: [Sample; 5],
+}
+
+/// Everything that a run found.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Report {
+    /// The whole command line.
+    command: Vec<String>,
+    version: &'static str,
+    commit: String,
+    kernel: String,
+    processor: String,
+    clients: u32,
+    threads: u32,
+    source_addresses: usize,
+    seconds: Seconds,
+    latencies: BTreeMap<&'static str, Percentiles>,
+    pushes: Pushes,
+    broadcasts: Broadcasts,
+    counts: BTreeMap<&'static str, u64>,
+    /// Why connections failed or ended.
+    connection_reasons: Reasons,
+    cpu: Vec<Cpu>,
+    memory: Memory,
+    samples: BTreeMap<&'static str, Sample>,
+    /// What is wrong; empty if nothing is.
+    pub(super) verdict: Vec<String>,
+}
+
+/// How long each stage took.
+#[derive(Debug, serde::Serialize)]
+struct Seconds {
+    ramp: f64,
+    push: f64,
+    drain: f64,
+}
+
+/// CPU time of one stage.
+#[derive(Debug, serde::Serialize)]
+struct Cpu {
+    stage: &'static str,
+    /// What the stage did so many of.
+    operation: &'static str,
+    operations: u64,
+    /// CPU time of the gateway, milliseconds; absent if it could not be read.
+    server_ms: Option<f64>,
+    server_us_per_operation: Option<f64>,
+    client_ms: f64,
+    /// Soft interrupts on all cores, milliseconds; part of it is in the processes' times.
+    softirq_ms: u64,
+    /// Deferred to the kernel's own threads, in no process's time, milliseconds.
+    ksoftirqd_ms: u64,
+}
+
+/// Memory for each connection, bytes, from before the first client to settled.
+#[derive(Debug, serde::Serialize)]
+struct Memory {
+    server_anonymous_per_connection: Option<f64>,
+    server_rss_per_connection: Option<f64>,
+    client_anonymous_per_connection: f64,
+    /// Kernel memory of the whole machine: both ends of a connection on loopback.
+    slab_per_connection: f64,
+    server_rss: Option<u64>,
+    client_rss: u64,
+}
+
+/// Judges and adds up.
+pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> Report {
+    let scenario = &shared.scenario;
+    let absences = Absences::new(shared.take_absences());
+    let pushes = judge::pushes(&judge::Evidence {
+        schedule: &scenario.schedule,
+        ledger: &shared.ledger,
+        sent: evidence.sent,
+        start: evidence.start,
+        absences: &absences,
+    });
+    let broadcasts = judge::broadcasts(&evidence.broadcasts, &shared.take_heard());
+    let tally = shared.sums().all.clone();
+    let verdict = verdict(options, &pushes, &broadcasts, &tally);
+    let [before, ramped, settled, push_end, drained] = &evidence.samples;
+    Report {
+        command: std::env::args().collect(),
+        version: env!("CARGO_PKG_VERSION"),
+        commit: host::commit(),
+        kernel: host::kernel(),
+        processor: host::processor(),
+        clients: scenario.clients,
+        threads: scenario.threads,
+        source_addresses: scenario.sources.len(),
+        seconds: Seconds {
+            ramp: seconds(before, ramped),
+            push: seconds(settled, push_end),
+            drain: seconds(push_end, drained),
+        },
+        latencies: latencies(&tally),
+        cpu: vec![
+            cpu("ramp", "login", tally.logins - tally.returns, (before, ramped)),
+            cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
+        ],
+        memory: memory(scenario.clients, before, settled),
+        counts: counts(&tally),
+        connection_reasons: tally.reasons,
+        pushes,
+        broadcasts,
+        samples: ["before", "ramped", "settled", "pushed", "drained"]
+            .into_iter()
+            .zip(evidence.samples)
+            .collect(),
+        verdict,
+    }
+}
+
+/// What is wrong, each in a sentence.
+fn verdict(
+    options: &Options,
+    pushes: &Pushes,
+    broadcasts: &Broadcasts,
+    tally: &Tally,
+) -> Vec<String> {
+    let unasked = if options.output.allow_disconnects { 0 } else { tally.unasked_ends };
+    let findings = [
+        (pushes.lost_total(), "pushed messages are lost"),
+        (broadcasts.lost, "copies of broadcasts are lost"),
+        (pushes.contradicted, "messages arrived that the gateway had refused"),
+        (tally.duplicates, "messages came twice"),
+        (tally.disorder, "messages came out of order"),
+        (tally.corrupt, "bodies are corrupt"),
+        (tally.misdelivered, "messages came to another user"),
+        (tally.foreign, "messages came that this run did not send"),
+        (tally.sequence_fell_back, "resumed sessions fell back in their sequence"),
+        (unasked, "connections ended unasked"),
+        (u64::from(!pushes.closes()), "sum of pushes does not close: a bug of the generator"),
+        (
+            u64::from(!broadcasts.closes()),
+            "sum of broadcasts does not close: a bug of the generator",
+        ),
+    ];
+    findings
+        .into_iter()
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, what)| format!("{count} {what}"))
+        .collect()
+}
+
+fn latencies(tally: &Tally) -> BTreeMap<&'static str, Percentiles> {
+    BTreeMap::from([
+        ("connect_and_login", tally.login.summary()),
+        ("reconnect_and_login", tally.relogin.summary()),
+        ("push", tally.push.summary()),
+        ("api_answer", tally.answer.summary()),
+        ("broadcast_spread", tally.spread.summary()),
+        ("generator_lateness", tally.late.summary()),
+    ])
+}
+
+fn counts(tally: &Tally) -> BTreeMap<&'static str, u64> {
+    BTreeMap::from([
+        ("duplicates", tally.duplicates),
+        ("redelivered", tally.redelivered),
+        ("out_of_order", tally.disorder),
+        ("corrupt", tally.corrupt),
+        ("misdelivered", tally.misdelivered),
+        ("foreign", tally.foreign),
+        ("sequence_fell_back", tally.sequence_fell_back),
+        ("logins", tally.logins),
+        ("returns", tally.returns),
+        ("churned", tally.churned),
+        ("unasked_ends", tally.unasked_ends),
+        ("failures", tally.failures),
+        ("closed_after_bye", tally.byes),
+        ("pings", tally.pings),
+        ("pongs", tally.pongs),
+        ("acks", tally.acks),
+        ("bytes_received", tally.bytes),
+    ])
+}
+
+fn cpu(
+    stage: &'static str,
+    operation: &'static str,
+    operations: u64,
+    (from, to): (&Sample, &Sample),
+) -> Cpu {
+    let spent =
+        |from: &Process, to: &Process| ratio(to.run_ns.saturating_sub(from.run_ns), 1_000_000);
+    let server_ms = from.server.zip(to.server).map(|(from, to)| spent(&from, &to));
+    Cpu {
+        stage,
+        operation,
+        operations,
+        server_ms,
+        server_us_per_operation: server_ms.map(|ms| ms * 1e3 / float(operations.max(1))),
+        client_ms: spent(&from.client, &to.client),
+        softirq_ms: to.machine.softirq_ms.saturating_sub(from.machine.softirq_ms),
+        ksoftirqd_ms: to.machine.ksoftirqd_ms.saturating_sub(from.machine.ksoftirqd_ms),
+    }
+}
+
+fn memory(clients: u32, before: &Sample, settled: &Sample) -> Memory {
+    let each = |from: u64, to: u64| (float(to) - float(from)) / f64::from(clients);
+    let server = before.server.zip(settled.server);
+    Memory {
+        server_anonymous_per_connection: server
+            .map(|(from, to)| each(from.anonymous, to.anonymous)),
+        server_rss_per_connection: server.map(|(from, to)| each(from.rss, to.rss)),
+        client_anonymous_per_connection: each(before.client.anonymous, settled.client.anonymous),
+        slab_per_connection: each(before.machine.slab, settled.machine.slab),
+        server_rss: settled.server.map(|server| server.rss),
+        client_rss: settled.client.rss,
+    }
+}
+
+fn seconds(from: &Sample, to: &Sample) -> f64 {
+    ratio(to.at_ns.saturating_sub(from.at_ns), crate::clock::SECOND)
+}
+
+fn ratio(value: u64, unit: u64) -> f64 {
+    float(value) / float(unit)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures are rounded for people anyway")]
+fn float(value: u64) -> f64 {
+    value as f64
+}
+
+/// Prints the table and writes the JSON, as the options say.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn publish(report: &Report, options: &Output) -> Result<(), String> {
+    let to_stdout = options.json.as_deref() == Some(Path::new("-"));
+    if !options.quiet && !to_stdout {
+        print!("{}", table::render(report));
+    }
+    if let Some(path) = &options.json {
+        let mut json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string())?;
+        json.push(b'\n');
+        let written =
+            if to_stdout { std::io::stdout().write_all(&json) } else { fs::write(path, &json) };
+        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+    }
+    for finding in &report.verdict {
+        eprintln!("holdfast-loadgen: {finding}");
+    }
+    Ok(())
+}

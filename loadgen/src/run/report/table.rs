@@ -1,0 +1,141 @@
+//! The report as a table for people.
+
+use super::super::progress::latency;
+use super::{Cpu, Memory, Report};
+use crate::histogram::Percentiles;
+use crate::verify::judge::Reasons;
+use std::fmt::Write;
+
+/// The whole table.
+pub(super) fn render(report: &Report) -> String {
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = write_all(report, &mut text);
+    text
+}
+
+fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
+    writeln!(
+        out,
+        "\n{} clients on {} threads, {} source addresses; logged in within {:.1} s",
+        report.clients, report.threads, report.source_addresses, report.seconds.ramp
+    )?;
+    writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
+    latencies(report, out)?;
+    accounts(report, out)?;
+    writeln!(out, "\ncpu")?;
+    for cpu in &report.cpu {
+        stage(cpu, out)?;
+    }
+    memory(&report.memory, out)?;
+    if !report.connection_reasons.is_empty() {
+        writeln!(out, "\nconnections that failed or ended")?;
+        for (reason, count) in &report.connection_reasons {
+            writeln!(out, "  {count:>10}  {reason}")?;
+        }
+    }
+    if report.verdict.is_empty() {
+        writeln!(out, "\nall is accounted for: nothing lost, doubled, out of order or corrupt")
+    } else {
+        writeln!(out, "\nFAILED: {}", report.verdict.join("; "))
+    }
+}
+
+fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
+    let head = ["latency", "count", "p50", "p90", "p99", "p99.9", "max"];
+    writeln!(
+        out,
+        "\n{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        head[0], head[1], head[2], head[3], head[4], head[5], head[6]
+    )?;
+    for (name, values) in &report.latencies {
+        if values.count > 0 {
+            row(name, values, out)?;
+        }
+    }
+    Ok(())
+}
+
+fn row(name: &str, values: &Percentiles, out: &mut String) -> std::fmt::Result {
+    write!(out, "{:<20} {:>10}", name.replace('_', " "), values.count)?;
+    for us in [values.p50_us, values.p90_us, values.p99_us, values.p999_us, values.max_us] {
+        write!(out, " {:>10}", latency(us, values.count))?;
+    }
+    writeln!(out)
+}
+
+fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
+    let (pushes, broadcasts) = (&report.pushes, &report.broadcasts);
+    writeln!(
+        out,
+        "\npushes      offered {} = delivered {} + refused {} + gone {} + lost {}",
+        pushes.offered,
+        pushes.delivered,
+        with_reasons(&pushes.refused),
+        with_reasons(&pushes.gone),
+        with_reasons(&pushes.lost)
+    )?;
+    writeln!(
+        out,
+        "broadcasts  offered {} = delivered {} + refused {} + gone {} + lost {}   ({} started)",
+        broadcasts.offered,
+        broadcasts.delivered,
+        with_reasons(&broadcasts.refused),
+        broadcasts.gone,
+        broadcasts.lost,
+        broadcasts.started
+    )?;
+    let shown = ["duplicates", "out_of_order", "corrupt", "misdelivered", "redelivered"];
+    write!(out, "order      ")?;
+    for name in shown {
+        write!(out, " {} {}", name.replace('_', " "), report.counts.get(name).unwrap_or(&0))?;
+    }
+    write!(out, "\nconnections")?;
+    for name in ["logins", "churned", "unasked_ends", "closed_after_bye", "pings", "pongs", "acks"]
+    {
+        write!(out, " {} {}", name.replace('_', " "), report.counts.get(name).unwrap_or(&0))?;
+    }
+    writeln!(out)
+}
+
+/// The sum, and in brackets what it is made of.
+fn with_reasons(reasons: &Reasons) -> String {
+    let total: u64 = reasons.values().sum();
+    if reasons.is_empty() {
+        return total.to_string();
+    }
+    let parts: Vec<String> =
+        reasons.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+    format!("{total} ({})", parts.join(", "))
+}
+
+fn stage(cpu: &Cpu, out: &mut String) -> std::fmt::Result {
+    write!(out, "  {:<6}", cpu.stage)?;
+    match (cpu.server_ms, cpu.server_us_per_operation) {
+        (Some(ms), Some(us)) => {
+            write!(out, " gateway {ms:.0} ms ({us:.2} us a {}),", cpu.operation)?;
+        }
+        _ => write!(out, " gateway unknown (give --server-pid),")?,
+    }
+    writeln!(
+        out,
+        " generator {:.0} ms, softirq {} ms, ksoftirqd {} ms",
+        cpu.client_ms, cpu.softirq_ms, cpu.ksoftirqd_ms
+    )
+}
+
+fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "\nmemory for each connection, settled")?;
+    match (memory.server_anonymous_per_connection, memory.server_rss_per_connection) {
+        (Some(anonymous), Some(rss)) => {
+            writeln!(out, "  gateway    {anonymous:.0} B anonymous, {rss:.0} B resident")?;
+        }
+        _ => writeln!(out, "  gateway    unknown (give --server-pid)")?,
+    }
+    writeln!(out, "  generator  {:.0} B anonymous", memory.client_anonymous_per_connection)?;
+    writeln!(
+        out,
+        "  kernel     {:.0} B slab, whole machine (both ends)",
+        memory.slab_per_connection
+    )
+}

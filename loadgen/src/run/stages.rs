@@ -1,0 +1,274 @@
+//! The stages of a run, one function each.
+
+use super::broadcaster::{self, Broadcaster};
+use super::progress::Progress;
+use super::pusher::{Pushed, Pusher};
+use super::report::{self, Evidence, Report};
+use crate::clock::{MILLISECOND, SECOND};
+use crate::fleet::Fleet;
+use crate::fleet::shared::{Phase, Shared};
+use crate::histogram::Tally;
+use crate::host::{self, Sample};
+use crate::options::Options;
+use crate::scenario::Scenario;
+use holdfast_client::{Backend, Error};
+use std::fmt::Write;
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Longest wait for the gateway to accept the first connection.
+const REACH: Duration = Duration::from_secs(5);
+/// Longest wait for the gateway to close what said bye, nanoseconds.
+const LEAVE: u64 = 10 * SECOND;
+/// When nothing arrived for so long after everything was answered, nothing will, nanoseconds.
+const QUIET: u64 = 3 * SECOND;
+
+/// A run while it goes on.
+struct Stage<'a> {
+    options: &'a Options,
+    shared: Arc<Shared>,
+    server: Option<u32>,
+    progress: Progress,
+}
+
+/// What pushes while the clients hold.
+struct Pushing {
+    start: u64,
+    pushed: Arc<Pushed>,
+    broadcasts: Arc<broadcaster::Progress>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+/// Runs everything.
+///
+/// # Errors
+/// Why the run could not be set up, for a person.
+pub(super) fn execute(options: &Options) -> Result<Report, String> {
+    let scenario = Scenario::new(options)?;
+    reachable(&scenario)?;
+    let shared = Arc::new(Shared::new(scenario));
+    // Before the API's connection is opened: a thread's descriptor table begins as a copy of this one.
+    let fleet = Fleet::start(&shared)?;
+    let gateway = shared.scenario.gateways[0];
+    let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
+    let progress = Progress::new(&shared, &options.output);
+    let mut stage = Stage { options, shared, server, progress };
+    let outcome = stage.run();
+    stage.shared.set_phase(Phase::Stop);
+    fleet.join();
+    stage.progress.finish();
+    let evidence = outcome?;
+    Ok(report::build(options, &stage.shared, &evidence))
+}
+
+/// Whether something listens at every gateway address.
+fn reachable(scenario: &Scenario) -> Result<(), String> {
+    for gateway in &scenario.gateways {
+        TcpStream::connect_timeout(gateway, REACH).map_err(|error| {
+            format!(
+                "no gateway answers at {gateway}: {error}. Start one (`holdfast serve`), or name it \
+                 with --gateway"
+            )
+        })?;
+    }
+    Ok(())
+}
+
+impl Stage<'_> {
+    /// From the first connection to the last.
+    fn run(&mut self) -> Result<Evidence, String> {
+        let backend = self.backend()?;
+        let before = self.sample();
+        self.ramp()?;
+        let ramped = self.sample();
+        self.settle();
+        let settled = self.sample();
+        let pushing = self.push(backend.as_ref());
+        let pushed = self.sample();
+        self.drain(&pushing);
+        let drained = self.sample();
+        for thread in pushing.threads {
+            // A thread that panicked has said so; what it did not send counts as never sent.
+            let _ = thread.join();
+        }
+        self.leave();
+        Ok(Evidence {
+            start: pushing.start,
+            sent: pushing.pushed.sent.load(Ordering::Acquire),
+            broadcasts: pushing.broadcasts.sent(),
+            samples: [before, ramped, settled, pushed, drained],
+        })
+    }
+
+    fn sample(&self) -> Sample {
+        host::sample(self.server, self.shared.clock.now())
+    }
+
+    /// Connects to the API, if anything is to be sent.
+    fn backend(&self) -> Result<Option<Backend>, String> {
+        let push = &self.options.push;
+        let wanted = self.shared.scenario.schedule.count > 0
+            || self.options.broadcast.count > 0 && push.duration > 0;
+        if !wanted {
+            return Ok(None);
+        }
+        let options = holdfast_client::Options {
+            name: "loadgen".to_owned(),
+            key: push.api_key.clone().into_bytes(),
+            // An answer later than the drain cannot be waited for.
+            timeout: Duration::from_secs(u64::from(push.drain.max(1))),
+            ..holdfast_client::Options::new([push.api.to_string()])
+        };
+        let backend = Backend::connect(options).map_err(|error| match error {
+            Error::Refused { .. } => format!("{error}. Give the gateway's API key with --api-key"),
+            error => format!("no backend API answers: {error}. Name it with --api"),
+        })?;
+        let longest = push.size.max().max(self.options.broadcast.size);
+        let allowed = backend.welcome().map_or(longest, |welcome| welcome.body_max as usize);
+        if longest > allowed {
+            return Err(format!("bodies of {longest} bytes; the gateway takes {allowed}"));
+        }
+        Ok(Some(backend))
+    }
+
+    /// Connects and logs in every client.
+    fn ramp(&mut self) -> Result<(), String> {
+        let scenario = &self.shared.scenario;
+        let (clients, rate) = (scenario.clients, scenario.connect_rate);
+        let planned = u64::from(clients) * SECOND / u64::from(rate);
+        let now = self.shared.clock.now();
+        let deadline = now + planned + self.options.clients.login_timeout * SECOND;
+        self.shared.ramp_start.store(now, Ordering::Relaxed);
+        self.shared.set_phase(Phase::Ramp);
+        let gauges = &self.shared.gauges;
+        self.progress.stage("connect", u64::from(clients));
+        self.progress.wait(deadline, || {
+            let online = gauges.online.load(Ordering::Relaxed);
+            (u64::from(online), online + gauges.refused.load(Ordering::Relaxed) >= clients)
+        });
+        let online = gauges.online.load(Ordering::Relaxed);
+        if online >= clients {
+            return Ok(());
+        }
+        // The threads add up what they counted before they end.
+        self.shared.set_phase(Phase::Stop);
+        thread::sleep(Duration::from_millis(300));
+        Err(not_online(online, clients, &self.shared.sums().all))
+    }
+
+    /// Holds still, so that what the logins left behind is done.
+    fn settle(&mut self) {
+        self.shared.set_phase(Phase::Hold);
+        self.hold("settle", broadcaster::length(self.options.push.settle));
+    }
+
+    /// Lets `length` nanoseconds pass.
+    fn hold(&mut self, name: &'static str, length: u64) {
+        let start = self.shared.clock.now();
+        let clock = self.shared.clock;
+        self.progress.stage(name, length / MILLISECOND);
+        self.progress.wait(start + length, || ((clock.now() - start) / MILLISECOND, false));
+    }
+
+    /// Offers what the schedule says, while clients come and go if they shall.
+    fn push(&mut self, backend: Option<&Backend>) -> Pushing {
+        let options = self.options;
+        let length = broadcaster::length(options.push.duration);
+        if self.shared.scenario.churn > 0.0 {
+            self.shared.set_phase(Phase::Churn);
+        }
+        let start = self.shared.clock.now();
+        let mut pushing = Pushing {
+            start,
+            pushed: Arc::new(Pushed::default()),
+            broadcasts: Arc::new(broadcaster::Progress::default()),
+            threads: Vec::new(),
+        };
+        if let Some(backend) = backend {
+            self.start_pushing(&mut pushing, backend, length);
+        } else {
+            pushing.pushed.done.store(true, Ordering::Relaxed);
+            pushing.broadcasts.done.store(true, Ordering::Relaxed);
+        }
+        self.hold("push", length);
+        self.shared.set_phase(Phase::Hold);
+        pushing
+    }
+
+    fn start_pushing(&self, pushing: &mut Pushing, backend: &Backend, length: u64) {
+        let push = &self.options.push;
+        let pusher = Pusher::new(&self.shared, backend, &pushing.pushed, pushing.start)
+            .with(push.batch, push.ttl);
+        let broadcaster = Broadcaster {
+            shared: Arc::clone(&self.shared),
+            backend: backend.clone(),
+            progress: Arc::clone(&pushing.broadcasts),
+            options: self.options.broadcast.clone(),
+            start: pushing.start,
+            length,
+        };
+        pushing.threads.push(thread::spawn(move || pusher.run()));
+        pushing.threads.push(thread::spawn(move || broadcaster.run()));
+    }
+
+    /// Waits for what is still in flight, at most as long as the options say.
+    fn drain(&mut self, pushing: &Pushing) {
+        let clock = self.shared.clock;
+        let gauges = &self.shared.gauges;
+        let deadline = clock.now() + u64::from(self.options.push.drain) * SECOND;
+        let (mut arrived, mut since) = (0, clock.now());
+        self.progress.stage("drain", self.shared.scenario.schedule.count);
+        self.progress.wait(deadline, || {
+            let deliveries = gauges.deliveries.load(Ordering::Relaxed);
+            let broadcasts = gauges.broadcasts.load(Ordering::Relaxed);
+            let now = clock.now();
+            if deliveries + broadcasts != arrived {
+                (arrived, since) = (deliveries + broadcasts, now);
+            }
+            let complete = deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
+                && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
+            let over = pushing.answered() && (complete || now - since > QUIET);
+            (deliveries, over)
+        });
+        self.shared.halt.store(true, Ordering::Relaxed);
+    }
+
+    /// Says bye for everybody and waits until the gateway has closed the connections.
+    fn leave(&mut self) {
+        let gauges = &self.shared.gauges;
+        let connected = u64::from(gauges.connected.load(Ordering::Relaxed));
+        self.shared.set_phase(Phase::Leave);
+        let deadline = self.shared.clock.now() + LEAVE;
+        self.progress.stage("leave", connected);
+        self.progress.wait(deadline, || {
+            let left = u64::from(gauges.connected.load(Ordering::Relaxed));
+            (connected.saturating_sub(left), left == 0)
+        });
+    }
+}
+
+impl Pushing {
+    /// Whether nothing more can be answered: all is sent, and all that was sent has its answer.
+    fn answered(&self) -> bool {
+        let done = self.pushed.done.load(Ordering::Acquire)
+            && self.broadcasts.done.load(Ordering::Acquire);
+        let sent = self.pushed.sent.load(Ordering::Acquire);
+        done && self.pushed.answered.load(Ordering::Relaxed) >= sent
+    }
+}
+
+/// What to say when not every client came online.
+fn not_online(online: u32, clients: u32, counted: &Tally) -> String {
+    let mut text = format!("{online} of {clients} clients logged in; the others:");
+    for (reason, count) in &counted.reasons {
+        // Writing into a string cannot fail.
+        let _ = write!(text, "\n  {count} x {reason}");
+    }
+    if counted.reasons.is_empty() {
+        text.push_str(" no answer in time (--login-timeout)");
+    }
+    text
+}

@@ -1,0 +1,184 @@
+//! What a run does: the options, checked against each other and against this machine.
+
+use crate::options::{Io, Options};
+use crate::schedule::{Schedule, size};
+use crate::sources::{self, Sources};
+use crate::token::Signer;
+use holdfast_protocol::client::Class;
+use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use std::net::SocketAddr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and those
+/// that the process had open when the thread got its own table.
+const DESCRIPTORS_SPARE: u64 = 100;
+/// Most broadcasts of a run: a client keeps a bit for each.
+const BROADCASTS_MAX: u32 = 64;
+/// With so many clients a thread is worth a core of its own.
+const CLIENTS_PER_CORE: u32 = 20_000;
+
+/// A run, ready to be started.
+pub(crate) struct Scenario {
+    /// How many clients.
+    pub(crate) clients: u32,
+    /// Where they connect to, in turn.
+    pub(crate) gateways: Vec<SocketAddr>,
+    /// Where they connect from.
+    pub(crate) sources: Sources,
+    /// New connections a second.
+    pub(crate) connect_rate: u32,
+    /// Threads that the clients are spread over.
+    pub(crate) threads: u32,
+    /// How they wait.
+    pub(crate) io: Io,
+    /// Their product.
+    pub(crate) product: String,
+    /// What they ask for, in seconds; 0 for the gateway's choice.
+    pub(crate) heartbeat: u16,
+    /// Their tag.
+    pub(crate) tag: Option<String>,
+    /// Signs their tokens.
+    pub(crate) signer: Option<Signer>,
+    /// Whether they acknowledge the online class too.
+    pub(crate) ack: bool,
+    /// The share of them that drops each second.
+    pub(crate) churn: f64,
+    /// How long a dropped one stays away, nanoseconds.
+    pub(crate) churn_pause: u64,
+    /// What is pushed to whom and when.
+    pub(crate) schedule: Schedule,
+    /// The delivery class.
+    pub(crate) class: Class,
+    /// Which run this is, in every body.
+    pub(crate) run: u32,
+    user_prefix: String,
+    user_digits: usize,
+}
+
+impl Scenario {
+    /// Checks the options; `now` is in seconds since 1970.
+    ///
+    /// # Errors
+    /// What is wrong and what would be right, in words.
+    pub(crate) fn new(options: &Options) -> Result<Self, String> {
+        let clients = &options.clients;
+        check(options)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let key_id = clients.key_id.as_deref();
+        let sign = |secret: &String| Signer::new(secret, key_id, now.as_secs());
+        Ok(Self {
+            clients: clients.connections,
+            sources: Sources::plan(
+                clients.connections,
+                &clients.gateway,
+                &clients.source,
+                sources::local_ports(),
+            )?,
+            gateways: clients.gateway.clone(),
+            connect_rate: clients.connect_rate,
+            threads: threads(clients.connections, clients.threads)?,
+            io: clients.io,
+            product: clients.product.clone(),
+            heartbeat: clients.heartbeat,
+            tag: clients.tag.clone(),
+            signer: clients.secret.as_ref().map(sign).transpose()?,
+            ack: clients.ack,
+            churn: clients.churn,
+            churn_pause: clients.churn_pause * crate::clock::MILLISECOND,
+            schedule: schedule(options),
+            class: options.push.class.into(),
+            run: std::process::id() ^ now.subsec_nanos(),
+            user_prefix: clients.user_prefix.clone(),
+            user_digits: clients.user_bytes.saturating_sub(clients.user_prefix.len()),
+        })
+    }
+
+    /// The id of user `index`.
+    pub(crate) fn user(&self, index: u32) -> String {
+        format!("{}{index:0digits$}", self.user_prefix, digits = self.user_digits)
+    }
+}
+
+fn schedule(options: &Options) -> Schedule {
+    let push = &options.push;
+    Schedule {
+        count: u64::from(push.rate) * u64::from(push.duration),
+        rate: push.rate,
+        burst: push.burst,
+        scatter: push.scatter,
+        order: push.targets,
+        users: options.clients.connections,
+        sizes: push.size.clone(),
+        seed: push.seed,
+    }
+}
+
+fn check(options: &Options) -> Result<(), String> {
+    let (clients, push, broadcast) = (&options.clients, &options.push, &options.broadcast);
+    let digits = clients.connections.saturating_sub(1).to_string().len();
+    let user_bytes = clients.user_bytes.max(clients.user_prefix.len() + digits);
+    let tag_bytes = clients.tag.as_ref().map_or(1, String::len);
+    let rules = [
+        (clients.connections > 0, "--connections must be at least 1".to_owned()),
+        (clients.connect_rate > 0, "--connect-rate must be at least 1".to_owned()),
+        ((0.0..=1.0).contains(&clients.churn), "--churn is a share from 0 to 1".to_owned()),
+        (
+            (1..=PRODUCT_BYTES).contains(&clients.product.len()),
+            format!("--product must have 1 to {PRODUCT_BYTES} bytes"),
+        ),
+        (
+            user_bytes <= USER_BYTES,
+            format!("user ids would have {user_bytes} bytes; the limit is {USER_BYTES}"),
+        ),
+        ((1..=TAG_BYTES).contains(&tag_bytes), format!("--tag must have 1 to {TAG_BYTES} bytes")),
+        (push.burst > 0, "--burst must be at least 1".to_owned()),
+        ((1..=PUSH_TARGETS).contains(&push.batch), format!("--batch must be 1 to {PUSH_TARGETS}")),
+        (
+            broadcast.count <= BROADCASTS_MAX,
+            format!("--broadcasts must be at most {BROADCASTS_MAX}"),
+        ),
+        (options.output.every > 0, "--every must be at least 1".to_owned()),
+    ];
+    if let Some((_, wrong)) = rules.into_iter().find(|(right, _)| !right) {
+        return Err(wrong);
+    }
+    size::one(&broadcast.size.to_string())
+        .map(|_| ())
+        .map_err(|wrong| format!("--broadcast-size: {wrong}"))
+}
+
+/// How many threads: as asked, or as few as the descriptors of one table allow but one for each so many
+/// clients where there are cores to spare.
+fn threads(clients: u32, asked: Option<u32>) -> Result<u32, String> {
+    let descriptors = raise_descriptors();
+    let per_thread = descriptors.saturating_sub(DESCRIPTORS_SPARE).min(u64::from(u32::MAX));
+    let per_thread = u32::try_from(per_thread).unwrap_or(u32::MAX);
+    if per_thread == 0 {
+        return Err(format!(
+            "a thread may have only {descriptors} descriptors; raise the limit with `ulimit -n 20000` \
+             (or LimitNOFILE= of the service)"
+        ));
+    }
+    let least = clients.div_ceil(per_thread).max(1);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let half = u32::try_from(cores / 2).unwrap_or(1).max(1);
+    let threads = asked.unwrap_or_else(|| least.max(half.min(clients.div_ceil(CLIENTS_PER_CORE))));
+    if threads < least {
+        return Err(format!(
+            "{threads} threads hold at most {} clients with {descriptors} descriptors each: use \
+             --threads {least}, or raise the limit with `ulimit -n {}`",
+            u64::from(threads) * u64::from(per_thread),
+            u64::from(clients.div_ceil(threads.max(1))) + DESCRIPTORS_SPARE
+        ));
+    }
+    Ok(threads)
+}
+
+/// Raises the soft limit of descriptors to the hard one; gives what holds.
+fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    // If it is refused, what holds is simply what was.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}

@@ -1,0 +1,173 @@
+//! The verdict: every message in exactly one class.
+
+use super::away::Absences;
+use super::ledger::{Code, Entry, Ledger};
+use crate::clock::milliseconds;
+use crate::schedule::Schedule;
+use std::collections::BTreeMap;
+
+/// Counts by reason.
+pub(crate) type Reasons = BTreeMap<String, u64>;
+
+/// Where every pushed message went: `offered = delivered + refused + gone + lost`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Pushes {
+    /// Messages of the schedule.
+    pub(crate) offered: u64,
+    /// Arrived at the client that they were for.
+    pub(crate) delivered: u64,
+    /// The gateway said that they will not arrive, and they did not.
+    pub(crate) refused: Reasons,
+    /// Answered as delivered, but the client's connection ended while they were under way.
+    pub(crate) gone: Reasons,
+    /// Should have arrived and did not.
+    pub(crate) lost: Reasons,
+    /// Of those delivered: arrived although the gateway said that they would not.
+    pub(crate) contradicted: u64,
+    /// Of those offered: to be received after the answer "delivered", "stored" or "acked".
+    pub(crate) accepted: u64,
+}
+
+impl Pushes {
+    /// All that was lost.
+    pub(crate) fn lost_total(&self) -> u64 {
+        self.lost.values().sum()
+    }
+
+    /// Whether the sum closes; it always must.
+    pub(crate) fn closes(&self) -> bool {
+        let refused: u64 = self.refused.values().sum();
+        let gone: u64 = self.gone.values().sum();
+        self.offered == self.delivered + refused + gone + self.lost_total()
+    }
+}
+
+/// Everything that judging takes.
+#[derive(Debug)]
+pub(crate) struct Evidence<'a> {
+    /// The plan.
+    pub(crate) schedule: &'a Schedule,
+    /// What is known of each message.
+    pub(crate) ledger: &'a Ledger,
+    /// How many messages were handed to the API; those after them never left.
+    pub(crate) sent: u64,
+    /// When the push phase began, nanoseconds of the run's clock.
+    pub(crate) start: u64,
+    /// Who was away when.
+    pub(crate) absences: &'a Absences,
+}
+
+/// Puts every message into its class.
+pub(crate) fn pushes(evidence: &Evidence<'_>) -> Pushes {
+    let mut sum = Pushes { offered: evidence.schedule.count, ..Pushes::default() };
+    for number in 0..evidence.schedule.count {
+        let entry = evidence.ledger.entry(number);
+        sum.accepted += u64::from(entry.answer.is_some_and(Code::accepted));
+        classify(evidence, number, entry, &mut sum);
+    }
+    sum
+}
+
+fn classify(evidence: &Evidence<'_>, number: u64, entry: Entry, sum: &mut Pushes) {
+    match entry.answer {
+        Some(code) if entry.arrived => {
+            sum.delivered += 1;
+            sum.contradicted += u64::from(!code.accepted() && code != Code::NO_ANSWER);
+        }
+        None if entry.arrived => sum.delivered += 1,
+        None if number >= evidence.sent => add(&mut sum.refused, "never_sent"),
+        None | Some(Code::NO_ANSWER) => add(&mut sum.lost, Code::NO_ANSWER.name()),
+        Some(code) if code.accepted() => {
+            let due = milliseconds(evidence.start + evidence.schedule.due(number));
+            let user = evidence.schedule.target(number);
+            match evidence.absences.explains(user, due, entry.answered) {
+                Some(why) => add(&mut sum.gone, why.name()),
+                None => add(&mut sum.lost, &format!("answered_{}", code.name())),
+            }
+        }
+        Some(code) => add(&mut sum.refused, code.name()),
+    }
+}
+
+fn add(reasons: &mut Reasons, reason: &str) {
+    if let Some(count) = reasons.get_mut(reason) {
+        *count += 1;
+    } else {
+        reasons.insert(reason.to_owned(), 1);
+    }
+}
+
+/// One broadcast, as the API saw it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Sent {
+    /// When it was handed to the API, milliseconds of the run's clock.
+    pub(crate) at: u32,
+    /// Why it was refused, if it was.
+    pub(crate) refused: Option<String>,
+    /// Sessions that the gateway says it did not serve.
+    pub(crate) dropped: u64,
+}
+
+/// What one client has of the broadcasts when the run is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Heard {
+    /// A bit for each broadcast that arrived.
+    pub(crate) broadcasts: u64,
+    /// Since when it has been logged in without a break, milliseconds; `u32::MAX` if it is not.
+    pub(crate) since: u32,
+}
+
+/// Where every broadcast went, counted in (broadcast, client) pairs:
+/// `offered = delivered + refused + gone + lost`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub(crate) struct Broadcasts {
+    /// Broadcasts of the schedule that were handed to the API.
+    pub(crate) started: u64,
+    /// Clients times broadcasts.
+    pub(crate) offered: u64,
+    /// Arrived.
+    pub(crate) delivered: u64,
+    /// The gateway declined the broadcast, or says that it did not serve so many sessions.
+    pub(crate) refused: Reasons,
+    /// The client was away or logged in after the start.
+    pub(crate) gone: u64,
+    /// Should have arrived and did not.
+    pub(crate) lost: u64,
+}
+
+impl Broadcasts {
+    /// Whether the sum closes; it always must.
+    pub(crate) fn closes(&self) -> bool {
+        let refused: u64 = self.refused.values().sum();
+        self.offered == self.delivered + refused + self.gone + self.lost
+    }
+}
+
+/// Puts every (broadcast, client) pair into its class.
+pub(crate) fn broadcasts(sent: &[Sent], heard: &[Heard]) -> Broadcasts {
+    let mut sum = Broadcasts::default();
+    for (number, broadcast) in sent.iter().enumerate() {
+        let bit = 1 << number;
+        let clients = heard.len() as u64;
+        let has = heard.iter().filter(|client| client.broadcasts & bit != 0).count() as u64;
+        let stayed = |client: &&Heard| client.since <= broadcast.at && client.broadcasts & bit == 0;
+        let missing = heard.iter().filter(stayed).count() as u64;
+        sum.started += 1;
+        sum.offered += clients;
+        sum.delivered += has;
+        sum.gone += clients - has - missing;
+        let admitted = match &broadcast.refused {
+            Some(_) => missing,
+            None => missing.min(broadcast.dropped),
+        };
+        sum.lost += missing - admitted;
+        if admitted > 0 {
+            let reason = broadcast.refused.as_deref().unwrap_or("dropped");
+            *sum.refused.entry(reason.to_owned()).or_default() += admitted;
+        }
+    }
+    sum
+}
+
+#[cfg(test)]
+mod tests;

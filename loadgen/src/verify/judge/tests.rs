@@ -1,0 +1,92 @@
+//! Every class of the verdict, and that the sums close.
+
+use super::super::away::{Away, Why};
+use super::*;
+use crate::schedule::{Order, size::Sizes};
+use holdfast_protocol::backend::Outcome;
+use holdfast_protocol::backend::answer::DropReason;
+
+const START: u64 = 5_000 * crate::clock::MILLISECOND;
+
+fn schedule(count: u64) -> Schedule {
+    Schedule {
+        count,
+        rate: 1_000,
+        burst: 1,
+        scatter: false,
+        order: Order::Sequential,
+        users: 100,
+        sizes: Sizes::OneOf(vec![64]),
+        seed: 1,
+    }
+}
+
+fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
+    let schedule = schedule(10);
+    let absences = Absences::new(away);
+    let evidence =
+        Evidence { schedule: &schedule, ledger, sent, start: START, absences: &absences };
+    let sum = pushes(&evidence);
+    assert!(sum.closes(), "{sum:?}");
+    sum
+}
+
+fn reasons(pairs: &[(&str, u64)]) -> Reasons {
+    pairs.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect()
+}
+
+#[test]
+fn every_message_falls_into_its_class() {
+    let ledger = Ledger::new(10);
+    let delivered = Code::of(Outcome::Delivered(1));
+    ledger.answered(0, delivered, 5_001);
+    ledger.arrived(0);
+    ledger.answered(1, delivered, 5_002);
+    ledger.answered(2, Code::of(Outcome::Offline), 5_003);
+    ledger.answered(3, Code::of(Outcome::Dropped(DropReason::OutboxFull)), 5_004);
+    ledger.answered(4, Code::NO_ANSWER, 5_004);
+    ledger.arrived(5);
+    ledger.answered(6, Code::of(Outcome::Offline), 5_007);
+    ledger.arrived(6);
+    ledger.answered(7, delivered, 5_010);
+    let away = vec![Away { user: 7, from: 5_009, until: 5_300, why: Why::Churned }];
+    let sum = judged(&ledger, 9, away);
+    assert_eq!((sum.offered, sum.delivered, sum.contradicted, sum.accepted), (10, 3, 1, 3));
+    assert_eq!(sum.refused, reasons(&[("offline", 1), ("outbox_full", 1), ("never_sent", 1)]));
+    assert_eq!(sum.gone, reasons(&[("client_dropped", 1)]));
+    assert_eq!(sum.lost, reasons(&[("answered_delivered", 1), ("no_answer", 2)]));
+}
+
+#[test]
+fn a_drop_long_before_or_after_excuses_nothing() {
+    let ledger = Ledger::new(10);
+    for number in 0..10 {
+        ledger.answered(number, Code::of(Outcome::Delivered(1)), 5_020);
+    }
+    let away = vec![
+        Away { user: 3, from: 1_000, until: 1_200, why: Why::Churned },
+        Away { user: 4, from: 5_021, until: 6_000, why: Why::Ended },
+    ];
+    let sum = judged(&ledger, 10, away);
+    assert_eq!(sum.lost_total(), 10);
+}
+
+#[test]
+fn broadcast_pairs_fall_into_their_classes() {
+    let sent = [
+        Sent { at: 100, refused: None, dropped: 1 },
+        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), dropped: 0 },
+    ];
+    let heard = [
+        Heard { broadcasts: 0b01, since: 10 },
+        Heard { broadcasts: 0, since: 10 },
+        Heard { broadcasts: 0, since: 20 },
+        Heard { broadcasts: 0, since: 150 },
+        Heard { broadcasts: 0, since: u32::MAX },
+    ];
+    let sum = broadcasts(&sent, &heard);
+    assert!(sum.closes(), "{sum:?}");
+    assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (2, 10, 1, 1));
+    assert_eq!(sum.refused, reasons(&[("dropped", 1), ("too_many_jobs", 4)]));
+    assert_eq!(sum.gone, 3);
+}

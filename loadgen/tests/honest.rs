@@ -1,0 +1,313 @@
+//! The generator tells the truth: run against a gateway whose delays, losses and sins are known, it must
+//! report exactly those, and its exit code must say so.
+//!
+//! Shown by running the program as a person would and reading its JSON. Times are only bounded from
+//! below, by what the script imposes.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/gateway.rs"]
+mod gateway;
+
+use gateway::{Fate, Gateway, Script};
+use serde_json::Value;
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::time::Duration;
+
+const CLIENTS: u64 = 40;
+const RATE: u64 = 400;
+
+struct Run {
+    code: i32,
+    report: Value,
+    stderr: String,
+}
+
+impl Run {
+    fn number(&self, pointer: &str) -> u64 {
+        let value = self.report.pointer(pointer);
+        value.and_then(Value::as_u64).unwrap_or_else(|| panic!("no number at {pointer}"))
+    }
+}
+
+/// A run of one second with `extra` options.
+fn run(gateway: &Gateway, extra: &[&str]) -> Run {
+    let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
+    let common = [
+        "run",
+        "--gateway",
+        &clients,
+        "--api",
+        &api,
+        "--connections",
+        "40",
+        "--connect-rate",
+        "2000",
+        "--rate",
+        "400",
+        "--duration",
+        "1",
+        "--settle",
+        "0",
+        "--drain",
+        "5",
+        "--quiet",
+        "--json",
+        "-",
+    ];
+    let output = loadgen(&[&common, extra].concat());
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    Run { code: output.status.code().unwrap(), report, stderr }
+}
+
+fn loadgen(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen")).args(arguments).output().unwrap()
+}
+
+/// A run against a gateway that follows `fate`.
+fn fated(fate: fn(u64) -> Fate) -> Run {
+    run(&Gateway::start(Script { fate, ..Script::default() }), &[])
+}
+
+fn every_tenth(number: u64, fate: Fate) -> Fate {
+    if number.is_multiple_of(10) { fate } else { Fate::Deliver }
+}
+
+#[test]
+fn a_faithful_gateway_passes_and_everything_is_counted() {
+    let gateway = Gateway::start(Script::default());
+    let run = run(&gateway, &["--broadcasts", "3"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.number("/pushes/offered"), RATE);
+    assert_eq!(run.number("/pushes/delivered"), RATE);
+    assert_eq!(run.number("/broadcasts/offered"), 3 * CLIENTS);
+    assert_eq!(run.number("/broadcasts/delivered"), 3 * CLIENTS);
+    assert_eq!(run.number("/latencies/push/count"), RATE);
+    assert_eq!(run.number("/latencies/api_answer/count"), RATE);
+    assert_eq!(run.number("/latencies/connect_and_login/count"), CLIENTS);
+    assert_eq!(run.number("/counts/closed_after_bye"), CLIENTS);
+    assert_eq!(gateway.seen().byes, CLIENTS);
+    assert!(
+        run.report["samples"]["settled"]["server"].is_object(),
+        "the server is found by its port"
+    );
+}
+
+#[test]
+fn epoll_and_several_threads_count_the_same() {
+    for extra in [&["--io", "epoll"][..], &["--threads", "3"], &["--io", "epoll", "--threads", "3"]]
+    {
+        let run = run(&Gateway::start(Script::default()), extra);
+        assert_eq!(run.code, 0, "{extra:?}: {}", run.stderr);
+        assert_eq!(run.number("/pushes/delivered"), RATE, "{extra:?}");
+        assert_eq!(run.number("/broadcasts/delivered"), CLIENTS, "{extra:?}");
+    }
+}
+
+#[test]
+fn a_delay_is_in_every_latency() {
+    let delay = Duration::from_millis(150);
+    let run = run(&Gateway::start(Script { delay, ..Script::default() }), &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    // A value is at most 0.1 % off.
+    assert!(run.number("/latencies/push/min_us") >= 149_000);
+    assert!(run.number("/latencies/broadcast_spread/min_us") >= 149_000);
+}
+
+#[test]
+fn a_stall_is_in_the_latency_of_everything_that_was_due_meanwhile() {
+    let stall = Some((Duration::from_millis(200), Duration::from_millis(600)));
+    let run = run(&Gateway::start(Script { stall, ..Script::default() }), &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.number("/pushes/delivered"), RATE);
+    // 60 % of all messages were due in the stall, evenly: half of those waited for 300 ms or more.
+    // A generator that waits with the gateway would see one late message.
+    assert!(run.number("/latencies/push/p90_us") >= 250_000);
+    assert!(run.number("/latencies/push/max_us") >= 500_000);
+    assert!(run.number("/latencies/api_answer/p90_us") >= 250_000);
+}
+
+#[test]
+fn lost_messages_are_counted_one_by_one() {
+    let run = fated(|number| every_tenth(number, Fate::Lose));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/pushes/lost/answered_delivered"), RATE / 10);
+    assert_eq!(run.number("/pushes/delivered"), RATE - RATE / 10);
+    assert!(run.stderr.contains("40 pushed messages are lost"), "{}", run.stderr);
+}
+
+#[test]
+fn doubled_messages_are_counted_one_by_one() {
+    let run = fated(|number| every_tenth(number, Fate::Double));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/counts/duplicates"), RATE / 10);
+    assert_eq!(run.number("/pushes/delivered"), RATE);
+}
+
+#[test]
+fn a_marked_redelivery_is_no_duplicate() {
+    let run = fated(|number| every_tenth(number, Fate::Redeliver));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.number("/counts/redelivered"), RATE / 10);
+    assert_eq!(run.number("/counts/duplicates"), 0);
+}
+
+#[test]
+fn messages_out_of_order_are_counted() {
+    let overtake = |number| if number == 1 { Fate::Overtake } else { Fate::Deliver };
+    let gateway = Gateway::start(Script { fate: overtake, ..Script::default() });
+    let run = run(&gateway, &["--targets", "sequential"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/counts/out_of_order"), 1);
+    assert_eq!(run.number("/pushes/delivered"), RATE);
+}
+
+#[test]
+fn a_flipped_bit_is_corrupt_and_lost() {
+    let run = fated(|number| every_tenth(number, Fate::Corrupt));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/counts/corrupt"), RATE / 10);
+    assert_eq!(run.number("/pushes/lost/answered_delivered"), RATE / 10);
+}
+
+#[test]
+fn a_message_to_the_wrong_user_is_no_delivery() {
+    let run = fated(|number| every_tenth(number, Fate::Misdeliver));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/counts/misdelivered"), RATE / 10);
+    assert_eq!(run.number("/pushes/delivered"), RATE - RATE / 10);
+}
+
+#[test]
+fn a_refusal_is_no_loss() {
+    let run = fated(|number| every_tenth(number, Fate::Refuse));
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.number("/pushes/refused/offline"), RATE / 10);
+}
+
+#[test]
+fn a_refusal_that_arrives_is_a_contradiction() {
+    let run = fated(|number| every_tenth(number, Fate::RefuseAndDeliver));
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/pushes/contradicted"), RATE / 10);
+}
+
+#[test]
+fn a_connection_that_ends_unasked_fails_the_run_unless_allowed() {
+    let close = |number| if number == 200 { Fate::DeliverAndClose } else { Fate::Deliver };
+    let script = Script { fate: close, ..Script::default() };
+    let ended = run(&Gateway::start(script.clone()), &[]);
+    assert_eq!(ended.code, 1);
+    assert_eq!(ended.number("/counts/unasked_ends"), 1);
+    let allowed = run(&Gateway::start(script), &["--allow-disconnects"]);
+    assert_eq!(allowed.code, 0, "{}", allowed.stderr);
+}
+
+#[test]
+fn a_broadcast_that_misses_a_client_is_a_loss_unless_the_gateway_admits_it() {
+    let script = Script { broadcast_leaves_out: 2, ..Script::default() };
+    let silent = run(&Gateway::start(script.clone()), &[]);
+    assert_eq!(silent.code, 1);
+    assert_eq!(silent.number("/broadcasts/lost"), 2);
+    let honest = run(&Gateway::start(Script { broadcast_admits: true, ..script }), &[]);
+    assert_eq!(honest.code, 0, "{}", honest.stderr);
+    assert_eq!(honest.number("/broadcasts/refused/dropped"), 2);
+}
+
+#[test]
+fn churn_closes_the_accounts_and_clients_come_back() {
+    let gateway = Gateway::start(Script::default());
+    let run = run(&gateway, &["--churn", "0.5", "--churn-pause", "50"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let churned = run.number("/counts/churned");
+    assert!(churned > 0);
+    assert_eq!(run.number("/counts/returns"), churned);
+    assert_eq!(gateway.seen().resumes, churned);
+    let refused = run.report.pointer("/pushes/refused/offline").and_then(Value::as_u64);
+    let gone = run.report.pointer("/pushes/gone/client_dropped").and_then(Value::as_u64);
+    let missing = refused.unwrap_or(0) + gone.unwrap_or(0);
+    assert_eq!(run.number("/pushes/delivered") + missing, RATE);
+}
+
+#[test]
+fn heartbeats_are_sent_when_due_and_answers_counted() {
+    let gateway = Gateway::start(Script { heartbeat: 1, ..Script::default() });
+    let run = run(&gateway, &["--rate", "0", "--broadcasts", "0", "--duration", "3"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert!(gateway.seen().pings >= CLIENTS, "{:?}", gateway.seen());
+    assert!(run.number("/counts/pongs") >= CLIENTS);
+}
+
+#[test]
+fn durable_messages_are_acknowledged_cumulatively() {
+    let gateway = Gateway::start(Script::default());
+    let extra = ["--class", "durable", "--targets", "sequential", "--burst", "8"];
+    let run = run(&gateway, &extra);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let seen = gateway.seen();
+    // 50 bursts of 8 over 40 users: ten users get two bursts.
+    assert_eq!(seen.greatest_ack, 16);
+    assert!(seen.acks >= 50 && seen.acks <= RATE, "{seen:?}");
+}
+
+#[test]
+fn online_messages_are_acknowledged_only_when_asked_for() {
+    let gateway = Gateway::start(Script::default());
+    assert_eq!(run(&gateway, &[]).code, 0);
+    assert_eq!(gateway.seen().acks, 0);
+    assert_eq!(run(&gateway, &["--ack"]).code, 0);
+    assert!(gateway.seen().acks > 0);
+}
+
+#[test]
+fn tokens_are_sent_when_there_is_a_secret() {
+    let gateway = Gateway::start(Script::default());
+    assert_eq!(run(&gateway, &["--secret", "s3cret"]).code, 0);
+    assert_eq!(gateway.seen().tokens, CLIENTS);
+}
+
+#[test]
+fn nothing_that_listens_is_said_and_exits_2() {
+    let gateway = Gateway::start(Script::default());
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let api = gateway.api.to_string();
+    let output = loadgen(&["run", "--gateway", &free, "--api", &api]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains(&free) && stderr.contains("holdfast serve"), "{stderr}");
+    let clients = gateway.clients.to_string();
+    let output = loadgen(&["run", "--gateway", &clients, "--api", &free]);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr.contains(&free) && stderr.contains("--api"), "{stderr}");
+}
+
+#[test]
+fn refused_logins_are_said_with_their_reason_and_exit_2() {
+    let script = Script { refuse_logins: Some(3502), ..Script::default() };
+    let run = run(&Gateway::start(script), &[]);
+    assert_eq!(run.code, 2);
+    assert!(
+        run.stderr.contains("0 of 40") && run.stderr.contains("3502 bad_token"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn options_that_cannot_work_are_refused_before_anything_is_opened() {
+    for (extra, says) in [
+        (&["--size", "10"][..], "--size"),
+        (&["--churn", "2"], "--churn"),
+        (&["--connections", "0"], "--connections"),
+        (&["--broadcasts", "65"], "--broadcasts"),
+        (&["--threads", "1", "--connections", "2000000"], "ulimit -n"),
+    ] {
+        let output = loadgen(&[&["run"][..], extra].concat());
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{extra:?}");
+        assert!(stderr.contains(says), "{extra:?}: {stderr}");
+    }
+}
