@@ -1,11 +1,13 @@
-//! The control experiment: what the kernel itself costs here, without a protocol and without a gateway.
+//! The control experiment: what the kernel itself costs here, without a protocol and without a
+//! gateway.
 //!
-//! A bare server ([`server`]) in a process of its own does nothing but accept, watch, echo and send; a driver
-//! ([`driver`]) gives it work and reads its CPU time and memory. A gateway that is driven in the same way in
-//! the same minutes can then be stated as a ratio to the machine it runs on.
+//! A bare server ([`server`]) in a process of its own does nothing but accept, watch, echo and
+//! send; a driver ([`driver`]) gives it work and reads its CPU time and memory. A gateway that is
+//! driven in the same way in the same minutes can then be stated as a ratio to the machine it runs
+//! on.
 //!
-//! Alone, `floor` prints its own table. `floor serve` and `floor drive` are its two halves, for those who put
-//! something else in the place of either.
+//! Alone, `floor` prints its own table. `floor serve` and `floor drive` are its two halves, for
+//! those who put something else in the place of either.
 
 mod control;
 mod driver;
@@ -77,12 +79,14 @@ struct ExperimentArgs {
     #[arg(long, value_enum, default_value_t = Backends::Both)]
     io: Backends,
     /// Connections; one descriptor table must hold them
-    #[arg(short = 'n', long, default_value_t = 19_000, value_parser = clap::value_parser!(u32).range(100..))]
+    #[arg(short = 'n', long, default_value_t = 19_000)]
+    #[arg(value_parser = clap::value_parser!(u32).range(100..))]
     connections: u32,
     /// Runs, each with a fresh server; the table shows the medians
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..))]
     runs: u32,
-    /// Also measure how a send grows dearer with so many connections, in as many tables as they need
+    /// Also measure how a send grows dearer with so many connections, in as many tables as they
+    /// need
     #[arg(long, value_name = "N")]
     grow: Option<u32>,
     /// The server's core; the driver takes the next one

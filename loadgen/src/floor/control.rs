@@ -1,8 +1,8 @@
 //! The few bytes with which a driver commands a bare server.
 //!
-//! A command is `length, kind, copies, count` as four little-endian 32-bit integers, then `count` socket
-//! indices, then padding up to `length`: so a command can be made as long as the request that a real
-//! gateway gets for the same work. The answer is one 32-bit integer.
+//! A command is `length, kind, copies, count` as four little-endian 32-bit integers, then `count`
+//! socket indices, then padding up to `length`: so a command can be made as long as the request
+//! that a real gateway gets for the same work. The answer is one 32-bit integer.
 
 /// Bytes of one message.
 pub(super) const MESSAGE: usize = 256;
@@ -90,7 +90,8 @@ pub(super) fn put_all(copies: u32, length: usize, out: &mut Vec<u8>) {
     put(1, copies, &[], length, out);
 }
 
-/// Sends `copies` messages to each listed socket, in one send each; the command takes `length` bytes.
+/// Sends `copies` messages to each listed socket, in one send each; the command takes `length`
+/// bytes.
 pub(super) fn put_listed(copies: u32, indices: &[u32], length: usize, out: &mut Vec<u8>) {
     put(2, copies, indices, length, out);
 }

@@ -1,9 +1,10 @@
-//! The driving side: many plain clients and one backend, against any server whose process it may watch.
+//! The driving side: many plain clients and one backend, against any server whose process it may
+//! watch.
 //!
-//! The same driver measures the bare server, the gateway and the baselines, so what differs is the server. It
-//! is simple on purpose: every phase starts from rest, does a counted amount of work, and ends when every
-//! client has received what it should; the server's CPU time is read before and after. A phase that loses
-//! something fails.
+//! The same driver measures the bare server, the gateway and the baselines, so what differs is the
+//! server. It is simple on purpose: every phase starts from rest, does a counted amount of work,
+//! and ends when every client has received what it should; the server's CPU time is read before and
+//! after. A phase that loses something fails.
 
 mod api;
 mod fleet;

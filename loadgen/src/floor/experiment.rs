@@ -1,4 +1,5 @@
-//! `floor` alone: bare server and driver together, a fresh pair for each run, back ends interleaved.
+//! `floor` alone: bare server and driver together, a fresh pair for each run, back ends
+//! interleaved.
 
 use std::io::{self, BufRead, BufReader};
 use std::process::{Child, Command, ExitCode, Stdio};

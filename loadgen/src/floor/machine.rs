@@ -1,9 +1,9 @@
 //! What the machine says about a process: its CPU time, its memory, and the kernel's memory.
 //!
-//! CPU time is the scheduler's own count (user and system together, in nanoseconds), summed over the
-//! process's threads. Network work that the kernel puts off to `ksoftirqd` is in no process's time, so it is
-//! read beside it and stated apart. A running thread's count lags by up to a tick: read it while the process
-//! sleeps ([`settled`]).
+//! CPU time is the scheduler's own count (user and system together, in nanoseconds), summed over
+//! the process's threads. Network work that the kernel puts off to `ksoftirqd` is in no process's
+//! time, so it is read beside it and stated apart. A running thread's count lags by up to a tick:
+//! read it while the process sleeps ([`settled`]).
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -33,8 +33,8 @@ pub(super) fn raise_descriptor_limit() -> usize {
     reached.map_or(1 << 20, |reached| usize::try_from(reached).unwrap_or(usize::MAX))
 }
 
-/// Gives the calling thread its own descriptor table, so that the limit counts for it alone. To be called
-/// before the thread opens anything; what it opens later must not leave it.
+/// Gives the calling thread its own descriptor table, so that the limit counts for it alone. To be
+/// called before the thread opens anything; what it opens later must not leave it.
 pub(super) fn own_table() -> io::Result<()> {
     Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?)
 }
@@ -147,9 +147,9 @@ fn cache(line: &str) -> Option<(String, Cache)> {
     Some((name, Cache { objects, size }))
 }
 
-/// The caches that grew by at least one object for each two of `count` things, in bytes a thing: what
-/// those things are made of, without the noise of everything else on the machine. The kernel merges caches
-/// of one size, so a name may stand for another's objects; the sum is what counts.
+/// The caches that grew by at least one object for each two of `count` things, in bytes a thing:
+/// what those things are made of, without the noise of everything else on the machine. The kernel
+/// merges caches of one size, so a name may stand for another's objects; the sum is what counts.
 pub(super) fn grown(before: &Memory, after: &Memory, count: u64) -> BTreeMap<String, f64> {
     let mut grown = BTreeMap::new();
     for (name, cache) in &after.caches {
@@ -162,8 +162,8 @@ pub(super) fn grown(before: &Memory, after: &Memory, count: u64) -> BTreeMap<Str
     grown
 }
 
-/// What one end of a connection takes for its socket and file: half of what both ends take of the caches
-/// that only they are made of. `grown` counts both ends, on this machine.
+/// What one end of a connection takes for its socket and file: half of what both ends take of the
+/// caches that only they are made of. `grown` counts both ends, on this machine.
 pub(super) fn one_socket(grown: &BTreeMap<String, f64>) -> f64 {
     let of_a_socket = |name: &str| {
         ["TCP", "TCPv6", "sock_inode_cache", "dentry", "filp"].contains(&name)

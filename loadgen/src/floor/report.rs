@@ -32,7 +32,7 @@ fn spread(mut values: Vec<f64>) -> [f64; 3] {
 /// Prints a line for each figure and back end.
 pub(super) fn print(lines: &[Line], args: &ExperimentArgs) {
     println!(
-        "bare server on one core, {} connections, {} runs; server CPU time, driver on the next core",
+        "bare server on one core, {} connections, {} runs; server CPU time, driver one core on",
         args.connections, args.runs
     );
     println!("{:34}{:7}{:>10}{:>10}{:>10}  unit", "", "io", "min", "median", "max");

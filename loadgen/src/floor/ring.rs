@@ -1,7 +1,8 @@
 //! The bare server's `io_uring`.
 //!
-//! Nothing that the kernel is given here can dangle: sends borrow `'static` bytes, watches and accepts lend
-//! no memory at all. A descriptor that was closed meanwhile gives an error completion and no more.
+//! Nothing that the kernel is given here can dangle: sends borrow `'static` bytes, watches and
+//! accepts lend no memory at all. A descriptor that was closed meanwhile gives an error completion
+//! and no more.
 
 #![allow(unsafe_code, reason = "entries are pushed to the ring on the caller's word")]
 

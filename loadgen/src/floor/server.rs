@@ -1,8 +1,9 @@
-//! The bare server: it accepts, keeps each socket on a watch, echoes what comes, and sends 256 bytes when told.
+//! The bare server: it accepts, keeps each socket on a watch, echoes what comes, and sends 256
+//! bytes when told.
 //!
-//! It is as little as a push server can be, so what it costs is what the kernel costs. A thread is a shard:
-//! own descriptor table, own listener on the shared port, own control port. It does not survive what a
-//! server must survive: an error ends it with a message.
+//! It is as little as a push server can be, so what it costs is what the kernel costs. A thread is
+//! a shard: own descriptor table, own listener on the shared port, own control port. It does not
+//! survive what a server must survive: an error ends it with a message.
 
 pub(super) mod epoll;
 pub(super) mod kernel;

@@ -1,4 +1,5 @@
-//! The backend's side of a driver: a control connection per bare shard, or the gateway's backend API.
+//! The backend's side of a driver: a control connection per bare shard, or the gateway's backend
+//! API.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
@@ -131,7 +132,8 @@ fn push_bare(stream: &mut TcpStream, pushes: &Pushes) -> io::Result<()> {
     if sent == expected { Ok(()) } else { Err(io::Error::other("not every send succeeded")) }
 }
 
-/// Lends the targets of one request. Bodies alternate, so that none rides as a copy of the one before.
+/// Lends the targets of one request. Bodies alternate, so that none rides as a copy of the one
+/// before.
 fn with_targets<T>(list: &[u32], repeat: u32, use_it: impl FnOnce(&[Target<'_>]) -> T) -> T {
     static BODIES: [[u8; MESSAGE]; 2] = [[0x5a; MESSAGE], [0xa5; MESSAGE]];
     let users: Vec<String> = list.iter().map(|number| user(*number)).collect();

@@ -1,6 +1,7 @@
 //! The clients of one descriptor table, and the plainest loop that can move them.
 //!
-//! Between phases nobody waits on the sockets: what comes stays in the kernel until the next phase takes it.
+//! Between phases nobody waits on the sockets: what comes stays in the kernel until the next phase
+//! takes it.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -28,8 +29,8 @@ use crate::floor::language::{Language, Wanted};
 const OPENING: usize = 64;
 /// Connects that meet the server at once in a storm; less than a listener's queue holds.
 const STORM: usize = 512;
-/// Connections from one source address. The kernel looks at every second port first; past those, about
-/// 14,000 by default, each connect walks over all that are taken.
+/// Connections from one source address. The kernel looks at every second port first; past those,
+/// about 14,000 by default, each connect walks over all that are taken.
 const PER_SOURCE: u32 = 10_000;
 /// Ample time to accept a burst that waits for no answer.
 const SILENT_BURST: Duration = Duration::from_millis(50);
@@ -50,8 +51,8 @@ struct Client {
 pub(in crate::floor) struct Manner {
     /// Each says its greeting and is answered.
     pub(in crate::floor) greet: bool,
-    /// A storm: this process, the server, stands still while a burst of them connects. It then has as much
-    /// before it as a server has when a whole city reconnects, however slow the driver is.
+    /// A storm: this process, the server, stands still while a burst of them connects. It then has
+    /// as much before it as a server has when a whole city reconnects, however slow the driver is.
     pub(in crate::floor) held: Option<u32>,
 }
 

@@ -1,7 +1,7 @@
 //! How late single messages come, alone and while a broadcast runs.
 //!
-//! Messages are due at fixed moments, whatever became of the ones before; lateness counts from then, so a
-//! stall of the gateway shows in every message that it held up.
+//! Messages are due at fixed moments, whatever became of the ones before; lateness counts from
+//! then, so a stall of the gateway shows in every message that it held up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -32,7 +32,8 @@ pub(in crate::floor) struct Probed {
 }
 
 impl Driver {
-    /// Sends `rate` single messages a second for so long, with broadcasts one after the other or without.
+    /// Sends `rate` single messages a second for so long, with broadcasts one after the other or
+    /// without.
     pub(in crate::floor) fn probe(
         &mut self,
         rate: u32,

@@ -1,4 +1,5 @@
-//! A driver that takes its phases from standard input, one a line, and answers each with a line of JSON.
+//! A driver that takes its phases from standard input, one a line, and answers each with a line of
+//! JSON.
 //!
 //! ```text
 //! open N            connect N more clients, without a word      (bare servers)
@@ -127,7 +128,8 @@ fn number<T: FromStr>(word: &str) -> Result<T, String> {
     word.parse().map_err(|_| format!("not a number that fits here: {word}"))
 }
 
-/// A sample as the scripts' readers get it: microseconds of CPU time for one unit, and what it is made of.
+/// A sample as the scripts' readers get it: microseconds of CPU time for one unit, and what it is
+/// made of.
 pub(in crate::floor) fn to_json(sample: &Sample) -> Value {
     json!({
         "units": sample.units,
@@ -155,8 +157,9 @@ pub(in crate::floor) fn memory(driver: &Driver) -> Result<Memory, String> {
     machine::memory(driver.pid()).map_err(|error| format!("memory: {error}"))
 }
 
-/// How much server and kernel have grown since `mark`, per each of `count` connections. The kernel's part is
-/// of both ends; the difference between two servers under the same driver is the servers'.
+/// How much server and kernel have grown since `mark`, per each of `count` connections. The
+/// kernel's part is of both ends; the difference between two servers under the same driver is the
+/// servers'.
 pub(in crate::floor) fn grown(driver: &Driver, mark: &Memory, count: u64) -> Result<Value, String> {
     let now = memory(driver)?;
     let caches = machine::grown(mark, &now, count);

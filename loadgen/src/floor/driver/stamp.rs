@@ -1,4 +1,5 @@
-//! A message that carries the moment at which it was due, so that its receiver can tell how late it came.
+//! A message that carries the moment at which it was due, so that its receiver can tell how late it
+//! came.
 //!
 //! Sender and receiver are threads of one process and share one clock.
 
