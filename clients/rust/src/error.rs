@@ -48,7 +48,7 @@ pub enum Error {
         window: u32,
     },
     /// The gateway did not carry out this request; the connection goes on.
-    #[error("the gateway declined: {} ({text})", CodeName(*.code))]
+    #[error("the gateway declined: {}", Why(*.code, .text))]
     Declined {
         /// An [`ErrorCode`], perhaps of a later version.
         code: u16,
@@ -192,7 +192,11 @@ impl fmt::Display for Close {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = self.known().map_or("unknown code", close::Code::name);
         write!(out, "{} {name}", self.code)?;
-        if self.reason.is_empty() { Ok(()) } else { write!(out, ": {}", self.reason) }
+        if self.reason.is_empty() || *self.reason == *name {
+            Ok(())
+        } else {
+            write!(out, ": {}", self.reason)
+        }
     }
 }
 
@@ -215,13 +219,34 @@ impl fmt::Display for After<'_> {
     }
 }
 
-struct CodeName(u16);
+/// The name of an error code, and the gateway's own words where they say more.
+struct Why<'a>(u16, &'a str);
 
-impl fmt::Display for CodeName {
+impl fmt::Display for Why<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match ErrorCode::from_number(u64::from(self.0)) {
-            Some(code) => out.write_str(code.name()),
-            None => write!(out, "code {}", self.0),
+        let known = ErrorCode::from_number(u64::from(self.0));
+        match known {
+            Some(code) => out.write_str(code.name())?,
+            None => write!(out, "code {}", self.0)?,
         }
+        let said = self.1.is_empty() || known.is_some_and(|code| code.name() == self.1);
+        if said { Ok(()) } else { write!(out, " ({})", self.1) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gateways_words_are_not_said_twice() {
+        let declined = |code, text: &str| {
+            Error::Declined { code, retry_after: None, text: text.to_owned() }.to_string()
+        };
+        assert_eq!(declined(2, "unknown_product"), "the gateway declined: unknown_product");
+        assert_eq!(declined(2, "no chat"), "the gateway declined: unknown_product (no chat)");
+        assert_eq!(declined(99, ""), "the gateway declined: code 99");
+        let close = Close { code: 3502, reason: "bad_token".into() };
+        assert_eq!(close.to_string(), "3502 bad_token");
     }
 }

@@ -14,7 +14,7 @@ pub struct ServeArgs {
     /// Change one setting, after the file; may be given several times
     #[arg(long = "set", short, value_name = "KEY=VALUE", value_parser = setting)]
     pub set: Vec<String>,
-    /// How to talk to the kernel; without it `io_uring` where the kernel allows it, otherwise epoll
+    /// How to talk to the kernel; without it uring where that is allowed, otherwise epoll
     #[arg(long, value_enum)]
     pub io: Option<IoBackend>,
     /// How many shards (serving threads) to run; without it one for each core
@@ -25,9 +25,9 @@ pub struct ServeArgs {
 /// How shards talk to the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum IoBackend {
-    /// `io_uring`, or no start
+    /// The kernel's rings, or no start
     Uring,
-    /// epoll
+    /// For containers and kernels that forbid rings
     Epoll,
 }
 

@@ -77,7 +77,7 @@ fn watch(
             show(&job, json, screen);
             return Ok(Exit::Interrupted);
         }
-        job = ask(backend, &job).map_err(|failure| failure.with_hint(left_running(&job)))?;
+        job = ask(backend, &job).map_err(|failure| failure.with_hint(perhaps_running(&job)))?;
         let longest = if screen.is_live() { REFRESH_LIVE } else { REFRESH_PLAIN };
         if screen.is_live() || pause == longest {
             screen.progress(&progress(&job, speed.update(&job)));
@@ -173,6 +173,10 @@ fn left_running(job: &Job) -> String {
          `holdfast job cancel {id}` stops it",
         id = job.id
     )
+}
+
+fn perhaps_running(job: &Job) -> String {
+    format!("`holdfast job watch {}` shows whether it goes on", job.id)
 }
 
 fn show(job: &Job, json: bool, screen: &mut Screen<'_>) {

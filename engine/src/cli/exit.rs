@@ -93,6 +93,8 @@ impl From<Error> for Failure {
 
 const NO_ANSWER: &str = "`holdfast status` shows whether the gateway answers at all; it may have \
                          been done, so look before you repeat it; --timeout waits longer";
+const PORTS: &str =
+    "is that the backend API? Its port is 7600 by default; clients use 7500, admin 7700";
 const UNKNOWN_FATE: &str = "it may have been done, so look before you repeat it";
 
 fn unreachable(attempt: &Attempt) -> &'static str {
@@ -101,9 +103,7 @@ fn unreachable(attempt: &Attempt) -> &'static str {
             "is the gateway running there? `holdfast serve` starts one; --api names another address"
         }
         Cause::Name(_) => "check the name after --api (or in HOLDFAST_API)",
-        Cause::Protocol(_) | Cause::EndOfStream | Cause::NoWelcome(_) => {
-            "is that the backend API? Its port is 7600 by default; clients use 7500, admin 7700"
-        }
+        Cause::Protocol(_) | Cause::EndOfStream | Cause::NoWelcome(_) => PORTS,
         Cause::Closed(_) => "the gateway is there and takes nobody now; again in a moment",
         _ => "check the address after --api (or in HOLDFAST_API), the network and its firewalls",
     }
@@ -116,6 +116,8 @@ fn refused(close: &Close) -> Option<&'static str> {
             "give the key with HOLDFAST_API_KEY or --key-file, and with --name the name that the \
              gateway's auth.backend_keys has for it",
         ),
+        // A port of another protocol cannot read our hello.
+        Code::Malformed | Code::FrameTooLarge | Code::WrongState => Some(PORTS),
         Code::UnsupportedVersion => Some("use the `holdfast` program of the gateway's version"),
         _ => None,
     }

@@ -28,7 +28,7 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("memory now", &["memory"]),
     ("messages", &["pushes", "broadcasts_started", "broadcast_deliveries", "drops"]),
     (
-        "connections of clients",
+        "connections",
         &[
             "accepted_connections",
             "logins",
@@ -172,7 +172,7 @@ mod tests {
                 ("now", vec![line("users", "7"), line("connections online", "7")]),
                 ("memory now", vec![line("memory outboxes", "20.0 KiB")]),
                 ("messages", vec![line("pushes delivered", "1,234,567")]),
-                ("connections of clients", vec![line("closes bye", "3")]),
+                ("connections", vec![line("closes bye", "3")]),
                 (OTHER, vec![line("turns", "5")]),
             ]
         );

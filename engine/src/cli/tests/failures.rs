@@ -48,6 +48,20 @@ fn a_port_of_something_else() {
 }
 
 #[test]
+fn the_port_of_the_clients() {
+    let gateway = Gateway::bind();
+    let ran = thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut peer = gateway.accept();
+            peer.receive().unwrap();
+            peer.close(3500, "out_of_bounds");
+        });
+        run(&gateway.address(), &["status"])
+    });
+    fails(&ran, Exit::Refused, &["3500 malformed: out_of_bounds", "7600"]);
+}
+
+#[test]
 fn a_wrong_key() {
     let gateway = Gateway::bind();
     let ran = thread::scope(|scope| {
