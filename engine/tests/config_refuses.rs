@@ -68,6 +68,14 @@ fn a_printed_change_of_every_kind_reads_back() {
         id = "phones"
         algorithm = "EdDSA"
         public_key = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
+        [[auth.client_keys]]
+        id = "the same in PEM"
+        algorithm = "EdDSA"
+        public_key = """
+-----BEGIN PUBLIC KEY-----
+MCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=
+-----END PUBLIC KEY-----
+"""
         "#,
         &["mesh.capacity=1024", "broadcast.users_per_second=50_000"],
     )

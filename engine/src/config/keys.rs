@@ -214,9 +214,7 @@ fn print_entry(head: &str, name: &str, material: &Material, public: bool) -> Str
         }
         None if public => {
             let text = quoted(&String::from_utf8_lossy(material.secret.expose()));
-            // A PEM key has line breaks; an inline table takes them as escapes alone.
-            let text = text.trim_matches('"').trim_matches('\n').replace('\n', "\\n");
-            format!("{{ {head}, {name} = \"{text}\" }},")
+            format!("{{ {head}, {name} = {text} }},")
         }
         None => format!("# {{ {head}, {name} = (set, not shown) }},"),
     }

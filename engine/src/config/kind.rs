@@ -271,9 +271,9 @@ fn print_list(items: &[impl ToString]) -> String {
     format!("[{}]", items.join(", "))
 }
 
-/// A text as TOML, quoted and escaped.
+/// A text as TOML, in one line: what JSON escapes, TOML reads.
 pub(crate) fn quoted(text: &str) -> String {
-    Value::from(text).to_string()
+    serde_json::Value::from(text).to_string()
 }
 
 /// A text that a function finds good.
