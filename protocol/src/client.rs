@@ -1,7 +1,7 @@
 //! The client protocol: what a client and the gateway say to each other.
 //!
-//! [`from_client`] and [`from_server`] are the two directions; [`machine`] is the client's half of the
-//! conversation. The gateway's half is [`crate::session`].
+//! [`from_client`] and [`from_server`] are the two directions; [`machine`] is the client's half of
+//! the conversation. The gateway's half is [`crate::session`].
 
 pub mod from_client;
 pub mod from_server;

@@ -115,8 +115,8 @@ pub fn put_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     out.extend_from_slice(bytes);
 }
 
-/// Appends a count as one byte. One over 255 becomes 255, which every receiver refuses: no list whose
-/// count is one byte may be that long.
+/// Appends a count as one byte. One over 255 becomes 255, which every receiver refuses: no list
+/// whose count is one byte may be that long.
 pub fn put_count(count: usize, out: &mut Vec<u8>) {
     out.push(u8::try_from(count).unwrap_or(u8::MAX));
 }

@@ -18,7 +18,8 @@ pub struct Frame<'a> {
     pub payload: &'a [u8],
 }
 
-/// Takes the first frame off `bytes`; gives it and the bytes it took, or `None` while it is incomplete.
+/// Takes the first frame off `bytes`; gives it and the bytes it took, or `None` while it is
+/// incomplete.
 ///
 /// ```
 /// use holdfast_protocol::frame::split;
@@ -29,9 +30,8 @@ pub struct Frame<'a> {
 /// # Ok::<(), holdfast_protocol::error::Violation>(())
 /// ```
 ///
-/// # Errors
-/// A length over `payload_max` is refused as soon as the header is there, and so is a length that is
-/// longer than needed or over four bytes.
+/// # Errors A length over `payload_max` is refused as soon as the header is there, and so is a
+/// length that is longer than needed or over four bytes.
 #[inline]
 pub fn split(bytes: &[u8], payload_max: usize) -> Result<Option<(Frame<'_>, usize)>, Violation> {
     let Some((&kind, rest)) = bytes.split_first() else { return Ok(None) };
@@ -57,8 +57,8 @@ pub fn write_header(kind: u8, payload: usize, out: &mut [u8]) -> usize {
     1 + varint::write(payload as u64, &mut out[1..])
 }
 
-/// Appends a frame whose payload `fill` appends. A payload over 127 bytes is moved once to make room
-/// for its length; [`put_sized`] does not move it.
+/// Appends a frame whose payload `fill` appends. A payload over 127 bytes is moved once to make
+/// room for its length; [`put_sized`] does not move it.
 pub fn put(kind: u8, out: &mut Vec<u8>, fill: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[kind, 0]);

@@ -41,7 +41,8 @@ pub const SEQUENCE_MAX: u64 = (1 << 49) - 1;
 pub const BACKEND_NAME_BYTES: usize = 64;
 /// Longest API key, in bytes.
 pub const API_KEY_BYTES: usize = 256;
-/// Largest payload of a frame from a backend that is not welcomed yet: a hello with every field at its longest.
+/// Largest payload of a frame from a backend that is not welcomed yet: a hello with every field at
+/// its longest.
 pub const BACKEND_HELLO_PAYLOAD: usize = 1 + (1 + BACKEND_NAME_BYTES) + (2 + API_KEY_BYTES);
 /// A backend sends something at least this often, in seconds; a gateway waits twice as long.
 pub const BACKEND_HEARTBEAT_SECONDS: u16 = 60;

@@ -7,8 +7,8 @@
 //!     └──────────────────┴────── close ───────────┴──▶ Closing
 //! ```
 //!
-//! The state is one byte, so that a million of them cost a megabyte; what belongs to a state besides
-//! (deadlines, sequences) is the caller's to keep and is passed in.
+//! The state is one byte, so that a million of them cost a megabyte; what belongs to a state
+//! besides (deadlines, sequences) is the caller's to keep and is passed in.
 
 use crate::client::FromClient;
 use crate::error::Violation;
@@ -41,8 +41,8 @@ pub enum Action {
     Ignore,
 }
 
-/// Judges one frame. `sent` is the greatest sequence that may be acknowledged: the greatest that was pushed
-/// on this connection, and not less than the welcome's next sequence minus one.
+/// Judges one frame. `sent` is the greatest sequence that may be acknowledged: the greatest that
+/// was pushed on this connection, and not less than the welcome's next sequence minus one.
 ///
 /// # Errors
 /// A frame that may not come in this state, or an acknowledgement over `sent`.

@@ -65,8 +65,9 @@ pub fn write(mut value: u64, out: &mut [u8]) -> usize {
     }
 }
 
-/// The bytes of `value`, which must be under 2^56, in the low bytes of an integer, and how many they are.
-/// Without a loop or a branch: the head of a push is made of two of these for every delivery.
+/// The bytes of `value`, which must be under 2^56, in the low bytes of an integer, and how many
+/// they are. Without a loop or a branch: the head of a push is made of two of these for every
+/// delivery.
 #[inline]
 pub(crate) const fn packed(value: u64) -> (u64, usize) {
     debug_assert!(value < 1 << 56, "eight bytes hold 56 bits");

@@ -1,5 +1,5 @@
-//! The client's half: it pings in time, acknowledges once, goes on where it was, and says nothing after its
-//! bye. A scripted gateway speaks to it through pipes of several widths.
+//! The client's half: it pings in time, acknowledges once, goes on where it was, and says nothing
+//! after its bye. A scripted gateway speaks to it through pipes of several widths.
 
 #[path = "support/peer.rs"]
 mod peer;

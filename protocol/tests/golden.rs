@@ -1,5 +1,5 @@
-//! Every vector of `vectors/` decodes to its JSON, encodes to its hex, or is refused as it says. The
-//! vectors were made by a program that shares nothing with this crate.
+//! Every vector of `vectors/` decodes to its JSON, encodes to its hex, or is refused as it says.
+//! The vectors were made by a program that shares nothing with this crate.
 
 #[path = "support/backend_json.rs"]
 mod backend_json;

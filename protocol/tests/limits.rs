@@ -48,7 +48,8 @@ fn an_oversized_frame_is_refused_from_its_header_alone() {
 fn a_length_that_lies_waits_and_takes_nothing() {
     let claim = [0x01, 0x80, 0x20]; // a hello of 4096 bytes of which none comes
     assert_eq!(frame::split(&claim, CLIENT_PAYLOAD), Ok(None));
-    // A length that ends inside the next frame makes that frame's bytes its own, and fails in its fields.
+    // A length that ends inside the next frame makes that frame's bytes its own, and fails in its
+    // fields.
     let mut stream = bytes(|out| from_client::put_ack(5, out));
     stream[1] += 1;
     stream.extend_from_slice(&from_client::PING);

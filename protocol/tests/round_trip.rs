@@ -59,38 +59,42 @@ fn travel(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 192, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig {
+        cases: 192,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn frames_from_clients(
         frames in vec(any_frame::from_client(), 1..6), cuts in vec(any::<Index>(), 0..12),
     ) {
-        let json: (Decode, Encode) = (client_json::decode_from_client, client_json::encode_from_client);
-        travel(&frames, &cuts, CLIENT_PAYLOAD, json);
+        use client_json::{decode_from_client, encode_from_client};
+        travel(&frames, &cuts, CLIENT_PAYLOAD, (decode_from_client, encode_from_client));
     }
 
     #[test]
     fn frames_to_clients(
         frames in vec(any_frame::from_server(), 1..6), cuts in vec(any::<Index>(), 0..12),
     ) {
-        let json: (Decode, Encode) = (client_json::decode_from_server, client_json::encode_from_server);
-        travel(&frames, &cuts, PUSH_PAYLOAD, json);
+        use client_json::{decode_from_server, encode_from_server};
+        travel(&frames, &cuts, PUSH_PAYLOAD, (decode_from_server, encode_from_server));
     }
 
     #[test]
     fn requests(
         frames in vec(any_frame::request(), 1..6), cuts in vec(any::<Index>(), 0..12),
     ) {
-        let json: (Decode, Encode) = (backend_json::decode_request, backend_json::encode_request);
-        travel(&frames, &cuts, BACKEND_PAYLOAD, json);
+        use backend_json::{decode_request, encode_request};
+        travel(&frames, &cuts, BACKEND_PAYLOAD, (decode_request, encode_request));
     }
 
     #[test]
     fn answers(
         frames in vec(any_frame::answer(), 1..6), cuts in vec(any::<Index>(), 0..12),
     ) {
-        let json: (Decode, Encode) = (backend_json::decode_answer, backend_json::encode_answer);
-        travel(&frames, &cuts, BACKEND_PAYLOAD, json);
+        use backend_json::{decode_answer, encode_answer};
+        travel(&frames, &cuts, BACKEND_PAYLOAD, (decode_answer, encode_answer));
     }
 
     #[test]
@@ -98,7 +102,8 @@ proptest! {
         let bytes = client_json::encode_from_client(&frame).expect("an encoder");
         for cut in 0..bytes.len() {
             prop_assert_eq!(frame::split(&bytes[..cut], CLIENT_PAYLOAD), Ok(None));
-            // A payload that ends early, in a frame that says so, is refused and never read past its end.
+            // A payload that ends early, in a frame that says so, is refused and never read past
+            // its end.
             let payload = &bytes[2.min(cut)..cut];
             let early = Frame { kind: bytes[0], payload };
             if payload.len() + 2 < bytes.len() && bytes.len() < 130 {

@@ -1,5 +1,5 @@
-//! Every state against every frame, for the gateway's half and the client's half: the tables of SPEC.md
-//! are what the code does, these moves and no others.
+//! Every state against every frame, for the gateway's half and the client's half: the tables of
+//! SPEC.md are what the code does, these moves and no others.
 
 #[path = "support/files.rs"]
 mod files;

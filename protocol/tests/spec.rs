@@ -1,4 +1,5 @@
-//! SPEC.md tells what the code does: every limit, code and word of its tables, and its example in hex.
+//! SPEC.md tells what the code does: every limit, code and word of its tables, and its example in
+//! hex.
 
 #[path = "support/files.rs"]
 mod files;
@@ -26,7 +27,9 @@ fn the_table_of_limits_is_the_module_of_limits() {
     let names: Vec<_> = names.map(|(name, _)| name).collect();
     let mut values = Vec::new();
     macro_rules! value {
-        ($($name:ident)*) => { $(values.push((stringify!($name).to_owned(), limits::$name.to_string()));)* };
+        ($($name:ident)*) => {
+            $(values.push((stringify!($name).to_owned(), limits::$name.to_string()));)*
+        };
     }
     value! {
         VERSION USER_BYTES PRODUCT_BYTES DEVICE_BYTES TOKEN_BYTES TAGS TAG_BYTES SESSION_ID_BYTES

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A client: logs in, prints what is pushed, acknowledges it, and comes back when the connection ends.
+"""A client: logs in, prints what is pushed, acknowledges it, and comes back when it is cut off.
 
     client.py HOST PORT PRODUCT USER [--token TOKEN] [--tag TAG ...] [--count N]
 

@@ -9,7 +9,9 @@ use holdfast_protocol_fuzz::{again, stream};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    stream(bytes, CLIENT_PAYLOAD, |frame| FromClient::decode(frame).map(|it| again::from_client(&it)));
+    stream(bytes, CLIENT_PAYLOAD, |frame| {
+        FromClient::decode(frame).map(|meaning| again::from_client(&meaning))
+    });
     let (mut state, mut at) = (State::Opening, 0);
     while let Ok(Some((frame, taken))) = frame::split(&bytes[at..], CLIENT_PAYLOAD) {
         at += taken;

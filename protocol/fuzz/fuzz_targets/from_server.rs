@@ -9,7 +9,9 @@ use holdfast_protocol_fuzz::{again, stream};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
-    stream(bytes, PUSH_PAYLOAD, |frame| FromServer::decode(frame).map(|it| again::from_server(&it)));
+    stream(bytes, PUSH_PAYLOAD, |frame| {
+        FromServer::decode(frame).map(|meaning| again::from_server(&meaning))
+    });
     let mut client = Machine::new(&Identity::default(), 0);
     let (mut at, mut now) = (0, 0);
     while let Ok(Some((meaning, taken))) = client.receive(&bytes[at..]) {

@@ -1,5 +1,5 @@
-//! What every fuzz target does with its bytes: cut them into frames in one go and byte by byte, with the
-//! same result, and write each understood frame again, with the same bytes.
+//! What every fuzz target does with its bytes: cut them into frames in one go and byte by byte,
+//! with the same result, and write each understood frame again, with the same bytes.
 
 pub mod again;
 

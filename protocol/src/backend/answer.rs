@@ -88,7 +88,8 @@ pub enum Answer<'a> {
 /// What a backend gets for its hello.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Welcome {
-    /// How much may be unanswered at once: each target of a push counts one, each other request one.
+    /// How much may be unanswered at once: each target of a push counts one, each other request
+    /// one.
     pub window: u32,
     /// The longest body that this gateway pushes.
     pub body_max: u32,

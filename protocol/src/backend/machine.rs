@@ -1,8 +1,8 @@
 //! The backend's half of the conversation, as a pure machine.
 //!
-//! It numbers requests, keeps count of what is in flight against the window that the gateway granted,
-//! and tells which answer belongs to which request. The owner moves bytes and keeps what it wants to know
-//! about a request under its id.
+//! It numbers requests, keeps count of what is in flight against the window that the gateway
+//! granted, and tells which answer belongs to which request. The owner moves bytes and keeps what
+//! it wants to know about a request under its id.
 //!
 //! ```
 //! use holdfast_protocol::backend::machine::{Machine, Refused};
@@ -43,7 +43,8 @@ pub enum State {
     Connecting,
     /// Welcomed.
     Open(Welcome),
-    /// A close came; nothing more is sent or answered. What was in flight is [`Machine::unanswered`].
+    /// A close came; nothing more is sent or answered. What was in flight is
+    /// [`Machine::unanswered`].
     Closed,
 }
 
@@ -101,12 +102,11 @@ impl Machine {
         &mut self.output
     }
 
-    /// Understands the first frame in `bytes`; gives it and the bytes it took, or `None` while it is
-    /// incomplete. An answer frees its request's part of the window.
+    /// Understands the first frame in `bytes`; gives it and the bytes it took, or `None` while it
+    /// is incomplete. An answer frees its request's part of the window.
     ///
-    /// # Errors
-    /// The gateway broke the protocol (an answer to nothing is [`Violation::WrongState`]); the connection
-    /// is of no more use.
+    /// # Errors The gateway broke the protocol (an answer to nothing is [`Violation::WrongState`]);
+    /// the connection is of no more use.
     pub fn receive<'a>(
         &mut self,
         bytes: &'a [u8],
@@ -158,8 +158,9 @@ impl Machine {
         Ok(id)
     }
 
-    /// Pushes to 1 to [`PUSH_TARGETS`](crate::limits::PUSH_TARGETS) targets. Nothing is checked but the window: a
-    /// frame over [`BACKEND_PAYLOAD`], or a field out of its bounds, ends the connection at the gateway.
+    /// Pushes to 1 to [`PUSH_TARGETS`](crate::limits::PUSH_TARGETS) targets. Nothing is checked but
+    /// the window: a frame over [`BACKEND_PAYLOAD`], or a field out of its bounds, ends the
+    /// connection at the gateway.
     pub fn push(&mut self, product: &str, targets: &[Target<'_>]) -> Result<RequestId, Refused> {
         let id = self.admit(targets.len())?;
         request::put_push(id, product, targets, &mut self.output);

@@ -85,12 +85,13 @@ pub enum FromServer<'a> {
 pub struct Welcome {
     /// Names this session in a later hello.
     pub session: SessionId,
-    /// The granted heartbeat in seconds, at least 1: the client sends something at least this often.
+    /// The granted heartbeat in seconds, at least 1: the client sends something at least this
+    /// often.
     pub heartbeat: u16,
     /// The gateway's clock, milliseconds since 1970 UTC.
     pub server_time: u64,
-    /// The sequence of the user's next message that was never sent before; at least 1. What comes again
-    /// because it was not acknowledged has a lower one.
+    /// The sequence of the user's next message that was never sent before; at least 1. What comes
+    /// again because it was not acknowledged has a lower one.
     pub next_sequence: u64,
     /// Whether the session named in the hello goes on.
     pub resumed: bool,
@@ -256,8 +257,8 @@ pub struct PushHead {
 }
 
 impl PushHead {
-    /// The head of `push`, whose body must be 1 to [`BODY_BYTES_CEILING`] bytes and whose sequence 1 to
-    /// [`SEQUENCE_MAX`].
+    /// The head of `push`, whose body must be 1 to [`BODY_BYTES_CEILING`] bytes and whose sequence
+    /// 1 to [`SEQUENCE_MAX`].
     #[inline]
     pub fn new(push: &Push<'_>) -> Self {
         debug_assert!(!push.body.is_empty() && push.body.len() <= BODY_BYTES_CEILING);

@@ -116,8 +116,8 @@ impl Machine {
     fn welcomed(&mut self, welcome: &Welcome) {
         self.state = State::Online;
         self.heartbeat = welcome.heartbeat;
-        // Not raised to the welcome's sequence: what was sent before and never acknowledged comes again,
-        // with a lower one. Lowered to it where the gateway lost its count and began anew.
+        // Not raised to the welcome's sequence: what was sent before and never acknowledged comes
+        // again, with a lower one. Lowered to it where the gateway lost its count and began anew.
         self.acked = self.acked.min(welcome.next_sequence.saturating_sub(1));
     }
 

@@ -1,5 +1,5 @@
-//! A scripted peer: what it says reaches a machine through a pipe of a chosen width, what the machine
-//! says is read frame by frame.
+//! A scripted peer: what it says reaches a machine through a pipe of a chosen width, what the
+//! machine says is read frame by frame.
 
 use holdfast_protocol::error::Violation;
 use holdfast_protocol::frame::{self, Frame};
@@ -25,8 +25,8 @@ impl Peer {
         self
     }
 
-    /// Delivers all that was said. `receive` takes one frame off the front of what has arrived and tells its
-    /// length, `None` while it is incomplete. Gives the number of frames.
+    /// Delivers all that was said. `receive` takes one frame off the front of what has arrived and
+    /// tells its length, `None` while it is incomplete. Gives the number of frames.
     pub(crate) fn deliver(
         &mut self,
         mut receive: impl FnMut(&[u8]) -> Result<Option<usize>, Violation>,

@@ -1,6 +1,8 @@
-//! The lists inside answers: checked when the frame is decoded, still encoded, read again by each walk.
+//! The lists inside answers: checked when the frame is decoded, still encoded, read again by each
+//! walk.
 //!
-//! A list borrows from its frame and holds no memory of its own, so its claimed count costs nothing.
+//! A list borrows from its frame and holds no memory of its own, so its claimed count costs
+//! nothing.
 
 use super::Outcome;
 use crate::error::Violation;

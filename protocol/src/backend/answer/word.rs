@@ -1,5 +1,5 @@
-//! The words of an answer: what became of a target, why a request was refused, how a job stands. Each
-//! has its number on the wire and its name for people.
+//! The words of an answer: what became of a target, why a request was refused, how a job stands.
+//! Each has its number on the wire and its name for people.
 
 use crate::error::Violation;
 use crate::field::Reader;
@@ -18,7 +18,9 @@ mod outcome {
 }
 
 macro_rules! words {
-    ($(#[$type_doc:meta])* $type:ident { $($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)* }) => {
+    ($(#[$type_doc:meta])* $type:ident {
+        $($(#[$doc:meta])* $name:ident = $code:literal, $word:literal;)*
+    }) => {
         $(#[$type_doc])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[repr(u8)]

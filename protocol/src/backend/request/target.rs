@@ -1,6 +1,8 @@
-//! The targets of a push: the one list of the API that is long, large and on the path of every message.
+//! The targets of a push: the one list of the API that is long, large and on the path of every
+//! message.
 //!
-//! A target may leave its body out and share that of the target before, so a message to many is sent once.
+//! A target may leave its body out and share that of the target before, so a message to many is
+//! sent once.
 
 use crate::client::Class;
 use crate::error::Violation;
