@@ -9,15 +9,17 @@ use std::fmt;
 /// Descriptors of a shard that are not connections: standard streams, listeners, ring, wake-ups.
 const DESCRIPTORS_KEPT: usize = 64;
 /// A timer of one slot.
-const TIMER_BYTES: usize = 12;
+pub const TIMER_BYTES: usize = 12;
 /// A membership in the list of a product.
-const MEMBER_BYTES: usize = 16;
+pub const MEMBER_BYTES: usize = 16;
 /// A user's home.
-const HOME_BYTES: usize = 72;
+pub const HOME_BYTES: usize = 72;
 /// The index of homes, at its fullest and emptiest between 6 and 12 bytes.
 const HOME_INDEX_BYTES: usize = 12;
 /// The slot around a connection: generation, and its place in the list of free slots.
 const SLOT_BYTES: usize = 12;
+/// A slot with its connection.
+pub const CONNECTION_BYTES: usize = CLIENT_BYTES + SLOT_BYTES;
 /// What one idle, logged-in client takes of the gateway's own memory, at most.
 pub const IDLE_CLIENT_BYTES: usize =
     CLIENT_BYTES + SLOT_BYTES + TIMER_BYTES + MEMBER_BYTES + HOME_BYTES + HOME_INDEX_BYTES;

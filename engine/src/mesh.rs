@@ -41,6 +41,14 @@ pub struct Ends<W> {
     pub sleeper: Arc<Sleeper>,
 }
 
+impl<W> Ends<W> {
+    /// The bytes of the rings that this shard reads.
+    pub fn bytes(&self) -> usize {
+        let letters = size_of::<ToHome>() + size_of::<ToSession>() + size_of::<ToOrigin>();
+        self.home_in.iter().map(Consumer::capacity).sum::<usize>() * letters
+    }
+}
+
 /// Connects `wakers.len()` shards with rings of `capacity` letters.
 ///
 /// Gives each shard its ends, in the order of the wakers.

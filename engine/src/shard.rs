@@ -71,6 +71,8 @@ pub struct Shard<I: Io> {
     /// Bytes that wait for slow readers.
     pub(crate) outbox_bytes: usize,
     pub(crate) metrics: Own,
+    /// The second in which memory was last shown.
+    pub(crate) shown: u32,
     gates: Gates,
 }
 
@@ -163,6 +165,7 @@ impl<I: Io> Shard<I> {
             dying: Vec::new(),
             outbox_bytes: 0,
             metrics,
+            shown: 0,
             gates: Gates::default(),
             settings,
         }

@@ -190,6 +190,11 @@ impl<T: Send> Consumer<T> {
         taken
     }
 
+    /// How many items the ring holds at most.
+    pub fn capacity(&self) -> usize {
+        self.shared.slots.len()
+    }
+
     /// How many items wait, as far as told.
     pub fn waiting(&mut self) -> usize {
         // Acquire: the items before `tail` are written to the end.

@@ -151,8 +151,6 @@ names! {
         Broadcasts = "broadcasts";
         /// Requests of backends in flight.
         Backends = "backends";
-        /// The ring or the epoll set.
-        Ring = "ring";
     }
 }
 

@@ -5,8 +5,9 @@
 use super::Shard;
 use crate::clock::Now;
 use crate::io::{Event, Io};
+use crate::limits;
 use crate::mesh::{Outbound, ToSession};
-use crate::metrics::{Counter, Gauge, Histogram};
+use crate::metrics::{Counter, Gauge, Histogram, Memory};
 use std::time::Duration;
 
 /// Most letters taken from one neighbour and stage in one turn.
@@ -125,7 +126,7 @@ impl<I: Io> Shard<I> {
         metrics.add(Counter::MeshLetters, letters);
     }
 
-    fn show(&self) {
+    fn show(&mut self) {
         self.metrics.set(Gauge::Backends, self.backends as u64);
         self.metrics.set(Gauge::Users, self.homes.len() as u64);
         self.metrics.set(Gauge::Broadcasts, self.owner.running() as u64);
@@ -133,6 +134,31 @@ impl<I: Io> Shard<I> {
         self.metrics.set_total(Counter::CqOverflows, self.io.overflows());
         let paused = self.accept_at.iter().any(Option::is_some);
         self.metrics.set(Gauge::AcceptPaused, u64::from(paused));
+        let second = self.now.seconds();
+        if second != self.shown {
+            self.shown = second;
+            self.show_memory();
+        }
+    }
+
+    /// Says who holds memory, once a second.
+    fn show_memory(&self) {
+        let rings = self.ends.bytes();
+        let slots = self.connections.high_water() as usize;
+        let users = self.homes.len();
+        let bodies: usize = self.parts.iter().map(|(_, part)| part.start.frame.len()).sum();
+        for (of, bytes) in [
+            (Memory::Connections, slots * limits::CONNECTION_BYTES),
+            (Memory::Timers, slots * limits::TIMER_BYTES),
+            (Memory::Directory, users * (limits::HOME_BYTES + limits::MEMBER_BYTES)),
+            (Memory::Outboxes, self.outbox_bytes),
+            (Memory::ReceiveBuffers, self.buffer.len() + self.arena.capacity()),
+            (Memory::Mesh, rings),
+            (Memory::Broadcasts, bodies),
+            (Memory::Backends, self.backends * crate::path::accept::BACKEND_BYTES),
+        ] {
+            self.metrics.set_memory(of, bytes as u64);
+        }
     }
 
     /// Notes how long the turn took that ended at `now`.
