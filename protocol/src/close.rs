@@ -32,7 +32,7 @@ macro_rules! codes {
 codes! {
     /// The gateway shuts down.
     GoingAway = 3000, "going_away";
-    /// Nothing was heard for one and a half heartbeats; from a backend, for two.
+    /// Nothing was heard for one and a half heartbeats; from a backend, for at least two.
     HeartbeatTimeout = 3001, "heartbeat_timeout";
     /// The peer does not read what is sent to it.
     SlowReader = 3002, "slow_reader";

@@ -44,7 +44,8 @@ pub const API_KEY_BYTES: usize = 256;
 /// Largest payload of a frame from a backend that is not welcomed yet: a hello with every field at
 /// its longest.
 pub const BACKEND_HELLO_PAYLOAD: usize = 1 + (1 + BACKEND_NAME_BYTES) + (2 + API_KEY_BYTES);
-/// A backend sends something at least this often, in seconds; a gateway waits twice as long.
+/// A backend sends something at least this often, in seconds; a gateway waits at least twice as
+/// long.
 pub const BACKEND_HEARTBEAT_SECONDS: u16 = 60;
 /// Largest payload of a frame on the backend API, both ways.
 pub const BACKEND_PAYLOAD: usize = 4 << 20;
