@@ -21,8 +21,8 @@ pub(super) struct Evidence {
     pub(super) sent: u64,
     /// Broadcasts handed to the API.
     pub(super) broadcasts: Vec<Sent>,
-    /// Before the first client; after the ramp; settled; after the push phase; drained.
-    pub(super) samples: [Sample; 5],
+    /// Before the first client; after the ramp; settled; after the push phase; drained; after the byes.
+    pub(super) samples: [Sample; 6],
 }
 
 /// Everything that a run found.
@@ -57,6 +57,7 @@ struct Seconds {
     ramp: f64,
     push: f64,
     drain: f64,
+    leave: f64,
 }
 
 /// CPU time of one stage.
@@ -102,7 +103,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
     let broadcasts = judge::broadcasts(&evidence.broadcasts, &shared.take_heard());
     let tally = shared.sums().all.clone();
     let verdict = verdict(options, &pushes, &broadcasts, &tally);
-    let [before, ramped, settled, push_end, drained] = &evidence.samples;
+    let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
     Report {
         command: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION"),
@@ -116,18 +117,20 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
             ramp: seconds(before, ramped),
             push: seconds(settled, push_end),
             drain: seconds(push_end, drained),
+            leave: seconds(drained, left),
         },
         latencies: latencies(&tally),
         cpu: vec![
             cpu("ramp", "login", tally.logins - tally.returns, (before, ramped)),
             cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
+            cpu("leave", "close", tally.byes, (drained, left)),
         ],
         memory: memory(scenario.clients, before, settled),
         counts: counts(&tally),
         connection_reasons: tally.reasons,
         pushes,
         broadcasts,
-        samples: ["before", "ramped", "settled", "pushed", "drained"]
+        samples: ["before", "ramped", "settled", "pushed", "drained", "left"]
             .into_iter()
             .zip(evidence.samples)
             .collect(),
@@ -143,7 +146,11 @@ fn verdict(
     tally: &Tally,
 ) -> Vec<String> {
     let unasked = if options.output.allow_disconnects { 0 } else { tally.unasked_ends };
+    let nothing = if pushes.delivered == 0 { pushes.offered } else { 0 };
+    let never_sent = pushes.refused.get(judge::NEVER_SENT).copied().unwrap_or_default();
     let findings = [
+        (nothing, "messages were offered and none was delivered"),
+        (never_sent, "messages could not be handed to the API in time"),
         (pushes.lost_total(), "pushed messages are lost"),
         (broadcasts.lost, "copies of broadcasts are lost"),
         (pushes.contradicted, "messages arrived that the gateway had refused"),
@@ -214,7 +221,9 @@ fn cpu(
         operation,
         operations,
         server_ms,
-        server_us_per_operation: server_ms.map(|ms| ms * 1e3 / float(operations.max(1))),
+        server_us_per_operation: server_ms
+            .filter(|_| operations > 0)
+            .map(|ms| ms * 1e3 / float(operations)),
         client_ms: spent(&from.client, &to.client),
         softirq_ms: to.machine.softirq_ms.saturating_sub(from.machine.softirq_ms),
         ksoftirqd_ms: to.machine.ksoftirqd_ms.saturating_sub(from.machine.ksoftirqd_ms),

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 /// Longest wait for the gateway to accept the first connection.
 const REACH: Duration = Duration::from_secs(5);
-/// Longest wait for the gateway to close what said bye, nanoseconds.
-const LEAVE: u64 = 10 * SECOND;
+/// Longest wait for the gateway to close what said bye, nanoseconds, and how many more it may have for each client.
+const LEAVE: (u64, u64) = (10 * SECOND, SECOND / 4_000);
 /// When nothing arrived for so long after everything was answered, nothing will, nanoseconds.
 const QUIET: u64 = 3 * SECOND;
 
@@ -95,11 +95,12 @@ impl Stage<'_> {
             let _ = thread.join();
         }
         self.leave();
+        let left = self.sample();
         Ok(Evidence {
             start: pushing.start,
             sent: pushing.pushed.sent.load(Ordering::Acquire),
             broadcasts: pushing.broadcasts.sent(),
-            samples: [before, ramped, settled, pushed, drained],
+            samples: [before, ramped, settled, pushed, drained, left],
         })
     }
 
@@ -241,7 +242,7 @@ impl Stage<'_> {
         let gauges = &self.shared.gauges;
         let connected = u64::from(gauges.connected.load(Ordering::Relaxed));
         self.shared.set_phase(Phase::Leave);
-        let deadline = self.shared.clock.now() + LEAVE;
+        let deadline = self.shared.clock.now() + LEAVE.0 + connected * LEAVE.1;
         self.progress.stage("leave", connected);
         self.progress.wait(deadline, || {
             let left = u64::from(gauges.connected.load(Ordering::Relaxed));

@@ -6,6 +6,10 @@ use crate::clock::milliseconds;
 use crate::schedule::Schedule;
 use std::collections::BTreeMap;
 
+/// Why a message is refused that the generator could not hand over: the window stayed full, or there was no
+/// connection.
+pub(crate) const NEVER_SENT: &str = "never_sent";
+
 /// Counts by reason.
 pub(crate) type Reasons = BTreeMap<String, u64>;
 
@@ -75,7 +79,7 @@ fn classify(evidence: &Evidence<'_>, number: u64, entry: Entry, sum: &mut Pushes
             sum.contradicted += u64::from(!code.accepted() && code != Code::NO_ANSWER);
         }
         None if entry.arrived => sum.delivered += 1,
-        None if number >= evidence.sent => add(&mut sum.refused, "never_sent"),
+        None if number >= evidence.sent => add(&mut sum.refused, NEVER_SENT),
         None | Some(Code::NO_ANSWER) => add(&mut sum.lost, Code::NO_ANSWER.name()),
         Some(code) if code.accepted() => {
             let due = milliseconds(evidence.start + evidence.schedule.due(number));

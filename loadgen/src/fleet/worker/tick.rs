@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 /// Between two ticks while connections come and go.
 const BUSY_TICK: u64 = 5 * MILLISECOND;
 /// Between two ticks otherwise.
-const CALM_TICK: u64 = 20 * MILLISECOND;
+const CALM_TICK: u64 = 50 * MILLISECOND;
 /// Every client's heartbeat is looked at once in this time.
 const ROUND: u64 = SECOND;
 /// Counts are added to the run's once in this time.

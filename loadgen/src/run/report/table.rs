@@ -35,7 +35,9 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
         }
     }
     if report.verdict.is_empty() {
-        writeln!(out, "\nall is accounted for: nothing lost, doubled, out of order or corrupt")
+        writeln!(out, "\nall is accounted for: nothing lost, doubled, out of order or corrupt")?;
+        let refused: u64 = report.pushes.refused.values().sum();
+        if refused > 0 { writeln!(out, "the gateway refused {refused} pushes") } else { Ok(()) }
     } else {
         writeln!(out, "\nFAILED: {}", report.verdict.join("; "))
     }
@@ -115,7 +117,8 @@ fn stage(cpu: &Cpu, out: &mut String) -> std::fmt::Result {
         (Some(ms), Some(us)) => {
             write!(out, " gateway {ms:.0} ms ({us:.2} us a {}),", cpu.operation)?;
         }
-        _ => write!(out, " gateway unknown (give --server-pid),")?,
+        (Some(ms), None) => write!(out, " gateway {ms:.0} ms,")?,
+        (None, _) => write!(out, " gateway unknown (give --server-pid),")?,
     }
     writeln!(
         out,
