@@ -6,9 +6,7 @@
 
 use crate::io::Key;
 
-/// The low bits of a generation that travel through the kernel.
-const GENERATION_BITS: u32 = 24;
-const GENERATION_MASK: u32 = (1 << GENERATION_BITS) - 1;
+const GENERATION_MASK: u32 = (1 << Key::TRAVELLING_BITS) - 1;
 
 /// Most slots of one table: a key holds 24 bits of slot.
 pub const SLOTS_MAX: usize = 1 << 24;
@@ -102,9 +100,7 @@ impl<T> Table<T> {
         if self.forget_generations {
             return true;
         }
-        self.slots
-            .get(key.slot as usize)
-            .is_some_and(|place| (place.generation ^ key.generation) & GENERATION_MASK == 0)
+        self.slots.get(key.slot as usize).is_some_and(|place| place.generation == key.generation)
     }
 
     /// Whoever uses the slot now.
@@ -122,7 +118,8 @@ impl<T> Table<T> {
         }
         let place = self.slots.get_mut(key.slot as usize)?;
         let value = place.value.take()?;
-        place.generation = place.generation.wrapping_add(1);
+        // No more bits than travel through the kernel, or a key would not equal itself come back.
+        place.generation = (place.generation + 1) & GENERATION_MASK;
         self.used -= 1;
         self.free.push(key.slot);
         Some(value)
@@ -146,5 +143,17 @@ mod tests {
         assert_eq!(table.remove(first), None);
         assert_eq!(table.get(second), Some(&'c'));
         assert_eq!(table.len(), 1);
+    }
+
+    #[test]
+    fn a_key_equals_itself_come_back_from_the_kernel() {
+        let mut table = Table::new(1);
+        let first = table.insert(0).unwrap();
+        table.slots[0].generation = GENERATION_MASK;
+        let last = Key { generation: GENERATION_MASK, ..first };
+        assert_eq!(table.remove(last), Some(0));
+        let next = table.insert(1).unwrap();
+        assert_eq!(next, next.travelling());
+        assert_eq!(table.get(next), Some(&1));
     }
 }

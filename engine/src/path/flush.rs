@@ -26,6 +26,9 @@ enum Place {
 impl<I: Io> Shard<I> {
     /// Sends what the turn queued.
     pub(crate) fn flush(&mut self) {
+        if self.staging.dirty().is_empty() {
+            return;
+        }
         let mut next = 0;
         let mut batch = Vec::with_capacity(BATCH);
         while next < self.staging.dirty().len() {

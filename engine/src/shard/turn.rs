@@ -18,6 +18,8 @@ const TIMERS: usize = 1024;
 const SLEEP_MICROS: u64 = 1_000_000;
 /// How long to wait for a neighbour to make room in its rings.
 const ROOM_MICROS: u64 = 100;
+/// How long to wait before looking again whether everybody has gone.
+const DRAIN_MICROS: u64 = 20_000;
 /// How long to wait before looking again whether a backend reads its answers.
 const HELD_MICROS: u64 = 1000;
 
@@ -202,6 +204,9 @@ impl<I: Io> Shard<I> {
         }
         let now = self.now.micros;
         let mut rest = SLEEP_MICROS - now % SLEEP_MICROS;
+        if self.is_draining() {
+            rest = rest.min(DRAIN_MICROS);
+        }
         let parts = self.parts.iter().filter_map(|(_, part)| part.due(now));
         let accepts = self.accept_at.iter().copied().flatten();
         for due in parts.chain(accepts) {
