@@ -7,17 +7,12 @@ use crate::connection::{Ending, Role};
 use crate::io::{Interest, Io, Key, Port, Received};
 use crate::metrics::Counter;
 use crate::shard::Shard;
-use holdfast_protocol::backend::Request;
 use holdfast_protocol::client::FromClient;
 use holdfast_protocol::error::Violation;
 use holdfast_protocol::frame::{Frame, split};
-use holdfast_protocol::limits::{
-    API_KEY_BYTES, BACKEND_NAME_BYTES, BACKEND_PAYLOAD, CLIENT_PAYLOAD,
-};
+use holdfast_protocol::limits::{BACKEND_HELLO_PAYLOAD, BACKEND_PAYLOAD, CLIENT_PAYLOAD};
 use holdfast_protocol::session::{self, Action};
 
-/// The largest payload of a backend that has not said who it is.
-const STRANGER_PAYLOAD: usize = 8 + BACKEND_NAME_BYTES + API_KEY_BYTES;
 /// How often one connection is read in one turn.
 const READS: usize = 2;
 
@@ -191,7 +186,7 @@ impl<I: Io> Shard<I> {
                 Role::Client(_) => CLIENT_PAYLOAD,
                 Role::Backend(backend) if backend.held => return at,
                 Role::Backend(backend) if backend.open => BACKEND_PAYLOAD,
-                Role::Backend(_) => STRANGER_PAYLOAD,
+                Role::Backend(_) => BACKEND_HELLO_PAYLOAD,
             };
             match split(&bytes[at..], most) {
                 Ok(Some((frame, taken))) => {
@@ -217,7 +212,7 @@ impl<I: Io> Shard<I> {
             Role::Backend(_) => {
                 self.metrics.frame_in(Port::Backend, frame.kind);
                 connection.heard = self.now.seconds();
-                self.requested(key, &Request::decode(frame)?, frame.payload)
+                self.requested(key, frame)
             }
         }
     }

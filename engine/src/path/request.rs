@@ -11,32 +11,39 @@ use crate::metrics::{Counter, flat};
 use crate::shard::Shard;
 use compact_str::CompactString;
 use holdfast_protocol::backend::answer::{self, ErrorCode, Rejection};
-use holdfast_protocol::backend::request::{Broadcast, JobAction, Online, Push, Target};
+use holdfast_protocol::backend::request::{
+    Broadcast, JobAction, Online, Push, Target, unsupported,
+};
 use holdfast_protocol::backend::{JobId, Outcome, Request, RequestId, Welcome};
 use holdfast_protocol::client::Class;
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
+use holdfast_protocol::frame::Frame;
 use std::sync::Arc;
 
 impl<I: Io> Shard<I> {
-    /// A frame from a backend; `payload` is what `request` borrows from.
-    pub(crate) fn requested(
-        &mut self,
-        key: Key,
-        request: &Request<'_>,
-        payload: &[u8],
-    ) -> Result<(), Violation> {
+    /// A frame from a backend.
+    pub(crate) fn requested(&mut self, key: Key, frame: Frame<'_>) -> Result<(), Violation> {
         let connection = self.connections.get_mut(key);
         let Some(backend) = connection.and_then(|connection| connection.backend()) else {
             return Ok(());
         };
-        match (backend.open, request) {
+        let open = backend.open;
+        if let Some(id) = unsupported(frame)? {
+            if !open {
+                return Err(Violation::WrongState);
+            }
+            self.refuse_request(key, id, ErrorCode::Unsupported);
+            return Ok(());
+        }
+        let request = Request::decode(frame)?;
+        match (open, &request) {
             (_, Request::Skipped) => return Ok(()),
             (false, Request::Hello { name, key: secret }) => self.greet(key, name, secret),
             (false, _) | (true, Request::Hello { .. }) => return Err(Violation::WrongState),
             (true, Request::Ping) => self.answer(key, answer::put_pong),
             (true, _) => {
-                if let Err((id, code)) = self.carry(key, request, payload) {
+                if let Err((id, code)) = self.carry(key, &request, frame.payload) {
                     self.refuse_request(key, id, code);
                 }
             }
@@ -70,7 +77,7 @@ impl<I: Io> Shard<I> {
         self.hasten(key);
     }
 
-    /// Carries a request out, or says with which error it is answered instead.
+    /// Carries a request out, which borrows from `payload`, or says with which error it is answered instead.
     fn carry(
         &mut self,
         key: Key,
