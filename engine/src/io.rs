@@ -19,6 +19,7 @@ use std::time::Duration;
 pub mod epoll;
 pub mod sim;
 pub mod sleep;
+mod slots;
 pub mod socket;
 pub mod spsc;
 mod sync;
@@ -78,7 +79,7 @@ pub enum Event<S> {
     AcceptFailed(Port, std::io::Error),
     /// The watch of `key` ended.
     Ready {
-        /// The key that the watch was armed with.
+        /// The key that the watch was armed with, as [`Key::travelling`] gives it.
         key: Key,
         /// Worth a receive: bytes, end of stream or an error wait.
         readable: bool,
@@ -139,7 +140,7 @@ pub trait Wake: Send + 'static {
 
 /// The world of one shard. Every method is called by the shard's own thread.
 pub trait Io {
-    /// A connected socket. Dropping it closes it.
+    /// A connected socket. Dropping it closes it, in both directions.
     type Socket: std::fmt::Debug;
     /// Wakes this shard.
     type Waker: Wake;
@@ -151,7 +152,8 @@ pub trait Io {
     /// [`Io::stop_accepting`]. Calling it while accepting does nothing.
     fn accept(&mut self, port: Port);
 
-    /// Stops accepting on the port. Sockets accepted meanwhile may still be reported.
+    /// Stops accepting on the port. Sockets accepted meanwhile may still be reported. Peers go on
+    /// connecting into the listener's backlog, and wait there.
     fn stop_accepting(&mut self, port: Port);
 
     /// Arms the one watch of a socket.

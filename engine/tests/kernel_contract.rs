@@ -54,6 +54,8 @@ on_both! {
     watching::room_to_send_is_reported_where_asked,
     watching::an_armed_watch_can_be_widened,
     watching::widening_too_late_is_harmless,
+    watching::what_comes_after_room_to_send_is_not_lost,
+    watching::dropping_closes_whatever_the_kernel_still_watches,
     watching::a_late_event_carries_the_old_generation,
     watching::many_watches_each_come_once,
     sending::a_short_send_says_how_much_went,

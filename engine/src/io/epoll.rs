@@ -2,13 +2,13 @@
 //!
 //! A connection is registered once, edge-triggered, and costs one system call more than its
 //! receives and sends only where writability is asked. The kernel reports edges whether or not a
-//! watch is armed, so [`slots`] remembers, in four bytes a slot, what came while none was: nothing
+//! watch is armed, so [`edges`] remembers, in four bytes a slot, what came while none was: nothing
 //! that waits is lost, and nothing unarmed is reported. Listeners are level-triggered: an accept
 //! loop that its budget cut short goes on at the next wait by itself.
 //!
 //! It does not know who reads or writes: that is the engine's, the same as above `io_uring`.
 
-mod slots;
+mod edges;
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
-use self::slots::{Arming, Slots};
+use self::edges::{Arming, Edges};
 use super::socket::{Listener, Socket, concerns_one_connection};
 use super::token::{Operation, Token};
 use super::wake::WakeFd;
@@ -39,7 +39,7 @@ pub struct Epoll {
     instance: OwnedFd,
     wake: WakeFd,
     acceptors: Vec<Acceptor>,
-    slots: Slots,
+    edges: Edges,
     /// Reports that came up outside a wait.
     held: Vec<Event>,
     /// Lent to the kernel in each wait; empty in between.
@@ -76,7 +76,7 @@ impl Epoll {
             .map(|(port, listener)| Acceptor { port, listener, accepting: false })
             .collect();
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
-        Ok(Self { instance, wake, acceptors, slots: Slots::default(), held: Vec::new(), reported })
+        Ok(Self { instance, wake, acceptors, edges: Edges::default(), held: Vec::new(), reported })
     }
 
     /// Registers the socket, or changes what it is registered for; both report what is so now.
@@ -105,14 +105,14 @@ impl Epoll {
         let flags = event.flags;
         let Some(token) = Token::decode(bits) else { return };
         match token.operation {
-            Operation::Watch => events.extend(self.slots.edge(token.key, flags)),
+            Operation::Watch => events.extend(self.edges.edge(token.key, flags)),
             Operation::Accept => self.accept_waiting(token.index(), events),
             Operation::Wake => {
                 self.wake.drain();
                 events.push(Event::Woken);
             }
             // Names of the other back end, never registered here.
-            Operation::Change | Operation::Send => {}
+            Operation::Cancel | Operation::Send | Operation::Room => {}
         }
     }
 
@@ -172,18 +172,18 @@ impl Io for Epoll {
     }
 
     fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
-        let arming = self.slots.arm(key, interest);
+        let arming = self.edges.arm(key, interest);
         let registered = self.register(arming, key, socket);
         if let Err(error) = registered {
             tracing::warn!(%error, slot = key.slot, "epoll refuses a socket");
         }
         if matches!(arming, Arming::ReadyNow) || registered.is_err() {
-            self.held.extend(self.slots.report_now(key));
+            self.held.extend(self.edges.report_now(key));
         }
     }
 
     fn watch_writable_too(&mut self, key: Key, socket: &Socket) {
-        if self.slots.widen(key) {
+        if self.edges.widen(key) {
             // As the registration exists, only a lack of memory could refuse, and it asks for none.
             let _ = self.register(Arming::AskWritable, key, socket);
         }

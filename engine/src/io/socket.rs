@@ -103,7 +103,10 @@ impl AsFd for Listener {
     }
 }
 
-/// A connected, non-blocking, close-on-exec TCP socket; 4 bytes. Dropping it closes it.
+/// A connected, non-blocking, close-on-exec TCP socket; 4 bytes.
+///
+/// Dropping it shuts it down and closes it. The first is for polls that the kernel may still hold:
+/// they keep the connection open beyond its descriptor, and end with a shutdown.
 #[derive(Debug)]
 pub struct Socket {
     fd: OwnedFd,
@@ -146,6 +149,12 @@ impl Socket {
         };
         // It fails only where the connection is already gone, which is what was asked for.
         let _ = net::shutdown(&self.fd, how);
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        self.shutdown(How::Both);
     }
 }
 

@@ -21,16 +21,18 @@ const MASK: u32 = (1 << FIELD) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Operation {
-    /// The watch of a connection.
+    /// A connection's poll for something to read, and for room to send where both were asked at once.
     Watch = 1,
-    /// A change or an end of another operation; its own result says nothing worth having.
-    Change = 2,
+    /// The end of another operation; its own result says nothing worth having.
+    Cancel = 2,
     /// A listener.
     Accept = 3,
     /// The wake-up descriptor.
     Wake = 4,
     /// One send of the batch in hand.
     Send = 5,
+    /// A connection's poll for room to send.
+    Room = 6,
 }
 
 /// An operation and whom it is for.
@@ -43,6 +45,10 @@ pub(super) struct Token {
 impl Token {
     pub(super) fn watch(key: Key) -> Self {
         Self { operation: Operation::Watch, key }
+    }
+
+    pub(super) fn room(key: Key) -> Self {
+        Self { operation: Operation::Room, key }
     }
 
     /// For operations that have a place but no generation.
@@ -66,10 +72,11 @@ impl Token {
     pub(super) fn decode(bits: u64) -> Option<Self> {
         let operation = match bits >> (2 * FIELD) {
             1 => Operation::Watch,
-            2 => Operation::Change,
+            2 => Operation::Cancel,
             3 => Operation::Accept,
             4 => Operation::Wake,
             5 => Operation::Send,
+            6 => Operation::Room,
             _ => return None,
         };
         let field = |shift: u32| u32::try_from(bits >> shift & u64::from(MASK)).unwrap_or(0);
@@ -85,10 +92,11 @@ mod tests {
     fn every_token_comes_back_as_itself() {
         let operations = [
             Operation::Watch,
-            Operation::Change,
+            Operation::Cancel,
             Operation::Accept,
             Operation::Wake,
             Operation::Send,
+            Operation::Room,
         ];
         for operation in operations {
             for slot in [0, 1, 77, MASK] {
@@ -112,6 +120,6 @@ mod tests {
     fn foreign_bits_are_no_token() {
         assert_eq!(Token::decode(0), None);
         assert_eq!(Token::decode(u64::MAX), None);
-        assert_eq!(Token::decode(6 << 48), None);
+        assert_eq!(Token::decode(7 << 48), None);
     }
 }

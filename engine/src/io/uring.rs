@@ -1,8 +1,10 @@
 //! The product's back end: one `io_uring` a shard.
 //!
 //! - A watch is a one-shot poll that the caller arms again: while idle it is all that the kernel
-//!   keeps, and closing needs no cancellation, which would search one of at most 256 chains of
-//!   everything armed.
+//!   keeps. No poll is ever cancelled or changed by name, since the kernel finds it by walking one
+//!   of at most 256 chains: measured, 110 µs with 200,000 polls armed and 700 µs with a million,
+//!   where arming again costs 0.5 µs a receive. How a watch for room to send gets by without is
+//!   in [`watches`].
 //! - Accepting is one multishot operation a listener.
 //! - Sends are operations that cannot wait, joined in one call (see [`send`]).
 //! - Completions are first copied out, then acted on; what a [`Io::send`] finds of others' is kept
@@ -20,6 +22,7 @@ mod poll;
 mod probe;
 mod ring;
 mod send;
+mod watches;
 
 use std::io;
 use std::time::Duration;
@@ -27,6 +30,7 @@ use std::time::Duration;
 use self::accept::Acceptor;
 pub use self::probe::{Refused, probe};
 use self::ring::{Completion, Ring};
+use self::watches::{Need, Watches};
 use super::socket::{Listener, Socket};
 use super::token::{Operation, Token};
 use super::wake::WakeFd;
@@ -66,6 +70,9 @@ pub struct Uring {
     ring: Ring,
     wake: WakeFd,
     acceptors: Vec<Acceptor>,
+    watches: Watches,
+    /// Reports that came up outside a wait.
+    held: Vec<Event>,
 }
 
 impl Uring {
@@ -82,7 +89,8 @@ impl Uring {
     ) -> io::Result<Self> {
         let ring = Ring::new(options)?;
         let acceptors = listeners.into_iter().map(Acceptor::from).collect();
-        let mut uring = Self { ring, wake, acceptors };
+        let (watches, held) = (Watches::default(), Vec::new());
+        let mut uring = Self { ring, wake, acceptors, watches, held };
         poll::arm_wake(&mut uring.ring, &uring.wake);
         Ok(uring)
     }
@@ -95,7 +103,8 @@ impl Uring {
     fn dispatch(&mut self, completion: Completion, events: &mut Vec<Event>) {
         let Some(token) = Token::decode(completion.name) else { return };
         match token.operation {
-            Operation::Watch => events.push(poll::ready(token.key, completion.result)),
+            Operation::Watch => events.extend(self.watches.polled(token.key, completion.result)),
+            Operation::Room => events.extend(self.watches.has_room(token.key, completion.result)),
             Operation::Accept => self.accepted(token.index(), completion, events),
             Operation::Wake => {
                 // Drained before it is armed again: a wake-up in between makes the poll end at once.
@@ -103,9 +112,8 @@ impl Uring {
                 poll::arm_wake(&mut self.ring, &self.wake);
                 events.push(Event::Woken);
             }
-            // A change that came too late: the report of what it meant to change is on its way.
-            // Sends are taken by `send` itself.
-            Operation::Change | Operation::Send => {}
+            // What was to be cancelled had ended; and sends are taken by `send` itself.
+            Operation::Cancel | Operation::Send => {}
         }
     }
 
@@ -162,11 +170,18 @@ impl Io for Uring {
     }
 
     fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
-        poll::arm(&mut self.ring, key, socket, interest);
+        match self.watches.arm(key, interest) {
+            Need::Poll(interest) => poll::arm(&mut self.ring, key, socket, interest),
+            Need::Room => poll::arm_room(&mut self.ring, key, socket),
+            Need::Nothing => {}
+            Need::Report(event) => self.held.push(event),
+        }
     }
 
-    fn watch_writable_too(&mut self, key: Key, _socket: &Socket) {
-        poll::widen(&mut self.ring, key);
+    fn watch_writable_too(&mut self, key: Key, socket: &Socket) {
+        if self.watches.widen(key) {
+            poll::arm_room(&mut self.ring, key, socket);
+        }
     }
 
     fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Received {
@@ -187,7 +202,8 @@ impl Io for Uring {
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {
-        let at_hand = self.ring.has_completions();
+        let at_hand = !self.held.is_empty() || self.ring.has_completions();
+        events.append(&mut self.held);
         if at_hand {
             self.ring.submit()?;
         } else {

@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use holdfast::io::Sent;
 use holdfast::io::socket::{Socket, SocketOptions};
 use holdfast::io::uring::{Uring, UringOptions};
+use holdfast::io::{Io, Sent};
 
 use crate::harness::{Bench, has_uring};
 

@@ -1,7 +1,7 @@
 //! Watches: each ends once, whatever ends it, and nothing that waits is missed.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 
 use holdfast::io::{How, Interest, Key, Received};
@@ -149,6 +149,45 @@ pub(crate) fn widening_too_late_is_harmless<W: World>() {
     bench.world.watch(key(4), &socket, Interest::ReadWrite);
     assert_eq!(bench.ready(), (key(4), false, true));
     bench.quiet();
+}
+
+pub(crate) fn what_comes_after_room_to_send_is_not_lost<W: World>() {
+    let mut bench = Bench::<W>::narrow();
+    let (socket, mut client) = bench.pair();
+    bench.watch(4, &socket);
+    let filled = bench.fill(&socket);
+    bench.world.watch_writable_too(key(4), &socket);
+    bench.quiet();
+    read(&client, filled);
+    assert_eq!(bench.ready(), (key(4), false, true));
+    // No watch stands now, so this is for the next one to say.
+    client.write_all(b"hello").unwrap();
+    bench.quiet();
+    bench.watch(4, &socket);
+    assert_eq!(bench.ready(), (key(4), true, false));
+    assert_eq!(bench.drain(&socket), b"hello");
+    bench.watch(4, &socket);
+    bench.quiet();
+}
+
+pub(crate) fn dropping_closes_whatever_the_kernel_still_watches<W: World>() {
+    let mut bench = Bench::<W>::narrow();
+    let (socket, mut client) = bench.pair();
+    bench.watch(4, &socket);
+    let filled = bench.fill(&socket);
+    bench.world.watch_writable_too(key(4), &socket);
+    bench.quiet();
+    read(&client, filled);
+    bench.ready();
+    drop(socket);
+    assert_eq!(client.read(&mut [0; 8]).unwrap(), 0);
+    // The slot's next connection hears nothing of it.
+    let (next, mut client) = bench.pair();
+    let new = Key { slot: 4, generation: 2 };
+    bench.world.watch(new, &next, Interest::Read);
+    bench.quiet();
+    client.write_all(b"hello").unwrap();
+    assert_eq!(bench.ready(), (new, true, false));
 }
 
 pub(crate) fn a_late_event_carries_the_old_generation<W: World>() {

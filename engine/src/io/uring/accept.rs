@@ -70,7 +70,7 @@ impl Acceptor {
         }
         let entry = opcode::AsyncCancel::new(Token::at(Operation::Accept, index).encode())
             .build()
-            .user_data(Token::at(Operation::Change, index).encode())
+            .user_data(Token::at(Operation::Cancel, index).encode())
             .flags(squeue::Flags::SKIP_SUCCESS);
         // SAFETY: the entry names no memory.
         unsafe { ring.push(&entry) };

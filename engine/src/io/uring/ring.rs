@@ -224,7 +224,6 @@ impl Ring {
 fn restrict(ring: &IoUring) -> bool {
     let mut allowed = [
         Restriction::sqe_op(opcode::PollAdd::CODE),
-        Restriction::sqe_op(opcode::PollRemove::CODE),
         Restriction::sqe_op(opcode::AcceptMulti::CODE),
         Restriction::sqe_op(opcode::AsyncCancel::CODE),
         Restriction::sqe_op(opcode::Send::CODE),
