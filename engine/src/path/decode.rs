@@ -161,6 +161,9 @@ impl<I: Io> Shard<I> {
         let now = self.now.seconds();
         let Some(connection) = self.connections.get_mut(key) else { return };
         if rest.is_empty() || connection.ending != Ending::Open {
+            if let Some(busy) = &mut connection.busy {
+                busy.begun = 0;
+            }
             connection.settle();
             return;
         }
@@ -223,7 +226,9 @@ impl<I: Io> Shard<I> {
         let Some(connection) = self.connections.get_mut(key) else { return Ok(()) };
         let heard = connection.heard;
         let Some(client) = connection.client() else { return Ok(()) };
-        client.frames = if heard == now { client.frames.saturating_add(1) } else { 1 };
+        // Before the login `heard` stands still: the whole opening counts as one second.
+        let another_second = client.state == session::State::Online && heard != now;
+        client.frames = if another_second { 1 } else { client.frames.saturating_add(1) };
         if client.frames > limit {
             return Err(Violation::TooManyFrames);
         }

@@ -104,7 +104,13 @@ impl<I: Io> Shard<I> {
     /// Keeps a frame of which the kernel took `written` bytes.
     pub(crate) fn park(&mut self, key: Key, queued: &Queued, written: usize) {
         let now = self.now.seconds();
-        let Some(connection) = self.connections.get_mut(key) else { return };
+        let connection = self.connections.get_mut(key);
+        // An earlier frame of the same turn may have been the one too many.
+        let connection = connection.filter(|connection| connection.ending != Ending::Dead);
+        let Some(connection) = connection else {
+            self.settle(queued.receipt, Fate::Dropped(DropReason::ConnectionLost));
+            return;
+        };
         let is_client = connection.client().is_some();
         let limit = self.settings.outbox_bytes;
         let length = queued.frame.len() - written;

@@ -45,7 +45,11 @@ impl<I: Io> Shard<I> {
         let heartbeat = self.settings.grant(hello.heartbeat);
         let Some(connection) = self.connections.get_mut(key) else { return };
         if !hello.tags.is_empty() {
-            connection.busy().wanted_tags = hello.tags.iter().map(CompactString::new).collect();
+            let mut tags: Vec<_> = hello.tags.iter().map(CompactString::new).collect();
+            // A tag that stands twice would be served twice.
+            tags.sort_unstable();
+            tags.dedup();
+            connection.busy().wanted_tags = tags;
         }
         let Some(client) = connection.client() else { return };
         client.state = State::Greeting;

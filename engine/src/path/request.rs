@@ -18,12 +18,12 @@ use holdfast_protocol::backend::{JobId, Outcome, Request, RequestId, Welcome};
 use holdfast_protocol::client::Class;
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
-use holdfast_protocol::frame::Frame;
+use holdfast_protocol::frame;
 use std::sync::Arc;
 
 impl<I: Io> Shard<I> {
     /// A frame from a backend.
-    pub(crate) fn requested(&mut self, key: Key, frame: Frame<'_>) -> Result<(), Violation> {
+    pub(crate) fn requested(&mut self, key: Key, frame: frame::Frame<'_>) -> Result<(), Violation> {
         let connection = self.connections.get_mut(key);
         let Some(backend) = connection.and_then(|connection| connection.backend()) else {
             return Ok(());
@@ -48,6 +48,18 @@ impl<I: Io> Shard<I> {
                 }
             }
         }
+        self.hold_if_needed(key);
+        Ok(())
+    }
+
+    /// A request of a later version, of which only its id is known.
+    pub(crate) fn asked_for_more(&mut self, key: Key, id: RequestId) -> Result<(), Violation> {
+        let connection = self.connections.get_mut(key);
+        let backend = connection.and_then(|connection| connection.backend());
+        if backend.is_none_or(|backend| !backend.open) {
+            return Err(Violation::WrongState);
+        }
+        self.refuse_request(key, id, ErrorCode::Unsupported);
         self.hold_if_needed(key);
         Ok(())
     }

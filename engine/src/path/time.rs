@@ -46,8 +46,13 @@ impl<I: Io> Shard<I> {
     }
 }
 
-/// The second in which the connection's patience ends, and what happens then.
+/// The second in which the connection's patience has ended, and what happens then.
 fn deadline<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, Verdict)> {
+    // What is left over of the seconds is not known: one more, so that nobody is judged early.
+    patience(connection, settings).map(|(end, verdict)| (end.saturating_add(1), verdict))
+}
+
+fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, Verdict)> {
     let heard = connection.heard;
     match connection.ending {
         Ending::Open => {}
