@@ -34,6 +34,7 @@ impl<I: Io> Shard<I> {
                 return Err(Violation::WrongState);
             }
             self.refuse_request(key, id, ErrorCode::Unsupported);
+            self.hold_if_needed(key);
             return Ok(());
         }
         let request = Request::decode(frame)?;
@@ -48,18 +49,6 @@ impl<I: Io> Shard<I> {
                 }
             }
         }
-        self.hold_if_needed(key);
-        Ok(())
-    }
-
-    /// A request of a later version, of which only its id is known.
-    pub(crate) fn asked_for_more(&mut self, key: Key, id: RequestId) -> Result<(), Violation> {
-        let connection = self.connections.get_mut(key);
-        let backend = connection.and_then(|connection| connection.backend());
-        if backend.is_none_or(|backend| !backend.open) {
-            return Err(Violation::WrongState);
-        }
-        self.refuse_request(key, id, ErrorCode::Unsupported);
         self.hold_if_needed(key);
         Ok(())
     }
