@@ -92,6 +92,10 @@ impl Part {
     /// The microsecond at which [`Part::allowance`] is worth asking; `None` while only an order can
     /// change that.
     pub fn due(&self, now: u64) -> Option<u64> {
+        if self.done() {
+            // The end is still to be reported.
+            return Some(now);
+        }
         match (self.walk, self.paused, &self.bucket) {
             (Walk::On(_), false, None) => Some(now),
             (Walk::On(_), false, Some(bucket)) => bucket.ready_at(),

@@ -212,9 +212,12 @@ impl<I: Io> Shard<I> {
                 self.metrics.frame_in(Port::Client, frame.kind);
                 self.client_frame(key, frame)
             }
-            Role::Backend(_) => {
+            Role::Backend(backend) => {
                 self.metrics.frame_in(Port::Backend, frame.kind);
-                connection.heard = self.now.seconds();
+                // A stranger wins no time by frames that are to be skipped.
+                if backend.open {
+                    connection.heard = self.now.seconds();
+                }
                 self.requested(key, frame)
             }
         }
