@@ -32,14 +32,15 @@ pub(crate) struct Percentiles {
 impl Latency {
     /// Without a value.
     pub(crate) fn new() -> Self {
-        // The bounds are constants that the library takes; a histogram that grows is the same but for memory.
-        let fixed = Histogram::new_with_bounds(1, LONGEST, DIGITS);
-        Self(fixed.unwrap_or_else(|_| Histogram::new(DIGITS).unwrap_or_else(|_| unreachable!())))
+        Self(
+            Histogram::new(DIGITS).expect("three digits are among the five that the library takes"),
+        )
     }
 
     /// Counts one latency of `ns` nanoseconds.
     pub(crate) fn record(&mut self, ns: u64) {
-        self.0.saturating_record((ns / 1_000).clamp(1, LONGEST));
+        // The histogram grows to hold the value, which is bounded: nothing is out of range.
+        let _ = self.0.record((ns / 1_000).clamp(1, LONGEST));
     }
 
     /// Whether nothing was counted.
@@ -50,7 +51,7 @@ impl Latency {
     /// Adds what `other` counted.
     pub(crate) fn add(&mut self, other: &Self) {
         if !other.is_empty() {
-            // Both have the same bounds, so nothing is out of range.
+            // It grows where the other is larger, so nothing is out of range.
             let _ = self.0.add(&other.0);
         }
     }
@@ -166,6 +167,8 @@ tally! {
         relogin,
         /// From due to received.
         push,
+        /// Of `push`: those that were on their way while a broadcast ran.
+        push_during_broadcast,
         /// From due to received, for broadcasts.
         spread,
         /// From due to the API's answer.

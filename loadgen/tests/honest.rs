@@ -232,6 +232,15 @@ fn churn_closes_the_accounts_and_clients_come_back() {
 }
 
 #[test]
+fn clients_that_never_get_back_in_fail_the_run() {
+    let gateway = Gateway::start(Script { ignore_returns: true, ..Script::default() });
+    let run = run(&gateway, &["--churn", "0.2", "--churn-pause", "50", "--drain", "1"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/counts/returns"), 0);
+    assert!(run.stderr.contains("clients were not logged in"), "{}", run.stderr);
+}
+
+#[test]
 fn heartbeats_are_sent_when_due_and_answers_counted() {
     let gateway = Gateway::start(Script { heartbeat: 1, ..Script::default() });
     let run = run(&gateway, &["--rate", "0", "--broadcasts", "0", "--duration", "3"]);

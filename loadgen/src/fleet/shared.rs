@@ -56,6 +56,33 @@ pub(crate) struct Sums {
     pub(crate) recent: Latency,
 }
 
+/// The last time in which something went on, or goes on; nanoseconds of the run's clock.
+#[derive(Debug, Default)]
+pub(crate) struct Span {
+    from: AtomicU64,
+    until: AtomicU64,
+}
+
+impl Span {
+    /// It begins, or goes on.
+    pub(crate) fn begin(&self, now: u64) {
+        if self.until.load(Ordering::Relaxed) != u64::MAX {
+            self.from.store(now, Ordering::Relaxed);
+            self.until.store(u64::MAX, Ordering::Relaxed);
+        }
+    }
+
+    /// It ends.
+    pub(crate) fn end(&self, now: u64) {
+        self.until.store(now, Ordering::Relaxed);
+    }
+
+    /// Whether what went on from `due` to `now` went on beside it.
+    pub(crate) fn overlaps(&self, due: u64, now: u64) -> bool {
+        now >= self.from.load(Ordering::Relaxed) && due < self.until.load(Ordering::Relaxed)
+    }
+}
+
 /// What the threads of a run share.
 pub(crate) struct Shared {
     /// What is to be done.
@@ -68,6 +95,8 @@ pub(crate) struct Shared {
     pub(crate) gauges: Gauges,
     /// When the ramp began, nanoseconds of the clock.
     pub(crate) ramp_start: AtomicU64,
+    /// While which broadcasts run.
+    pub(crate) broadcasting: Span,
     /// Told to the pushing threads: no more.
     pub(crate) halt: AtomicBool,
     phase: AtomicU8,
@@ -85,6 +114,7 @@ impl Shared {
             clock: Clock::start(),
             gauges: Gauges::default(),
             ramp_start: AtomicU64::new(0),
+            broadcasting: Span::default(),
             halt: AtomicBool::new(false),
             phase: AtomicU8::new(Phase::Wait as u8),
             sums: Mutex::new(Sums { all: Tally::new(), recent: Latency::new() }),

@@ -59,7 +59,11 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
         Some(false) => desk.tally.duplicates += 1,
         Some(true) => {
             desk.tally.deliveries += 1;
-            desk.tally.push.record(desk.now.saturating_sub(header.due));
+            let took = desk.now.saturating_sub(header.due);
+            desk.tally.push.record(took);
+            if desk.shared.broadcasting.overlaps(header.due, desk.now) {
+                desk.tally.push_during_broadcast.record(took);
+            }
             desk.shared.gauges.deliveries.fetch_add(1, Ordering::Relaxed);
             desk.tally.disorder += u64::from(!follows && !push.redelivered);
         }

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 /// Between two questions about jobs that run.
-const POLL: u64 = 50 * MILLISECOND;
+const POLL: u64 = 10 * MILLISECOND;
 
 /// What is known of the broadcasts while they go on.
 #[derive(Debug, Default)]
@@ -64,6 +64,7 @@ impl Broadcaster {
             thread::sleep(duration(POLL));
             self.follow(&mut jobs);
         }
+        self.shared.broadcasting.end(self.shared.clock.now());
         self.progress.done.store(true, Ordering::Release);
     }
 
@@ -100,7 +101,9 @@ impl Broadcaster {
             key: &[],
             body: &body,
         };
-        let at = milliseconds(self.shared.clock.now());
+        let now = self.shared.clock.now();
+        let at = milliseconds(now);
+        self.shared.broadcasting.begin(now);
         self.progress.change(|sent| sent.push(Sent { at, ..Sent::default() }));
         let started = self.backend.broadcast(&broadcast).and_then(holdfast_client::Pending::wait);
         // After any other error it may have been carried out; if not, every client misses it: lost.
@@ -129,6 +132,9 @@ impl Broadcaster {
 
     /// Keeps what the gateway says of the jobs.
     fn note(&self, jobs: &[Option<Job>]) {
+        if !jobs.iter().flatten().any(running) {
+            self.shared.broadcasting.end(self.shared.clock.now());
+        }
         let served = jobs.iter().flatten().map(|job| job.delivered).sum();
         self.progress.served.store(served, Ordering::Relaxed);
         self.progress.change(|sent| {

@@ -11,8 +11,8 @@ use std::thread;
 
 /// Between two looks at what a stage waits for.
 const LOOK: u64 = 20 * MILLISECOND;
-/// Between two drawings of the bar.
-const DRAW: u64 = SECOND / 4;
+/// Between two changes of the figures under the bar; the bar itself moves at every look.
+const DRAW: u64 = SECOND;
 
 /// Shows how a run goes.
 pub(super) struct Progress {

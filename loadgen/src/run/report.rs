@@ -100,9 +100,12 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         start: evidence.start,
         absences: &absences,
     });
-    let broadcasts = judge::broadcasts(&evidence.broadcasts, &shared.take_heard());
+    let heard = shared.take_heard();
+    let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
+    let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
+    let away = u64::from(scenario.clients).saturating_sub(online);
     let tally = shared.sums().all.clone();
-    let verdict = verdict(options, &pushes, &broadcasts, &tally);
+    let verdict = verdict((&pushes, &broadcasts, &tally), away, options);
     let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
     Report {
         command: std::env::args().collect(),
@@ -140,12 +143,11 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
 
 /// What is wrong, each in a sentence.
 fn verdict(
+    (pushes, broadcasts, tally): (&Pushes, &Broadcasts, &Tally),
+    away: u64,
     options: &Options,
-    pushes: &Pushes,
-    broadcasts: &Broadcasts,
-    tally: &Tally,
 ) -> Vec<String> {
-    let unasked = if options.output.allow_disconnects { 0 } else { tally.unasked_ends };
+    let disconnects = u64::from(!options.output.allow_disconnects);
     let nothing = if pushes.delivered == 0 { pushes.offered } else { 0 };
     let never_sent = pushes.refused.get(judge::NEVER_SENT).copied().unwrap_or_default();
     let findings = [
@@ -160,7 +162,8 @@ fn verdict(
         (tally.misdelivered, "messages came to another user"),
         (tally.foreign, "messages came that this run did not send"),
         (tally.sequence_fell_back, "resumed sessions fell back in their sequence"),
-        (unasked, "connections ended unasked"),
+        (tally.unasked_ends * disconnects, "connections ended unasked"),
+        (away * disconnects, "clients were not logged in when the run ended"),
         (u64::from(!pushes.closes()), "sum of pushes does not close: a bug of the generator"),
         (
             u64::from(!broadcasts.closes()),
@@ -179,6 +182,7 @@ fn latencies(tally: &Tally) -> BTreeMap<&'static str, Percentiles> {
         ("connect_and_login", tally.login.summary()),
         ("reconnect_and_login", tally.relogin.summary()),
         ("push", tally.push.summary()),
+        ("push_during_broadcast", tally.push_during_broadcast.summary()),
         ("api_answer", tally.answer.summary()),
         ("broadcast_spread", tally.spread.summary()),
         ("generator_lateness", tally.late.summary()),

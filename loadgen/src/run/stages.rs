@@ -219,6 +219,7 @@ impl Stage<'_> {
     fn drain(&mut self, pushing: &Pushing) {
         let clock = self.shared.clock;
         let gauges = &self.shared.gauges;
+        let clients = self.shared.scenario.clients;
         let deadline = clock.now() + u64::from(self.options.push.drain) * SECOND;
         let (mut arrived, mut since) = (0, clock.now());
         self.progress.stage("drain", self.shared.scenario.schedule.count);
@@ -231,7 +232,8 @@ impl Stage<'_> {
             }
             let complete = deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
-            let over = pushing.answered() && (complete || now - since > QUIET);
+            let back = gauges.online.load(Ordering::Relaxed) >= clients;
+            let over = pushing.answered() && (complete && back || now - since > QUIET);
             (deliveries, over)
         });
         self.shared.halt.store(true, Ordering::Relaxed);

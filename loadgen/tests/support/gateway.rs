@@ -55,6 +55,8 @@ pub(crate) struct Script {
     pub(crate) broadcast_admits: bool,
     /// The code with which every hello is answered instead of a welcome.
     pub(crate) refuse_logins: Option<u16>,
+    /// Whether a client that comes back is left without a welcome.
+    pub(crate) ignore_returns: bool,
     /// Granted heartbeat, seconds.
     pub(crate) heartbeat: u16,
 }
@@ -68,6 +70,7 @@ impl Default for Script {
             broadcast_leaves_out: 0,
             broadcast_admits: false,
             refuse_logins: None,
+            ignore_returns: false,
             heartbeat: 300,
         }
     }
@@ -157,6 +160,9 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
                     from_server::put_close(code, "by script", &mut out);
                     write(stream, &out);
                     return false;
+                }
+                if script.ignore_returns && hello.resume.is_some() {
+                    return true;
                 }
                 me = Some(log_in(&mut state, hello.user, stream, script.heartbeat));
             }
