@@ -1,0 +1,37 @@
+//! What the gateway promises on bad input and under faults, a claim or a small family a file, shown
+//! against real gateways over real sockets.
+//!
+//! Each claim is a test for each back end; `HOLDFAST_IO=uring` or `epoll` leaves one. No claim rests on
+//! how long something took: what does not come fails after [`support::PATIENCE`], and nothing else is timed.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+
+/// Makes one test for each back end of each `fn claim(io: Which)` of the module.
+macro_rules! on_both {
+    ($($claim:ident,)*) => {
+        mod on_uring {
+            $(#[test] fn $claim() {
+                if let Some(io) = crate::support::uring() { super::$claim(io); }
+            })*
+        }
+        mod on_epoll {
+            $(#[test] fn $claim() {
+                if let Some(io) = crate::support::epoll() { super::$claim(io); }
+            })*
+        }
+    };
+}
+
+mod support;
+
+mod a_flood_of_frames_is_closed;
+mod a_session_that_was_kicked_is_over;
+mod backends_are_told_what_they_did_wrong;
+mod frames_may_be_cut_anywhere;
+mod leaving_is_in_order;
+mod malformed_input_is_refused_with_its_code;
+mod resets_at_each_stage_leave_nothing_behind;
+mod second_login_replaces_the_first;
+mod silent_peers_are_closed;
+mod slow_reader_does_not_stall_others;
+mod tokens_decide_who_logs_in;

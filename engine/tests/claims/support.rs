@@ -1,0 +1,70 @@
+//! What the claims are shown with: a gateway in this process or as a process of its own, clients and backends
+//! that speak by a script, and peers that send any bytes.
+//!
+//! Peers use blocking sockets and no code of the engine, so that they cannot share its mistakes.
+
+pub(crate) mod backend;
+pub(crate) mod client;
+pub(crate) mod gateway;
+pub(crate) mod peer;
+
+pub(crate) use backend::{Backend, Told};
+pub(crate) use client::{Client, Hello, Said};
+pub(crate) use gateway::Gateway;
+pub(crate) use peer::Peer;
+
+use std::time::{Duration, Instant};
+
+/// How long something may take to come before the test fails instead of hanging.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
+
+/// The back end under test.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Which {
+    Uring,
+    Epoll,
+}
+
+impl Which {
+    /// As the configuration names it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+        }
+    }
+}
+
+fn wanted(which: Which) -> bool {
+    std::env::var("HOLDFAST_IO").map_or(true, |only| only.is_empty() || only == which.name())
+}
+
+/// `io_uring`, if it is to be tested and the kernel allows it.
+pub(crate) fn uring() -> Option<Which> {
+    if !wanted(Which::Uring) {
+        return None;
+    }
+    match holdfast::io::uring::probe() {
+        Ok(()) => Some(Which::Uring),
+        Err(refused) => {
+            let asked = std::env::var("HOLDFAST_IO").is_ok_and(|only| !only.is_empty());
+            assert!(!asked, "HOLDFAST_IO=uring, and it cannot be had: {refused}");
+            eprintln!("not shown on uring, which cannot be had: {refused}");
+            None
+        }
+    }
+}
+
+/// epoll, if it is to be tested.
+pub(crate) fn epoll() -> Option<Which> {
+    wanted(Which::Epoll).then_some(Which::Epoll)
+}
+
+/// Waits until `holds`; fails with `what` if that does not come.
+pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < PATIENCE, "this never came: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
