@@ -1,6 +1,6 @@
 //! The one clock of a run: nanoseconds since it began, the same on every thread.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Nanoseconds of one millisecond.
 pub(crate) const MILLISECOND: u64 = 1_000_000;
@@ -11,12 +11,29 @@ pub(crate) const SECOND: u64 = 1_000_000_000;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Clock {
     epoch: Instant,
+    /// The same moment, nanoseconds since 1970 UTC.
+    epoch_utc: u64,
 }
 
 impl Clock {
     /// Begins now.
     pub(crate) fn start() -> Self {
-        Self { epoch: Instant::now() }
+        // The thread may lose its core between the two readings: the closest of a few pairs counts.
+        let pairs = (0..8).map(|_| {
+            let utc = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let epoch = Instant::now();
+            let after = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            (after.saturating_sub(utc), utc, epoch)
+        });
+        let closest = pairs.min_by_key(|(apart, ..)| *apart);
+        let (_, utc, epoch) = closest.unwrap_or((Duration::ZERO, Duration::ZERO, Instant::now()));
+        Self { epoch, epoch_utc: u64::try_from(utc.as_nanos()).unwrap_or_default() }
+    }
+
+    /// A moment that the kernel stamped, in nanoseconds since 1970 UTC. Good as long as nobody sets the
+    /// system's time during the run.
+    pub(crate) const fn stamped(self, utc: u64) -> u64 {
+        utc.saturating_sub(self.epoch_utc)
     }
 
     /// Nanoseconds since the beginning.

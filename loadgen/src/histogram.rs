@@ -169,6 +169,10 @@ tally! {
         push,
         /// Of `push`: those that were on their way while a broadcast ran.
         push_during_broadcast,
+        /// From due to the arrival in the client's kernel, if the scenario asks for it.
+        push_arrival,
+        /// Of `push_arrival`: those that were on their way while a broadcast ran.
+        push_arrival_during_broadcast,
         /// From due to received, for broadcasts.
         spread,
         /// From due to the API's answer.

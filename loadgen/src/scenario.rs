@@ -42,6 +42,8 @@ pub(crate) struct Scenario {
     pub(crate) signer: Option<Signer>,
     /// Whether they acknowledge the online class too.
     pub(crate) ack: bool,
+    /// Whether the kernel stamps what they receive.
+    pub(crate) arrival: bool,
     /// The share of them that drops each second.
     pub(crate) churn: f64,
     /// How long a dropped one stays away, nanoseconds.
@@ -84,6 +86,7 @@ impl Scenario {
             tag: clients.tag.clone(),
             signer: clients.secret.as_ref().map(sign).transpose()?,
             ack: clients.ack,
+            arrival: clients.arrival,
             churn: clients.churn,
             churn_pause: clients.churn_pause * crate::clock::MILLISECOND,
             schedule: schedule(options),

@@ -117,6 +117,18 @@ fn a_delay_is_in_every_latency() {
 }
 
 #[test]
+fn the_arrival_in_the_kernel_has_the_delay_and_comes_before_the_reading() {
+    let delay = Duration::from_millis(100);
+    let gateway = Gateway::start(Script { delay, ..Script::default() });
+    let run = run(&gateway, &["--arrival"]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!(run.number("/latencies/push_arrival/count"), RATE);
+    assert!(run.number("/latencies/push_arrival/min_us") >= 99_000);
+    let mean = |name: &str| run.report.pointer(name).and_then(Value::as_f64).unwrap();
+    assert!(mean("/latencies/push_arrival/mean_us") <= mean("/latencies/push/mean_us"));
+}
+
+#[test]
 fn a_stall_is_in_the_latency_of_everything_that_was_due_meanwhile() {
     let stall = Some((Duration::from_millis(200), Duration::from_millis(600)));
     let run = run(&Gateway::start(Script { stall, ..Script::default() }), &[]);

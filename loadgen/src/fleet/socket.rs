@@ -3,11 +3,14 @@
 //! The runtime owns a client's socket and says when it is ready; the bytes move here, with plain calls that
 //! never block, so that no client needs a buffer of its own.
 
+use crate::clock::SECOND;
 use monoio::net::TcpStream;
+use nix::cmsg_space;
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recv, send, setsockopt, sockopt};
+use nix::sys::socket::{ControlMessageOwned, MsgFlags, recv, recvmsg, send, setsockopt, sockopt};
+use nix::sys::time::TimeSpec;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -18,13 +21,21 @@ pub(crate) fn own_descriptors() -> io::Result<()> {
     Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?)
 }
 
-/// Begins to connect to `gateway` from `source`; the socket becomes writable when it is decided.
-pub(crate) fn open(gateway: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+/// Begins to connect to `gateway` from `source`; the socket becomes writable when it is decided. If `stamped`,
+/// the kernel keeps the time at which bytes arrive, for [`read_stamped`].
+pub(crate) fn open(
+    gateway: SocketAddr,
+    source: Option<IpAddr>,
+    stamped: bool,
+) -> io::Result<TcpStream> {
     let family = if gateway.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket: OwnedFd = socket_with(family, SocketType::STREAM, flags, None)?;
     // Acknowledgements and pings are small and must not wait for each other.
     setsockopt(&socket, sockopt::TcpNoDelay, &true)?;
+    if stamped {
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
+    }
     if let Some(source) = source {
         // The port is chosen at connect, where only the whole four-tuple must be free.
         setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
@@ -58,6 +69,28 @@ pub(crate) fn read(stream: &TcpStream, buffer: &mut [u8]) -> Read {
         Err(Errno::EAGAIN | Errno::EINTR) => Read::Empty,
         Err(error) => Read::Broken(error),
     }
+}
+
+/// As [`read`], and when the last of the bytes arrived in the kernel, nanoseconds since 1970 UTC.
+pub(crate) fn read_stamped(stream: &TcpStream, buffer: &mut [u8]) -> (Read, Option<u64>) {
+    let mut space = cmsg_space!(TimeSpec);
+    let mut pieces = [IoSliceMut::new(buffer)];
+    let flags = MsgFlags::MSG_DONTWAIT;
+    match recvmsg::<()>(stream.as_raw_fd(), &mut pieces, Some(&mut space), flags) {
+        Ok(message) if message.bytes == 0 => (Read::End, None),
+        Ok(message) => {
+            let stamp = message.cmsgs().ok().and_then(|mut all| all.find_map(|one| stamp(&one)));
+            (Read::Bytes(message.bytes), stamp)
+        }
+        Err(Errno::EAGAIN | Errno::EINTR) => (Read::Empty, None),
+        Err(error) => (Read::Broken(error), None),
+    }
+}
+
+fn stamp(message: &ControlMessageOwned) -> Option<u64> {
+    let ControlMessageOwned::ScmTimestampns(time) = message else { return None };
+    let seconds = u64::try_from(time.tv_sec()).ok()?;
+    Some(seconds * SECOND + u64::try_from(time.tv_nsec()).ok()?)
 }
 
 /// Writes what the kernel takes now; gives how much that was.

@@ -21,6 +21,8 @@ pub(crate) struct Desk<'a> {
     pub(crate) user: u32,
     /// When the bytes were read, nanoseconds of the run's clock.
     pub(crate) now: u64,
+    /// When the last of them arrived in the kernel, if it stamps them.
+    pub(crate) arrived: Option<u64>,
 }
 
 impl Desk<'_> {
@@ -59,14 +61,26 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
         Some(false) => desk.tally.duplicates += 1,
         Some(true) => {
             desk.tally.deliveries += 1;
-            let took = desk.now.saturating_sub(header.due);
-            desk.tally.push.record(took);
-            if desk.shared.broadcasting.overlaps(header.due, desk.now) {
-                desk.tally.push_during_broadcast.record(took);
-            }
+            time(header.due, desk);
             desk.shared.gauges.deliveries.fetch_add(1, Ordering::Relaxed);
             desk.tally.disorder += u64::from(!follows && !push.redelivered);
         }
+    }
+}
+
+/// Counts how long a message took that was due at `due`.
+fn time(due: u64, desk: &mut Desk<'_>) {
+    let during = |until| desk.shared.broadcasting.overlaps(due, until);
+    let took = desk.now.saturating_sub(due);
+    desk.tally.push.record(took);
+    if during(desk.now) {
+        desk.tally.push_during_broadcast.record(took);
+    }
+    let Some(arrived) = desk.arrived else { return };
+    let took = arrived.saturating_sub(due);
+    desk.tally.push_arrival.record(took);
+    if during(arrived) {
+        desk.tally.push_arrival_during_broadcast.record(took);
     }
 }
 

@@ -153,6 +153,7 @@ impl Table {
             scratch: &mut self.scratch,
             user: worker.first + slot,
             now: worker.shared.clock.now(),
+            arrived: None,
         };
         (&mut self.clients[slot as usize], desk)
     }
@@ -168,8 +169,16 @@ impl Table {
 }
 
 fn read_all(client: &mut Client, buffer: &mut [u8], desk: &mut Desk<'_>) -> Result<(), End> {
+    let stamped = desk.shared.scenario.arrival;
     while let Some(stream) = &client.stream {
-        match socket::read(stream, buffer) {
+        let read = if stamped {
+            let (read, stamp) = socket::read_stamped(stream, buffer);
+            desk.arrived = stamp.map(|utc| desk.shared.clock.stamped(utc));
+            read
+        } else {
+            socket::read(stream, buffer)
+        };
+        match read {
             Read::Bytes(length) => {
                 desk.now = desk.shared.clock.now();
                 client.absorb(&buffer[..length], desk)?;

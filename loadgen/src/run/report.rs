@@ -183,6 +183,8 @@ fn latencies(tally: &Tally) -> BTreeMap<&'static str, Percentiles> {
         ("reconnect_and_login", tally.relogin.summary()),
         ("push", tally.push.summary()),
         ("push_during_broadcast", tally.push_during_broadcast.summary()),
+        ("push_arrival", tally.push_arrival.summary()),
+        ("push_arrival_during_broadcast", tally.push_arrival_during_broadcast.summary()),
         ("api_answer", tally.answer.summary()),
         ("broadcast_spread", tally.spread.summary()),
         ("generator_lateness", tally.late.summary()),

@@ -32,7 +32,8 @@ impl Worker {
         let gateways = u32::try_from(scenario.gateways.len()).unwrap_or(u32::MAX);
         let gateway = scenario.gateways[(index % gateways) as usize];
         let now = self.shared.clock.now();
-        match socket::open(gateway, scenario.sources.of(index / gateways)) {
+        let source = scenario.sources.of(index / gateways);
+        match socket::open(gateway, source, scenario.arrival) {
             Ok(stream) => {
                 let stream = Rc::new(stream);
                 let client = &mut table.clients[slot as usize];

@@ -47,7 +47,7 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
     let head = ["latency", "count", "p50", "p90", "p99", "p99.9", "max"];
     writeln!(
         out,
-        "\n{:<20} {:>10} {:>10} {:>10} {:>10} {:>10} {:>10}",
+        "\n{:<30} {:>8} {:>10} {:>10} {:>10} {:>10} {:>10}",
         head[0], head[1], head[2], head[3], head[4], head[5], head[6]
     )?;
     for (name, values) in &report.latencies {
@@ -59,7 +59,7 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
 }
 
 fn row(name: &str, values: &Percentiles, out: &mut String) -> std::fmt::Result {
-    write!(out, "{:<20} {:>10}", name.replace('_', " "), values.count)?;
+    write!(out, "{:<30} {:>8}", name.replace('_', " "), values.count)?;
     for us in [values.p50_us, values.p90_us, values.p99_us, values.p999_us, values.max_us] {
         write!(out, " {:>10}", latency(us, values.count))?;
     }
