@@ -49,6 +49,8 @@ pub(crate) struct Script {
     pub(crate) delay: Duration,
     /// The gateway stops dead for the second duration, the first after the first push.
     pub(crate) stall: Option<(Duration, Duration)>,
+    /// The window that a backend is granted.
+    pub(crate) window: u32,
     /// Sessions that a broadcast leaves out.
     pub(crate) broadcast_leaves_out: usize,
     /// Whether the gateway admits those.
@@ -67,6 +69,7 @@ impl Default for Script {
             fate: |_| Fate::Deliver,
             delay: Duration::ZERO,
             stall: None,
+            window: 4096,
             broadcast_leaves_out: 0,
             broadcast_admits: false,
             refuse_logins: None,
@@ -225,7 +228,8 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
         match Request::decode(frame).unwrap() {
             Request::Hello { .. } => {
                 let body_max = u32::try_from(BODY_BYTES_DEFAULT).unwrap();
-                let granted = answer::Welcome { window: 4096, body_max, host: 1, incarnation: 1 };
+                let granted =
+                    answer::Welcome { window: script.window, body_max, host: 1, incarnation: 1 };
                 answer::put_welcome(&granted, &mut out);
             }
             Request::Push(id, push) => {
