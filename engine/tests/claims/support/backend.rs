@@ -105,6 +105,15 @@ impl Backend {
         }
     }
 
+    /// The outcomes of whichever push is answered next, and its request.
+    #[track_caller]
+    pub(crate) fn any_outcomes(&mut self) -> (u64, Vec<Outcome>) {
+        match self.peer.told() {
+            Told::Outcomes(id, outcomes) => (id, outcomes),
+            other => panic!("not the outcomes of a push: {other:?}"),
+        }
+    }
+
     /// The outcome of each push to one user, by request, in whatever order they come.
     #[track_caller]
     pub(crate) fn each_outcome(&mut self, ids: &[u64]) -> Vec<Outcome> {
