@@ -1,24 +1,59 @@
 //! The ring between two shards and the sleep of its consumer, under every interleaving and every
 //! order of memory that the language allows.
 //!
-//! ```text
-//! RUSTFLAGS="--cfg loom" CARGO_TARGET_DIR=target/loom \
-//!     cargo test --package holdfast --test mesh_model --release
-//! ```
-//!
-//! Two faults are planted to show that the models would find them: telling of items without order,
-//! and going to sleep without a second look.
+//! The engine's own files are compiled here a second time, with the model checker's atomics and cells
+//! in place of `std`'s. Two faults are planted to show that the models would find them: telling of
+//! items without order, and going to sleep without a second look.
 
-#![cfg(loom)]
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(missing_docs, reason = "tests are named after what they show")]
 
 use holdfast::io::Wake;
-use holdfast::io::sleep::{Doorbell, Sleeper};
-use holdfast::io::spsc::{Consumer, ring};
 use loom::sync::atomic::{AtomicUsize, Ordering};
 use loom::sync::{Arc, Condvar, Mutex};
 use loom::thread;
+
+use self::sleep::{Doorbell, Sleeper};
+use self::spsc::{Consumer, ring};
+
+#[allow(dead_code, unreachable_pub, reason = "the engine's file, of which models use a part")]
+#[path = "../src/io/sleep.rs"]
+mod sleep;
+#[allow(dead_code, unreachable_pub, reason = "the engine's file, of which models use a part")]
+#[path = "../src/io/spsc.rs"]
+mod spsc;
+
+/// What the two files use in place of `io/sync.rs`.
+mod sync {
+    use std::cell::Cell;
+
+    pub(crate) use loom::cell::UnsafeCell;
+    pub(crate) use loom::sync::Arc;
+    pub(crate) use loom::sync::atomic::{AtomicBool, Ordering, fence};
+
+    thread_local! {
+        /// Whether the stores of this model have lost their order. A model stays on one thread.
+        pub(crate) static SPOILT: Cell<bool> = const { Cell::new(false) };
+    }
+
+    /// The checker's, with the fault that [`SPOILT`] plants.
+    #[derive(Debug)]
+    pub(crate) struct AtomicUsize(loom::sync::atomic::AtomicUsize);
+
+    impl AtomicUsize {
+        pub(crate) fn new(value: usize) -> Self {
+            Self(loom::sync::atomic::AtomicUsize::new(value))
+        }
+
+        pub(crate) fn load(&self, order: Ordering) -> usize {
+            self.0.load(order)
+        }
+
+        pub(crate) fn store(&self, value: usize, order: Ordering) {
+            self.0.store(value, if SPOILT.get() { Ordering::Relaxed } else { order });
+        }
+    }
+}
 
 /// All interleavings with at most three preemptions: what more would find is known to be rare, and it
 /// takes minutes.
@@ -100,12 +135,12 @@ fn what_is_left_is_dropped_once_whoever_ends_last() {
 #[test]
 #[should_panic(expected = "Causality violation")]
 fn the_model_finds_items_told_of_without_order() {
+    sync::SPOILT.set(true);
     loom::model(|| {
         let (mut producer, mut consumer) = ring(2);
         let sender = thread::spawn(move || {
             producer.push(0).unwrap();
-            producer.publish_without_order();
-            // Held to the end, since dropping it would put the order right.
+            producer.publish();
             producer
         });
         consumer.take(1, drop);
@@ -206,4 +241,78 @@ fn a_sleeper_that_looks_again_is_woken_or_sees() {
 #[should_panic(expected = "a wake-up is lost")]
 fn the_model_finds_a_sleep_without_a_second_look() {
     one_sleep(false);
+}
+
+/// The same file with `std`'s types, as the engine has it.
+mod as_built {
+    use std::sync::Arc;
+
+    use holdfast::io::spsc::ring;
+
+    #[test]
+    fn nothing_is_seen_before_it_is_published() {
+        let (mut producer, mut consumer) = ring(4);
+        producer.push(1).unwrap();
+        assert_eq!(consumer.waiting(), 0);
+        assert!(producer.publish());
+        assert!(!producer.publish());
+        assert_eq!(consumer.waiting(), 1);
+    }
+
+    #[test]
+    fn a_full_ring_gives_the_item_back() {
+        let (mut producer, mut consumer) = ring(3);
+        for item in 0..4 {
+            producer.push(item).unwrap();
+        }
+        assert_eq!(producer.push(4), Err(4));
+        producer.publish();
+        let mut seen = Vec::new();
+        assert_eq!(consumer.take(3, |item| seen.push(item)), 3);
+        assert_eq!(seen, [0, 1, 2]);
+        assert_eq!(producer.room(), 3);
+    }
+
+    #[test]
+    fn what_is_left_is_dropped_once() {
+        let witness = Arc::new(());
+        let (mut producer, mut consumer) = ring(8);
+        for _ in 0..6 {
+            producer.push(Arc::clone(&witness)).unwrap();
+        }
+        producer.publish();
+        producer.push(Arc::clone(&witness)).unwrap();
+        consumer.take(2, drop);
+        assert_eq!(Arc::strong_count(&witness), 6);
+        drop(consumer);
+        drop(producer);
+        assert_eq!(Arc::strong_count(&witness), 1);
+    }
+
+    #[test]
+    fn a_million_items_cross_in_order() {
+        let (mut producer, mut consumer) = ring(64);
+        let sender = std::thread::spawn(move || {
+            for item in 0..1_000_000_u32 {
+                while producer.push(item).is_err() {
+                    producer.publish();
+                    std::thread::yield_now();
+                }
+                if item % 16 == 0 {
+                    producer.publish();
+                }
+            }
+        });
+        let mut next = 0;
+        while next < 1_000_000 {
+            let taken = consumer.take(32, |item| {
+                assert_eq!(item, next);
+                next += 1;
+            });
+            if taken == 0 {
+                std::thread::yield_now();
+            }
+        }
+        sender.join().unwrap();
+    }
 }

@@ -140,20 +140,10 @@ impl<T: Send> Producer<T> {
 
     /// Shows the consumer all that was put in; `false` where there is nothing new to show.
     pub fn publish(&mut self) -> bool {
-        // Release: the items are written before the consumer can see their index.
-        self.publish_with(Ordering::Release)
-    }
-
-    /// The fault that the model must find: see `tests/mesh_model.rs`.
-    #[cfg(loom)]
-    pub fn publish_without_order(&mut self) -> bool {
-        self.publish_with(Ordering::Relaxed)
-    }
-
-    fn publish_with(&mut self, order: Ordering) -> bool {
         let new = self.told != self.tail;
         if new {
-            self.shared.tail.0.store(self.tail, order);
+            // Release: the items are written before the consumer can see their index.
+            self.shared.tail.0.store(self.tail, Ordering::Release);
             self.told = self.tail;
         }
         new
@@ -223,77 +213,5 @@ impl<T> Drop for Release<'_, T> {
     fn drop(&mut self) {
         // Release: the slots are read to the end before the producer can see them free.
         self.consumer.shared.head.0.store(self.consumer.head, Ordering::Release);
-    }
-}
-
-#[cfg(all(test, not(loom)))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn nothing_is_seen_before_it_is_published() {
-        let (mut producer, mut consumer) = ring(4);
-        producer.push(1).unwrap();
-        assert_eq!(consumer.waiting(), 0);
-        assert!(producer.publish());
-        assert!(!producer.publish());
-        assert_eq!(consumer.waiting(), 1);
-    }
-
-    #[test]
-    fn a_full_ring_gives_the_item_back() {
-        let (mut producer, mut consumer) = ring(3);
-        for item in 0..4 {
-            producer.push(item).unwrap();
-        }
-        assert_eq!(producer.push(4), Err(4));
-        producer.publish();
-        let mut seen = Vec::new();
-        assert_eq!(consumer.take(3, |item| seen.push(item)), 3);
-        assert_eq!(seen, [0, 1, 2]);
-        assert_eq!(producer.room(), 3);
-    }
-
-    #[test]
-    fn what_is_left_is_dropped_once() {
-        let witness = Arc::new(());
-        let (mut producer, mut consumer) = ring(8);
-        for _ in 0..6 {
-            producer.push(Arc::clone(&witness)).unwrap();
-        }
-        producer.publish();
-        producer.push(Arc::clone(&witness)).unwrap();
-        consumer.take(2, drop);
-        assert_eq!(Arc::strong_count(&witness), 6);
-        drop(consumer);
-        drop(producer);
-        assert_eq!(Arc::strong_count(&witness), 1);
-    }
-
-    #[test]
-    fn a_million_items_cross_in_order() {
-        let (mut producer, mut consumer) = ring(64);
-        let sender = std::thread::spawn(move || {
-            for item in 0..1_000_000_u32 {
-                while producer.push(item).is_err() {
-                    producer.publish();
-                    std::thread::yield_now();
-                }
-                if item % 16 == 0 {
-                    producer.publish();
-                }
-            }
-        });
-        let mut next = 0;
-        while next < 1_000_000 {
-            let taken = consumer.take(32, |item| {
-                assert_eq!(item, next);
-                next += 1;
-            });
-            if taken == 0 {
-                std::thread::yield_now();
-            }
-        }
-        sender.join().unwrap();
     }
 }
