@@ -1,7 +1,7 @@
 //! Everything that a change must pass, in order: what is quick to fail comes first, the tests come
 //! last.
 
-use crate::shell::{Result, cargo, run, target};
+use crate::shell::{Result, cargo, run};
 
 pub(crate) mod fuzz;
 pub(crate) mod load;
@@ -20,7 +20,6 @@ pub(crate) fn all() -> Result {
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
-    loom()?;
     fuzz::run(&fuzz::Args::seconds(FUZZ_SECONDS))?;
     seeds::run(&seeds::Args::count(SEEDS))?;
     load::run()?;
@@ -37,8 +36,5 @@ fn claims(io: &str) -> Result {
 
 /// The rings between shards and their wake-up, under every interleaving.
 pub(crate) fn loom() -> Result {
-    let words = ["test", "--package", "holdfast", "--test", "mesh_model", "--release"];
-    let mut model = cargo(&words);
-    model.env("RUSTFLAGS", "--cfg loom").env("CARGO_TARGET_DIR", target().join("loom"));
-    run(&mut model)
+    run(&mut cargo(&["test", "--package", "holdfast", "--test", "mesh_model"]))
 }
