@@ -37,6 +37,9 @@ pub(crate) struct Args {
     /// Only name the figures
     #[arg(long)]
     list: bool,
+    /// Only print what was measured last, as a table for a document
+    #[arg(long)]
+    table: bool,
     /// Runs of each figure; the median is held against the bound
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=99))]
     runs: u32,
@@ -132,6 +135,10 @@ pub(crate) fn main(args: &Args) -> ExitCode {
                 figure.name, figure.what, figure.at_most, figure.unit
             );
         }
+        return ExitCode::SUCCESS;
+    }
+    if args.table {
+        report::table(&FIGURES);
         return ExitCode::SUCCESS;
     }
     match chosen(&args.names).and_then(|figures| measure_all(&figures, args)) {

@@ -22,7 +22,7 @@ pub(super) use self::fleet::Manner;
 use self::fleet::take_front;
 use self::worker::{Common, Order, Tokens, Worker};
 use super::language::Language;
-use super::machine::{self, Cpu};
+use super::machine::{self, Cpu, Meter};
 
 /// Descriptors of a table that are not clients.
 const SPARE_DESCRIPTORS: usize = 64;
@@ -54,13 +54,14 @@ pub(super) struct Sample {
 impl Sample {
     /// Microseconds of server CPU time for one thing.
     pub(super) fn micros(&self) -> f64 {
-        machine::per(self.cpu.process, self.units) / 1e3
+        machine::per(self.cpu.total(), self.units) / 1e3
     }
 }
 
 /// Clients and a backend, connected to one subject.
 pub(super) struct Driver {
     subject: Subject,
+    meter: Meter,
     api: Api,
     common: Common,
     workers: Vec<Worker>,
@@ -87,6 +88,7 @@ impl Driver {
         let common = Common { language: subject.language, target, tokens };
         Ok(Self {
             probe: Worker::start(common.clone(), true),
+            meter: Meter::new(subject.pid),
             subject,
             api,
             common,
@@ -102,12 +104,11 @@ impl Driver {
         units: usize,
         work: impl FnOnce(&mut Self) -> Result<(), String>,
     ) -> Result<Sample, String> {
-        let pid = self.subject.pid;
-        let before = machine::settled(pid).map_err(|error| format!("server: {error}"))?;
+        let before = self.meter.settled().map_err(|error| format!("server: {error}"))?;
         let start = Instant::now();
         work(self)?;
         let wall = start.elapsed();
-        let after = machine::settled(pid).map_err(|error| format!("server: {error}"))?;
+        let after = self.meter.settled().map_err(|error| format!("server: {error}"))?;
         Ok(Sample { units: units as u64, cpu: after.since(before), wall })
     }
 

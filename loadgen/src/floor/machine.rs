@@ -3,11 +3,12 @@
 //! CPU time is the scheduler's own count (user and system together, in nanoseconds), summed over
 //! the process's threads. Network work that the kernel puts off to `ksoftirqd` is in no process's
 //! time, so it is read beside it and stated apart. A running thread's count lags by up to a tick:
-//! read it while the process sleeps ([`settled`]).
+//! read it while the process sleeps ([`Meter::settled`]).
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -44,11 +45,16 @@ pub(super) fn own_table() -> io::Result<()> {
 pub(super) struct Cpu {
     /// Of the process.
     pub(super) process: u64,
-    /// Of all `ksoftirqd`.
+    /// Of the `ksoftirqd` of its core.
     pub(super) softirq: u64,
 }
 
 impl Cpu {
+    /// Both together: the work was the server's, whoever the kernel made do it.
+    pub(super) const fn total(self) -> u64 {
+        self.process + self.softirq
+    }
+
     /// What was spent since `before`.
     pub(super) const fn since(self, before: Self) -> Self {
         Self {
@@ -58,47 +64,65 @@ impl Cpu {
     }
 }
 
-/// Reads the CPU time of `pid`.
-pub(super) fn cpu(pid: u32) -> io::Result<Cpu> {
-    let mut process = 0;
-    for task in fs::read_dir(format!("/proc/{pid}/task"))? {
-        // A thread may end between the listing and the reading.
-        process += on_cpu(&task?.path().join("schedstat")).unwrap_or(0);
-    }
-    let softirq = ksoftirqd().iter().map(|path| on_cpu(path.as_ref()).unwrap_or(0)).sum();
-    Ok(Cpu { process, softirq })
+/// Reads the CPU time of one process.
+#[derive(Debug)]
+pub(super) struct Meter {
+    pid: u32,
+    /// The `ksoftirqd` of the cores that the process may run on.
+    softirq: Vec<PathBuf>,
 }
 
-fn on_cpu(path: &std::path::Path) -> Option<u64> {
+impl Meter {
+    pub(super) fn new(pid: u32) -> Self {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+        // A server that is measured is pinned to one core; where it is not, every core counts.
+        let core = cores.map(str::trim).filter(|list| list.parse::<usize>().is_ok());
+        Self { pid, softirq: ksoftirqd(core) }
+    }
+
+    /// The time up to now.
+    pub(super) fn cpu(&self) -> io::Result<Cpu> {
+        let mut process = 0;
+        for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            // A thread may end between the listing and the reading.
+            process += on_cpu(&task?.path().join("schedstat")).unwrap_or(0);
+        }
+        let softirq = self.softirq.iter().filter_map(|path| on_cpu(path)).sum();
+        Ok(Cpu { process, softirq })
+    }
+
+    /// The time once the process rests: two like readings 10 ms apart, or after two seconds.
+    pub(super) fn settled(&self) -> io::Result<Cpu> {
+        let mut before = self.cpu()?;
+        let end = Instant::now() + Duration::from_secs(2);
+        loop {
+            sleep(Duration::from_millis(10));
+            let now = self.cpu()?;
+            // A server with timers never rests fully: below 0.5 % of a core is rest.
+            if now.process - before.process < 50_000 || Instant::now() > end {
+                return Ok(now);
+            }
+            before = now;
+        }
+    }
+}
+
+fn on_cpu(path: &Path) -> Option<u64> {
     fs::read_to_string(path).ok()?.split(' ').next()?.parse().ok()
 }
 
-fn ksoftirqd() -> &'static [String] {
-    static PATHS: std::sync::OnceLock<Vec<String>> = std::sync::OnceLock::new();
-    PATHS.get_or_init(|| {
-        let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
-        let pids = processes.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let is_one = |pid: &String| {
-            fs::read_to_string(format!("/proc/{pid}/comm"))
-                .is_ok_and(|name| name.starts_with("ksoftirqd/"))
-        };
-        pids.filter(is_one).map(|pid| format!("/proc/{pid}/schedstat")).collect()
-    })
-}
-
-/// Reads the CPU time once it rests: two equal readings 10 ms apart, or after two seconds.
-pub(super) fn settled(pid: u32) -> io::Result<Cpu> {
-    let mut before = cpu(pid)?;
-    let end = Instant::now() + Duration::from_secs(2);
-    loop {
-        sleep(Duration::from_millis(10));
-        let now = cpu(pid)?;
-        // A server with timers never rests fully: below 0.5 % of a core is rest.
-        if now.process - before.process < 50_000 || Instant::now() > end {
-            return Ok(now);
-        }
-        before = now;
-    }
+/// The kernel threads that do deferred network work of this core, or of all.
+fn ksoftirqd(core: Option<&str>) -> Vec<PathBuf> {
+    let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
+    let wanted = |name: &str| match core {
+        Some(core) => name.trim_end().strip_prefix("ksoftirqd/") == Some(core),
+        None => name.starts_with("ksoftirqd/"),
+    };
+    let folders = processes.flatten().map(|entry| entry.path());
+    let named =
+        |path: &PathBuf| fs::read_to_string(path.join("comm")).is_ok_and(|name| wanted(&name));
+    folders.filter(named).map(|path| path.join("schedstat")).collect()
 }
 
 /// One cache of kernel objects.
@@ -204,12 +228,13 @@ mod tests {
 
     #[test]
     fn work_done_shows_in_the_cpu_time() {
-        let before = cpu(std::process::id()).unwrap();
+        let meter = Meter::new(std::process::id());
+        let before = meter.cpu().unwrap();
         let end = Instant::now() + Duration::from_millis(30);
         while Instant::now() < end {
             std::hint::black_box(0);
         }
-        let after = settled(std::process::id()).unwrap();
+        let after = meter.settled().unwrap();
         assert!(after.since(before).process > 1_000_000);
     }
 }

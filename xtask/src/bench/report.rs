@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::noise::Noise;
 use super::{Figure, Io, Run};
@@ -108,6 +108,35 @@ pub(super) fn write(figure: &Figure, verdicts: &[Verdict], noise: &Noise) -> Res
         .map_err(|error| format!("{}: {error}", path.display()))
 }
 
+/// Prints the last measurement of each figure as a table in Markdown.
+pub(super) fn table(figures: &[&Figure]) {
+    println!("| figure | io | min | median | max | at most | |");
+    println!("|---|---|---|---|---|---|---|");
+    for figure in figures {
+        let path = target().join("bench").join(format!("{}.json", figure.name));
+        let text = fs::read_to_string(path).unwrap_or_default();
+        let report: Value = serde_json::from_str(&text).unwrap_or_default();
+        for back_end in report["back_ends"].as_array().into_iter().flatten() {
+            println!("{}", row(figure, back_end));
+        }
+    }
+}
+
+fn row(figure: &Figure, back_end: &Value) -> String {
+    let runs = back_end["runs"].as_array().into_iter().flatten();
+    let mut values: Vec<f64> = runs.filter_map(|run| run["value"].as_f64()).collect();
+    values.sort_by(f64::total_cmp);
+    let shown = |value: Option<f64>| {
+        value.map_or_else(|| "-".into(), |value| format!("{value:.3}{}", figure.unit))
+    };
+    let (min, max) = (shown(values.first().copied()), shown(values.last().copied()));
+    let median = shown(back_end["median"].as_f64());
+    let io = back_end["io"].as_str().unwrap_or("-");
+    let verdict = if back_end["met"] == true { "met" } else { "missed" };
+    let (what, bound, unit) = (figure.what, figure.at_most, figure.unit);
+    format!("| {what} | {io} | {min} | {median} | {max} | {bound}{unit} | {verdict} |")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,6 +157,14 @@ mod tests {
     fn the_median_is_held_against_the_bound() {
         assert!(verdict(&[1.0, 9.0, 1.1]).met());
         assert!(!verdict(&[1.2, 1.0, 1.2]).met());
+    }
+
+    #[test]
+    fn a_row_shows_the_spread_and_the_verdict() {
+        let runs = [json!({ "value": 2.0 }), json!({ "value": 1.0 })];
+        let back_end = json!({ "io": "uring", "median": 1.5, "met": true, "runs": runs });
+        let shown = row(&super::super::broadcast::FIGURE, &back_end);
+        assert!(shown.ends_with("| uring | 1.000 | 1.500 | 2.000 | 1.1 | met |"), "{shown}");
     }
 
     #[test]

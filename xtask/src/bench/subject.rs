@@ -68,7 +68,7 @@ impl Subject {
             format!("client.listen=127.0.0.1:{client_port}"),
             format!("backend.listen=127.0.0.1:{api}"),
             format!("admin.listen=127.0.0.1:{admin}"),
-            "log.level=warn".to_owned(),
+            "log.level=error".to_owned(),
         ];
         if signed {
             let key = format!("id=\"bench\", algorithm=\"HS256\", secret=\"{SECRET}\"");

@@ -22,7 +22,7 @@ fn load(io: &str) -> Result {
         format!("client.listen=127.0.0.1:{clients}"),
         format!("backend.listen=127.0.0.1:{backends}"),
         format!("admin.listen=127.0.0.1:{admin}"),
-        "log.level=warn".to_owned(),
+        "log.level=error".to_owned(),
     ];
     let mut words = vec!["serve".to_owned()];
     words.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
