@@ -1,22 +1,23 @@
 //! Who may connect: clients by signed tokens, backends by keys.
 //!
 //! A check is a function of its arguments: keys are prepared once, the time is passed in, and
-//! nothing is remembered. It runs on the login path, so it takes no lock and, for the tokens that
-//! libraries commonly make, allocates nothing.
+//! nothing is remembered. `jsonwebtoken` takes tokens apart and judges the signature, the
+//! algorithm, the user and the product; the dates are compared here, since it would read the clock.
+//! It knows one provider of signatures for the whole process; the first key makes ours that one.
 //!
 //! What cannot happen: the key decides the algorithm and a token's `alg` must agree, so `none` and
 //! a public key taken for a secret are refused; no byte of the claims is looked at before the
 //! signature holds; a token over its length is refused unread. What this does not do: there is no
 //! list of revoked tokens, so they should expire soon; a kick ends a session that runs.
 //!
-//! Map: [`client`] checks tokens, `token` takes them apart, [`key`] prepares keys, [`backend`] checks
-//! API keys, [`issue`] makes tokens.
+//! Map: [`client`] checks tokens, [`key`] prepares keys, `provider` has the arithmetic of
+//! signatures, [`backend`] checks API keys, [`issue`] makes tokens.
 
 pub mod backend;
 pub mod client;
 pub mod issue;
 pub mod key;
-mod token;
+mod provider;
 
 pub use backend::BackendAuth;
 pub use client::ClientAuth;

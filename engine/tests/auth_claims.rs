@@ -7,6 +7,9 @@ use holdfast::auth::{BackendAuth, Claims, ClientAuth, Denied, Signer};
 use holdfast::config::{Auth, Config};
 use std::path::Path;
 
+#[path = "auth_claims/a_library_lets_nothing_slip.rs"]
+mod a_library_lets_nothing_slip;
+
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 const OTHER: &str = "another-secret-of-thirty-two-bytes-or-more";
 const PRIVATE_PEM: &str = "-----BEGIN PRIVATE KEY-----\n\
@@ -72,7 +75,8 @@ fn a_token_lets_in_its_user_to_its_products_alone() {
 fn a_token_made_elsewhere_checks() {
     // Made with Python's hmac, json and base64 modules from the same secret.
     let token = "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
-        eyJzdWIiOiAiYW5uIiwgImF1ZCI6IFsiZGVtbyJdLCAiaWF0IjogMTc5OTk5OTAwMCwgImV4cCI6IDE4MDAwMDAwNjB9.\
+        eyJzdWIiOiAiYW5uIiwgImF1ZCI6IFsiZGVtbyJdLCAiaWF0IjogMTc5OTk5OTAwMCwg\
+        ImV4cCI6IDE4MDAwMDAwNjB9.\
         f4qb-7vGmiNPtMQP8UQxpG9-QcuFCJxfDdKAFm9DB-U";
     assert_eq!(check(&clients(&hmac_key("k", SECRET)), token), Ok(()));
 }
@@ -275,7 +279,8 @@ fn a_backend_needs_a_key_of_its_own_name() {
         [[auth.backend_keys]]\nname = 'billing', key = 'a-new-key-of-billing'\n"
         .replace(", key", "\nkey");
     let text = format!(
-        "[[auth.backend_keys]]\n{keys}[[auth.backend_keys]]\nname = 'chat'\nkey = 'the-key-of-chat-itself'"
+        "[[auth.backend_keys]]\n{keys}\
+         [[auth.backend_keys]]\nname = 'chat'\nkey = 'the-key-of-chat-itself'"
     );
     let config = Config::parse("test", &text, &[], Path::new("")).unwrap();
     let auth = BackendAuth::new(&config.auth);

@@ -2,14 +2,12 @@
 //! own.
 
 use super::key::KeyError;
-use crate::config::{Algorithm, ClientKey};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ed25519_dalek::pkcs8::DecodePrivateKey as _;
-use ed25519_dalek::{Signer as _, SigningKey};
-use hmac::{Hmac, KeyInit as _, Mac as _};
+use super::provider;
+use crate::config::{self, ClientKey};
+use ed25519_dalek::SigningKey;
+use ed25519_dalek::pkcs8::{DecodePrivateKey as _, EncodePrivateKey as _};
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
 use serde::Serialize;
-use sha2::Sha256;
 
 /// What a token says.
 #[derive(Debug, Clone, Serialize)]
@@ -28,22 +26,10 @@ pub struct Claims<'a> {
     pub expires: u64,
 }
 
-#[derive(Serialize)]
-struct Header<'a> {
-    alg: &'static str,
-    typ: &'static str,
-    kid: &'a str,
-}
-
 /// A key that makes tokens.
 pub struct Signer {
-    id: String,
-    kind: Kind,
-}
-
-enum Kind {
-    Hmac(Hmac<Sha256>),
-    Ed25519(Box<SigningKey>),
+    header: Header,
+    key: EncodingKey,
 }
 
 impl Signer {
@@ -53,8 +39,8 @@ impl Signer {
     /// It is an Ed25519 key: the configuration has its public half alone.
     pub fn from_key(key: &ClientKey) -> Result<Self, KeyError> {
         match key.algorithm {
-            Algorithm::Hs256 => Self::hmac(&key.id, key.material.secret.expose()),
-            Algorithm::EdDsa => {
+            config::Algorithm::Hs256 => Self::hmac(&key.id, key.material.secret.expose()),
+            config::Algorithm::EdDsa => {
                 Err(KeyError { id: key.id.clone(), wanted: "one that can sign; it is public" })
             }
         }
@@ -63,48 +49,34 @@ impl Signer {
     /// A signer with an HS256 secret.
     ///
     /// # Errors
-    /// The secret is none.
+    /// The secret is empty.
     pub fn hmac(id: &str, secret: &[u8]) -> Result<Self, KeyError> {
-        let hmac = Hmac::new_from_slice(secret);
-        let hmac = hmac.map_err(|_| KeyError { id: id.to_owned(), wanted: "a secret" })?;
-        Ok(Self { id: id.to_owned(), kind: Kind::Hmac(hmac) })
+        if secret.is_empty() {
+            return Err(KeyError { id: id.to_owned(), wanted: "a secret" });
+        }
+        Ok(Self::new(id, Algorithm::HS256, EncodingKey::from_secret(secret)))
     }
 
-    /// A signer with an Ed25519 private key in PEM (PKCS #8, as `openssl genpkey -algorithm ed25519`
-    /// writes it).
+    /// A signer with an Ed25519 private key in PEM (PKCS #8, as
+    /// `openssl genpkey -algorithm ed25519` writes it).
     ///
     /// # Errors
     /// It is no such key.
     pub fn ed25519(id: &str, pem: &str) -> Result<Self, KeyError> {
         let wanted = "an Ed25519 private key in PEM";
-        let key = SigningKey::from_pkcs8_pem(pem);
-        let key = key.map_err(|_| KeyError { id: id.to_owned(), wanted })?;
-        Ok(Self { id: id.to_owned(), kind: Kind::Ed25519(Box::new(key)) })
+        let der = SigningKey::from_pkcs8_pem(pem).and_then(|key| key.to_pkcs8_der());
+        let der = der.map_err(|_| KeyError { id: id.to_owned(), wanted })?;
+        Ok(Self::new(id, Algorithm::EdDSA, EncodingKey::from_ed_der(der.as_bytes())))
+    }
+
+    fn new(id: &str, algorithm: Algorithm, key: EncodingKey) -> Self {
+        provider::install();
+        Self { header: Header { kid: Some(id.to_owned()), ..Header::new(algorithm) }, key }
     }
 
     /// A token that says `claims`, naming this key in its header.
     pub fn issue(&self, claims: &Claims<'_>) -> String {
-        let alg = match self.kind {
-            Kind::Hmac(_) => Algorithm::Hs256,
-            Kind::Ed25519(_) => Algorithm::EdDsa,
-        };
-        let header = Header { alg: alg.name(), typ: "JWT", kid: &self.id };
-        let mut token = format!("{}.{}", part(&header), part(claims));
-        let signature = match &self.kind {
-            Kind::Hmac(ready) => {
-                let hmac = ready.clone().chain_update(&token);
-                URL_SAFE_NO_PAD.encode(hmac.finalize().into_bytes())
-            }
-            Kind::Ed25519(key) => URL_SAFE_NO_PAD.encode(key.sign(token.as_bytes()).to_bytes()),
-        };
-        token.push('.');
-        token.push_str(&signature);
-        token
+        jsonwebtoken::encode(&self.header, claims, &self.key)
+            .expect("the key is of the header's algorithm, and texts and numbers become JSON")
     }
-}
-
-/// A part of a token: JSON in base64url.
-fn part(value: &impl Serialize) -> String {
-    let json = serde_json::to_vec(value).expect("texts and numbers alone always become JSON");
-    URL_SAFE_NO_PAD.encode(json)
 }
