@@ -7,6 +7,7 @@ pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod peer;
+pub(crate) mod process;
 
 pub(crate) use backend::{Backend, Told};
 pub(crate) use client::{Client, Hello, Said};
