@@ -36,7 +36,7 @@ const FIRST_CONTROL: u32 = 1 << 31;
 /// Sends handed over at once.
 const BATCH: usize = 128;
 /// Receives at most so much at once.
-const BUFFER: usize = 64 * 1024;
+const BUFFER: usize = 256 * 1024;
 
 /// How a bare server runs.
 #[derive(Debug, Clone, clap::Args)]
@@ -225,11 +225,14 @@ impl<K: Kernel> Shard<K> {
                 Err(error) => return Err(error.into()),
             }
             let mut input = std::mem::take(&mut control.input);
-            let mut taken = 0;
+            let (mut taken, mut answers) = (0, Vec::new());
             while let Some((command, length)) = Command::split(&input[taken..]) {
-                let answer = self.carry_out(&command)?;
-                send(&self.controls[index].socket, &answer.to_le_bytes(), SendFlags::NOSIGNAL)?;
+                answers.extend_from_slice(&self.carry_out(&command)?.to_le_bytes());
                 taken += length;
+            }
+            if !answers.is_empty() {
+                // All that came together is answered together, as a gateway would.
+                send(&self.controls[index].socket, &answers, SendFlags::NOSIGNAL)?;
             }
             input.drain(..taken);
             self.controls[index].input = input;

@@ -97,7 +97,7 @@ impl Fleet {
             events: Vec::with_capacity(EVENTS),
             clients: Vec::new(),
             buffer: vec![0; 64 * 1024],
-            latency: Histogram::new(3).map_err(io::Error::other)?,
+            latency: stamp::histogram().map_err(io::Error::other)?,
         })
     }
 

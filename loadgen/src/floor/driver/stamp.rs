@@ -6,6 +6,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
+use hdrhistogram::{CreationError, Histogram};
+
 use crate::floor::control::MESSAGE;
 
 const MARK: [u8; 8] = *b"due-at-:";
@@ -17,6 +19,11 @@ fn start() -> Instant {
 
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Latenesses in nanoseconds, of up to two minutes, to three digits.
+pub(super) fn histogram() -> Result<Histogram<u64>, CreationError> {
+    Histogram::new_with_bounds(1, nanoseconds(Duration::from_mins(2)), 3)
 }
 
 /// A message that is due at `due`.
@@ -38,6 +45,13 @@ pub(super) fn lateness(message: &[u8]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_lateness_is_kept_to_three_digits() {
+        let mut histogram = histogram().unwrap();
+        histogram.saturating_record(1_234_567);
+        assert!((1_234_000..1_236_000).contains(&histogram.value_at_quantile(0.5)));
+    }
 
     #[test]
     fn lateness_is_measured_from_when_a_message_was_due() {
