@@ -182,6 +182,12 @@ impl<I: Io> Shard<I> {
         &mut self.io
     }
 
+    /// Plants a fault for the simulator to find: connections are found whatever their generation.
+    #[cfg(feature = "planted-bugs")]
+    pub fn forget_generations(&mut self) {
+        self.connections.forget_generations = true;
+    }
+
     /// How many connections are open, of clients and backends.
     pub fn connections(&self) -> usize {
         self.connections.len()

@@ -10,6 +10,7 @@
 //! It does not run shards: who does, decides about their order and their pauses.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -129,14 +130,20 @@ impl World {
     /// Stops all faults from now on; what is broken stays so.
     pub fn calm(&self) {
         self.with(|state| {
+            state.calm = true;
             let edges_only = state.faults.edges_only;
             state.faults = Faults { edges_only, ..Faults::none() };
         });
     }
 
-    /// Keeps every byte that the gateway sends, for [`Peer::record`].
-    pub fn record(&self) {
-        self.with(|state| state.recording = true);
+    /// Whether the world cut or silenced a connection, so that nothing is owed to it any more.
+    pub fn harmed(&self, link: LinkId) -> bool {
+        self.with(|state| state.links[link].far.harmed)
+    }
+
+    /// What the gateway's sends have put into pipes since the last call, in order; from the first call on.
+    pub fn take_recorded(&self) -> Vec<(LinkId, Vec<u8>)> {
+        self.with(|state| state.recorded.replace(Vec::new()).unwrap_or_default())
     }
 
     /// Puts a bug into the world. For tests of the simulation itself.
@@ -164,10 +171,15 @@ impl Drop for SimIo {
 }
 
 /// The gateway's end of a simulated connection. Dropping it closes it.
-#[derive(Debug)]
 pub struct SimSocket {
     world: World,
     link: LinkId,
+}
+
+impl fmt::Debug for SimSocket {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "connection {}", self.link)
+    }
 }
 
 impl SimSocket {

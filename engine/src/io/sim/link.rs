@@ -18,8 +18,6 @@ pub(super) struct Link {
     pub(super) down: Pipe,
     pub(super) near: Near,
     pub(super) far: Far,
-    /// Every byte that the gateway wrote, where the world records.
-    pub(super) record: Vec<u8>,
 }
 
 /// How far the connect came.

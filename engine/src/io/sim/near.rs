@@ -100,8 +100,8 @@ impl State {
         let (taken, arrival) = self.links[link].down.write(&bytes[..limit], arrival);
         if taken > 0 {
             self.at(arrival, Due::Down(link));
-            if self.recording {
-                self.links[link].record.extend_from_slice(&bytes[..taken]);
+            if let Some(recorded) = &mut self.recorded {
+                recorded.push((link, bytes[..taken].to_vec()));
             }
         }
         if short {

@@ -79,21 +79,14 @@ impl Peer {
         self.world.with(|state| state.silence(self.link));
     }
 
-    /// Whether the world cut or silenced the connection, so that nothing is owed to it any more.
+    /// See [`World::harmed`].
     pub fn harmed(&self) -> bool {
-        self.world.with(|state| state.links[self.link].far.harmed)
+        self.world.harmed(self.link)
     }
 
     /// How many bytes the gateway's sends have put into the pipe.
     pub fn written(&self) -> u64 {
         self.world.with(|state| state.links[self.link].down.written())
-    }
-
-    /// Every byte that the gateway's sends have put into the pipe from `start` on; nothing unless the
-    /// world records.
-    pub fn record(&self, start: usize) -> Vec<u8> {
-        self.world
-            .with(|state| state.links[self.link].record.get(start..).unwrap_or_default().to_vec())
     }
 
     /// Whether the gateway has dropped its socket (or never got it).

@@ -25,7 +25,10 @@ pub(super) struct State {
     pub(super) chance: Chance,
     pub(super) faults: Faults,
     pub(super) plant: Option<Plant>,
-    pub(super) recording: bool,
+    /// No connection is harmed any more.
+    pub(super) calm: bool,
+    /// What the gateway sent since it was last taken, where the world records.
+    pub(super) recorded: Option<Vec<(LinkId, Vec<u8>)>>,
     pub(super) shards: Vec<Shard>,
     pub(super) links: Vec<Link>,
     pub(super) touched: Vec<LinkId>,
@@ -101,7 +104,8 @@ impl State {
             chance: Chance::new(seed, "network"),
             faults,
             plant: None,
-            recording: false,
+            calm: false,
+            recorded: None,
             shards: (0..shards).map(|_| Shard { alive: true, ..Shard::default() }).collect(),
             links: Vec::new(),
             touched: Vec::new(),
@@ -164,7 +168,6 @@ impl State {
             down,
             near: Near::default(),
             far: Far::default(),
-            record: Vec::new(),
         });
         let arrival = self.now + self.latency();
         self.at(arrival, Due::Connect(link));
@@ -189,6 +192,7 @@ impl State {
             Due::Room(link) => self.poke(link),
             Due::Report { link, serial, spurious } => self.report(link, serial, spurious),
             Due::BreakFar(link) => self.break_far(link),
+            Due::Cut(_) | Due::Silence(_) if self.calm => {}
             Due::Cut(link) => {
                 self.links[link].far.harmed = true;
                 self.break_near(link);

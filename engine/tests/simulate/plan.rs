@@ -1,0 +1,116 @@
+//! What a seed means: the sizes, the faults and the habits of one simulated gateway and its world.
+
+use holdfast::io::sim::{Chance, Faults, Plant};
+
+/// The products that the gateway serves.
+pub(crate) const PRODUCTS: [&str; 2] = ["chat", "shop"];
+/// A product that it does not serve.
+pub(crate) const UNKNOWN_PRODUCT: &str = "ghost";
+/// The tags that sessions may have.
+pub(crate) const TAGS: [&str; 3] = ["red", "green", "blue"];
+/// The longest body that the gateway takes here.
+pub(crate) const BODY_MAX: usize = 8 << 10;
+
+/// The secret of the key that signs tokens, where a gateway wants them.
+pub(crate) const SECRET: &str = "a secret of the simulator, 32 bytes and more";
+
+/// One second of virtual time.
+pub(crate) const SECOND: u64 = 1_000_000;
+
+/// Which bug, if any, is put in to be found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Bug {
+    /// None: every promise must hold.
+    None,
+    /// In the simulated world.
+    World(Plant),
+    /// Connection slots are found whatever their generation.
+    #[cfg(feature = "planted-bugs")]
+    ForgottenGeneration,
+}
+
+/// One run.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    pub(crate) seed: u64,
+    pub(crate) bug: Bug,
+    pub(crate) faults: Faults,
+    pub(crate) shards: usize,
+    /// Letters that each ring between two shards holds.
+    pub(crate) mesh: usize,
+    /// What one backend may have in flight.
+    pub(crate) window: u32,
+    /// Bytes that may wait for one client.
+    pub(crate) outbox: usize,
+    pub(crate) clients: usize,
+    /// Names that clients log in under; fewer than clients means that some are logged in twice.
+    pub(crate) users: usize,
+    pub(crate) backends: usize,
+    /// How long the load lasts, in microseconds.
+    pub(crate) length: u64,
+    /// Mean time between two requests of one backend, in microseconds.
+    pub(crate) request_every: u64,
+    /// Most targets of one push.
+    pub(crate) targets: usize,
+    /// Longest usual body.
+    pub(crate) body: u64,
+    /// Mean time that a client stays, in microseconds.
+    pub(crate) stay: u64,
+    /// Clients that misbehave, in a thousand.
+    pub(crate) rude_permille: u32,
+    /// Whether clients need a signed token.
+    pub(crate) keys: bool,
+    /// Most connections of one shard.
+    pub(crate) connections_max: usize,
+    /// Most broadcast copies that one shard queues in a turn.
+    pub(crate) slice: u32,
+    /// The heartbeat that clients ask for, in seconds.
+    pub(crate) heartbeat: u16,
+    /// Whether the gateway is told to stop while the load lasts.
+    pub(crate) drain_under_load: bool,
+    /// Whether all peers go before the gateway is told to stop.
+    pub(crate) all_leave: bool,
+    /// The longest that a shard that could run is kept from it, in microseconds.
+    pub(crate) pause: u64,
+}
+
+impl Plan {
+    pub(crate) fn draw(seed: u64, bug: Bug) -> Self {
+        let mut chance = Chance::new(seed, "plan");
+        let faults = Faults::draw(&mut chance);
+        let clients = draw(&mut chance, 10, 160);
+        let mesh = *chance.pick(&[2, 8, 64, 1024]);
+        // Letters pass a small ring a few a turn: with long pauses too, nothing would be in time.
+        let pauses: &[u64] = if mesh < 64 { &[0, 2_000] } else { &[0, 2_000, 100_000] };
+        let narrow = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
+        Self {
+            seed,
+            bug,
+            faults,
+            shards: draw(&mut chance, 2, 5),
+            mesh,
+            window: narrow(chance.between(4, 600)),
+            outbox: draw(&mut chance, 16 << 10, 128 << 10),
+            clients,
+            users: draw(&mut chance, 1 + clients / 4, 2 * clients),
+            backends: draw(&mut chance, 1, 4),
+            length: chance.between(5 * SECOND, 25 * SECOND),
+            request_every: *chance.pick(&[20_000, 100_000, 500_000]),
+            targets: *chance.pick(&[1, 8, 64]),
+            body: *chance.pick(&[16, 300, 2_000]),
+            stay: *chance.pick(&[2 * SECOND, 10 * SECOND, 60 * SECOND]),
+            rude_permille: *chance.pick(&[0, 100, 400]),
+            keys: chance.happens(500),
+            connections_max: 4096,
+            slice: *chance.pick(&[1, 16, 1024]),
+            heartbeat: *chance.pick(&[5, 10, 30]),
+            drain_under_load: chance.happens(200),
+            all_leave: chance.happens(500),
+            pause: *chance.pick(pauses),
+        }
+    }
+}
+
+fn draw(chance: &mut Chance, low: usize, high: usize) -> usize {
+    low + chance.index(high - low + 1)
+}

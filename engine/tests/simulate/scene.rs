@@ -1,0 +1,62 @@
+//! What every actor of a run sees: the world, the plan, the ledger, the time.
+
+use holdfast::io::sim::World;
+
+use crate::ledger::Ledger;
+use crate::plan::{Plan, SECOND};
+
+/// The stage on which clients and backends act.
+#[derive(Debug)]
+pub(crate) struct Scene {
+    pub(crate) world: World,
+    pub(crate) plan: Plan,
+    pub(crate) ledger: Ledger,
+    /// Microseconds since the world began.
+    pub(crate) now: u64,
+    /// The load is over: nobody comes or leaves, everybody reads, nothing goes wrong any more.
+    pub(crate) calm: bool,
+    /// The gateway was told to stop.
+    pub(crate) draining: bool,
+    /// Whether to print what happens.
+    pub(crate) tracing: bool,
+}
+
+impl Scene {
+    pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
+        let world = World::new(plan.seed, plan.shards, plan.faults.clone());
+        world.take_recorded();
+        let ledger = Ledger::default();
+        Self { world, plan, ledger, now: 0, calm: false, draining: false, tracing }
+    }
+
+    /// Whether so little gets through that a frame, or a close, may not do so in its time.
+    pub(crate) fn is_narrow(&self) -> bool {
+        let faults = &self.plan.faults;
+        let stutters = faults.short_send_permille > 50 && faults.delay > 1_000;
+        faults.pipe_bytes.0 < 60_000 || stutters
+    }
+
+    /// The clock of the client and backend machines.
+    pub(crate) fn seconds(&self) -> u32 {
+        u32::try_from(self.now / SECOND).unwrap_or(u32::MAX)
+    }
+
+    pub(crate) fn trace(&self, line: impl FnOnce() -> String) {
+        if self.tracing {
+            println!("{:>12} {}", self.now, line());
+        }
+    }
+
+    /// Shows the ledger what the gateway has sent.
+    pub(crate) fn read_recorded(&mut self) {
+        for (link, bytes) in self.world.take_recorded() {
+            self.ledger.written(link, &bytes, self.now);
+        }
+    }
+
+    /// Whether a user is online beyond doubt, and was before `since`.
+    pub(crate) fn surely_online(&self, product: usize, user: &str, since: u64) -> bool {
+        let link = self.ledger.surely_online(product, user, since);
+        link.is_some_and(|link| !self.world.harmed(link))
+    }
+}

@@ -1,0 +1,186 @@
+//! One shard in its seat: when it may run, what it was given, what it holds.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use holdfast::auth::{BackendAuth, ClientAuth};
+use holdfast::clock::Now;
+use holdfast::config::Config;
+use holdfast::io::sim::{SimIo, SimSocket};
+use holdfast::io::{Event, Io};
+use holdfast::mesh;
+use holdfast::metrics::{Gauge, ShardMetrics};
+use holdfast::shard::Shard;
+use holdfast::shard::settings::{Product, Settings};
+
+#[cfg(feature = "planted-bugs")]
+use crate::plan::Bug;
+use crate::plan::{BODY_MAX, PRODUCTS, Plan, SECOND, SECRET};
+use crate::scene::Scene;
+
+/// The wall clock at the beginning of the world, in milliseconds since 1970 UTC.
+pub(crate) const EPOCH_MILLIS: u64 = 1_700_000_000_000;
+
+/// A shard and its turn-taking.
+#[derive(Debug)]
+pub(crate) struct Seat {
+    shard: Shard<SimIo>,
+    number: usize,
+    metrics: Arc<[ShardMetrics]>,
+    events: Vec<Event<SimSocket>>,
+    /// When its sleep ends by itself.
+    wakes_at: u64,
+    /// When it runs, once something is there to do.
+    runs_at: Option<u64>,
+    /// Its core is busy with the last turn until then.
+    free_at: u64,
+    pub(crate) turns: u64,
+}
+
+/// The shards of the scene's plan, connected and accepting.
+pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
+    let plan = &scene.plan;
+    let settings = Arc::new(settings(plan));
+    let metrics: Arc<[ShardMetrics]> = (0..plan.shards).map(|_| ShardMetrics::default()).collect();
+    let worlds: Vec<SimIo> = (0..plan.shards).map(|number| scene.world.io(number)).collect();
+    let wakers: Vec<_> = worlds.iter().map(Io::waker).collect();
+    let ends = mesh::connect(&wakers, plan.mesh);
+    let seats = worlds.into_iter().zip(ends).enumerate().map(|(number, (io, ends))| {
+        let (settings, shards) = (Arc::clone(&settings), Arc::clone(&metrics));
+        let place = u16::try_from(number).expect("a run has few shards");
+        let mut shard = Shard::new(place, settings, io, ends, shards);
+        #[cfg(feature = "planted-bugs")]
+        if plan.bug == Bug::ForgottenGeneration {
+            shard.forget_generations();
+        }
+        shard.open();
+        Seat {
+            shard,
+            number,
+            metrics: Arc::clone(&metrics),
+            events: Vec::new(),
+            wakes_at: 0,
+            runs_at: None,
+            free_at: 0,
+            turns: 0,
+        }
+    });
+    seats.collect()
+}
+
+fn settings(plan: &Plan) -> Settings {
+    let keys = format!("auth.client_keys=[{{id='k',algorithm='HS256',secret='{SECRET}'}}]");
+    let sets = if plan.keys { vec![keys] } else { Vec::new() };
+    let config = Config::parse("the simulator", "", &sets, Path::new(".")).expect("it is valid");
+    Settings {
+        host: 1,
+        incarnation: 1,
+        shards: u16::try_from(plan.shards).expect("a run has few shards"),
+        products: PRODUCTS.iter().map(|name| Product::new(name)).collect(),
+        client_auth: ClientAuth::new(&config.auth).expect("the key is valid"),
+        backend_auth: BackendAuth::new(&config.auth),
+        connections_max: plan.connections_max,
+        backends_max: 8,
+        hello_timeout: 10,
+        frame_timeout: 10,
+        heartbeat: plan.heartbeat,
+        heartbeat_min: 5,
+        heartbeat_max: 60,
+        frames_per_second: 1000,
+        outbox_bytes: plan.outbox,
+        slow_reader_timeout: 10,
+        body_max: BODY_MAX,
+        window: plan.window,
+        backend_outbox_bytes: 64 << 10,
+        backend_idle: 60,
+        jobs_max: 4,
+        slice: plan.slice,
+        broadcast_pace: 0,
+        ttl: 60,
+    }
+}
+
+impl Seat {
+    /// Hears whether its world has something to report; it will run after `pause`.
+    pub(crate) fn notice(&mut self, ready: bool, now: u64, pause: impl FnOnce() -> u64) {
+        if self.runs_at.is_none() && (ready || self.wakes_at <= now) {
+            self.runs_at = Some(self.free_at.max(now + pause()));
+        }
+    }
+
+    pub(crate) fn may_run(&self, now: u64) -> bool {
+        self.runs_at.is_some_and(|at| at <= now)
+    }
+
+    /// When it is worth looking at again.
+    pub(crate) fn next_time(&self) -> u64 {
+        self.runs_at.unwrap_or(self.wakes_at)
+    }
+
+    /// Wakes, does one turn and goes to sleep again; its core is busy for `cost` microseconds.
+    pub(crate) fn turn(&mut self, scene: &Scene, cost: u64) {
+        let micros = scene.now;
+        let wait = self.shard.io().wait(Some(Duration::ZERO), &mut self.events);
+        wait.expect("a simulated wait with a limit cannot fail");
+        self.shard.awake();
+        scene.trace(|| format!("shard {} gets {:?}", self.number, self.events));
+        let now = Now { micros, unix_millis: EPOCH_MILLIS + micros / 1000 };
+        self.shard.turn(now, &mut self.events);
+        self.turns += 1;
+        self.runs_at = None;
+        self.free_at = micros + cost;
+        let rest = u64::try_from(self.shard.sleep().as_micros()).unwrap_or(u64::MAX);
+        self.wakes_at = self.free_at.max(micros.saturating_add(rest));
+        scene.trace(|| format!("shard {} rests until {}", self.number, self.wakes_at));
+    }
+
+    /// Checks that it keeps to its limits.
+    pub(crate) fn check(&self, scene: &mut Scene) {
+        let waiting = self.metrics[self.number].gauge(Gauge::OutboxBytes);
+        // Control frames may go over the limit of an outbox by a little.
+        let each = scene.plan.outbox + BODY_MAX + (8 << 10);
+        let most = (self.connections() + 1) as u64 * each as u64;
+        if waiting > most {
+            let held = self.connections();
+            scene.ledger.fail(format!("{waiting} bytes wait for {held} connections"));
+        }
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.shard.connections()
+    }
+
+    /// Whether nobody is connected and nobody is known.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.leftovers().is_none()
+    }
+
+    /// What is held although everybody has left.
+    pub(crate) fn leftovers(&self) -> Option<String> {
+        let metrics = &self.metrics[self.number];
+        let held = [
+            ("connections", self.connections() as u64),
+            ("users", metrics.gauge(Gauge::Users)),
+            ("outbox bytes", metrics.gauge(Gauge::OutboxBytes)),
+            ("pushes in flight", metrics.gauge(Gauge::PushesInFlight)),
+        ];
+        let left: Vec<_> = held.iter().filter(|(_, count)| *count > 0).collect();
+        (!left.is_empty()).then(|| format!("shard {} holds {left:?}", self.number))
+    }
+
+    /// Tells the gateway to stop by `deadline` microseconds.
+    pub(crate) fn begin_drain(&mut self, deadline: u64) {
+        self.shard.begin_drain(deadline);
+        self.wakes_at = 0;
+    }
+
+    pub(crate) fn is_drained(&self) -> bool {
+        self.shard.drained().is_some()
+    }
+}
+
+/// Seconds since 1970 UTC at a time of the world.
+pub(crate) fn unix_seconds(micros: u64) -> u64 {
+    EPOCH_MILLIS / 1000 + micros / SECOND
+}
