@@ -6,6 +6,7 @@ use crate::support::client::hello;
 use crate::support::{Backend, Client, Gateway, Peer, Which, until};
 use holdfast_protocol::backend::answer::DropReason;
 use holdfast_protocol::backend::{Outcome, Target};
+use holdfast_protocol::client::from_client::PING;
 
 on_both! {
     others_get_their_messages,
@@ -13,6 +14,7 @@ on_both! {
     a_thousand_slow_readers_under_broadcast_hold_what_they_may,
     who_takes_nothing_for_long_is_closed,
     what_expired_while_it_waited_is_not_sent,
+    who_never_reads_even_its_welcome_is_given_up,
 }
 
 const BODY: [u8; 16 << 10] = [7; 16 << 10];
@@ -125,4 +127,19 @@ fn what_expired_while_it_waited_is_not_sent(io: Which) {
     assert!(slow.rest().iter().all(|(_, body)| body != b"brief"), "it came after its time");
     let outcomes = backend.each_outcome(&[&sent[..], &[brief]].concat());
     assert_eq!(outcomes.last(), Some(&Outcome::Expired));
+}
+
+fn who_never_reads_even_its_welcome_is_given_up(io: Which) {
+    let gateway = Gateway::start(io, &[&LIMITS[..], &["client.frames_per_second=65535"]].concat());
+    let mut fast = gateway.client("fast");
+    let mut deaf = Peer::with_small_buffer(gateway.clients);
+    deaf.send(&hello("deaf"));
+    // It never stops asking for pongs, and never reads one.
+    while deaf.offer(&PING.repeat(1000)) {
+        fast.hears_nothing_else();
+        assert!(gateway.count("outbox") <= OUTBOX + 4096);
+    }
+    until("it is closed", || gateway.count("closes.slow_reader") == 1);
+    until("it is offline", || gateway.count("users") == 1);
+    fast.hears_nothing_else();
 }
