@@ -10,6 +10,8 @@ pub(crate) mod seeds;
 
 /// Seeds of the simulator that each change is run on.
 const SEEDS: u64 = 300;
+/// Seeds of the last step, where the simulator runs once more beside all other tests.
+const FEW_SEEDS: &str = "20";
 /// Seconds for each fuzz target: enough to see that it runs and meets its corpus.
 const FUZZ_SECONDS: u32 = 10;
 
@@ -23,15 +25,9 @@ pub(crate) fn all() -> Result {
     fuzz::run(&fuzz::Args::seconds(FUZZ_SECONDS))?;
     seeds::run(&seeds::Args::count(SEEDS))?;
     load::run()?;
-    claims("epoll")?;
-    let mut rest = cargo(&["test", "--workspace"]);
-    run(rest.env("HOLDFAST_IO", "uring").env("HOLDFAST_SEEDS", "20"))
-}
-
-/// The engine's claims on one back end.
-fn claims(io: &str) -> Result {
-    let mut tests = cargo(&["test", "--package", "holdfast", "--tests"]);
-    run(tests.env("HOLDFAST_IO", io).env("HOLDFAST_SEEDS", "1"))
+    // The claims among them run on both back ends, the mesh under every interleaving.
+    let mut tests = cargo(&["test", "--workspace"]);
+    run(tests.env("HOLDFAST_SEEDS", FEW_SEEDS))
 }
 
 /// The rings between shards and their wake-up, under every interleaving.

@@ -45,9 +45,9 @@ fn shown(command: &Command) -> String {
 }
 
 fn quoted(word: &OsStr) -> String {
-    let word = word.to_string_lossy();
+    let word = word.to_string_lossy().replace(&format!("{}/", root().display()), "");
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_=./,:+".contains(letter);
-    if word.chars().all(plain) { word.into_owned() } else { format!("'{word}'") }
+    if word.chars().all(plain) { word } else { format!("'{word}'") }
 }
 
 /// What a command prints, where it succeeds.

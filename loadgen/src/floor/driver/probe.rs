@@ -55,7 +55,8 @@ impl Driver {
             broadcasts += 1;
         }
         let sent = sender.join().map_err(|_| "the probe's sender panicked")?;
-        sleep(Duration::from_millis(500));
+        // What was held up is still on its way.
+        sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
         let done = self.probe.wait()?;
         let (sent, latency) = (sent?, done.latency.ok_or("the probe has no latencies")?);
