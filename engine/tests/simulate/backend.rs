@@ -257,7 +257,7 @@ impl Talk {
         let id = self.peer.id();
         scene.trace(|| format!("{id} ends: backend, {:?}", self.closed));
         let sent_away = self.closed == Some(Code::GoingAway.number()) || scene.draining;
-        let excused = sent_away || scene.is_narrow();
+        let excused = sent_away || scene.is_narrow() || scene.ledger.crowded;
         if !excused && !self.peer.harmed() {
             scene.ledger.fail(format!("backend {id} is ended: {:?}", self.closed));
         }

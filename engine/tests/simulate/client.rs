@@ -318,13 +318,14 @@ impl Talk {
         {
             scene.ledger.fail(format!("connection {id} ({:?}) is closed with {code}", self.habit));
         }
+        // Who is refused at the door has not been read, so the close is a reset.
+        let refused =
+            (scene.draining || scene.ledger.crowded) && scene.ledger.tap(id).welcomed.is_none();
         let narrow = scene.is_narrow();
-        let explained = code.is_some() || self.left || scene.draining || narrow;
+        let explained = code.is_some() || self.left || refused || scene.draining || narrow;
         if self.habit == Habit::Good && !explained {
             scene.ledger.fail(format!("connection {id} ends without a reason: {end:?}"));
         }
-        // Who is refused at the door has not been read, so the close is a reset.
-        let refused = scene.draining && scene.ledger.tap(id).welcomed.is_none();
         let excused = self.left || refused || narrow;
         if self.habit == Habit::Good && !excused && self.received < self.peer.written() {
             let lost = self.peer.written() - self.received;

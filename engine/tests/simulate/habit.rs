@@ -124,7 +124,8 @@ impl Habit {
             Self::Flood => &[Code::TooManyFrames],
         };
         let session = self.logs_in() && matches!(code, Code::Replaced | Code::Kicked);
-        session || code == Code::GoingAway || own.contains(&code)
+        let anybody = matches!(code, Code::GoingAway | Code::Overloaded);
+        session || anybody || own.contains(&code)
     }
 
     /// The bytes that it opens with, where they are not the hello of its machine.

@@ -68,12 +68,19 @@ pub(crate) struct Ledger {
     hellos: BTreeMap<(usize, String), Vec<LinkId>>,
     /// Users that a backend has wanted kicked, at any time.
     kicked: BTreeSet<(usize, String)>,
+    /// Connections may be refused for want of a slot.
+    pub(crate) crowded: bool,
     pub(crate) broadcasts: Broadcasts,
     pub(crate) failures: Vec<String>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
+    /// An empty one; `crowded` where connections may be refused for want of a slot.
+    pub(crate) fn new(crowded: bool) -> Self {
+        Self { crowded, ..Self::default() }
+    }
+
     pub(crate) fn fail(&mut self, what: String) {
         self.failures.push(what);
     }
@@ -155,7 +162,10 @@ impl Ledger {
                 }
                 self.count("welcomed");
             }
-            FromServer::Close { code, .. } => tap.closed = Some(*code),
+            FromServer::Close { code, .. } => {
+                tap.closed = Some(*code);
+                self.count(Code::from_number(*code).map_or("closed with a riddle", Code::name));
+            }
             FromServer::Push(push) => self.pushed(link, push),
             FromServer::Pong | FromServer::Notice(_) => {}
             FromServer::Skipped => self.fail(format!("connection {link} is sent an unknown kind")),
@@ -266,6 +276,7 @@ impl Ledger {
         let user = (identity.product, identity.user.clone());
         match code {
             Code::Kicked => self.kicked.contains(&user),
+            Code::Overloaded => self.crowded,
             Code::Replaced => self.hellos.get(&user).is_some_and(|links| links.len() > 1),
             _ => true,
         }

@@ -101,7 +101,7 @@ impl Plan {
             stay: *chance.pick(&[2 * SECOND, 10 * SECOND, 60 * SECOND]),
             rude_permille: *chance.pick(&[0, 100, 400]),
             keys: chance.happens(500),
-            connections_max: 4096,
+            connections_max: if chance.happens(100) { 16 } else { 4096 },
             slice: *chance.pick(&[1, 16, 1024]),
             heartbeat: *chance.pick(&[5, 10, 30]),
             drain_under_load: chance.happens(200),

@@ -25,7 +25,8 @@ impl Scene {
     pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
         let world = World::new(plan.seed, plan.shards, plan.faults.clone());
         world.take_recorded();
-        let ledger = Ledger::default();
+        let crowded = plan.connections_max < plan.clients + plan.backends;
+        let ledger = Ledger::new(crowded);
         Self { world, plan, ledger, now: 0, calm: false, draining: false, tracing }
     }
 

@@ -80,7 +80,8 @@ fn settings(plan: &Plan) -> Settings {
         products: PRODUCTS.iter().map(|name| Product::new(name)).collect(),
         client_auth: ClientAuth::new(&config.auth).expect("the key is valid"),
         backend_auth: BackendAuth::new(&config.auth),
-        connections_max: plan.connections_max,
+        clients_max: plan.connections_max,
+        clients_total: None,
         backends_max: 8,
         hello_timeout: 10,
         frame_timeout: 10,
@@ -98,6 +99,7 @@ fn settings(plan: &Plan) -> Settings {
         slice: plan.slice,
         broadcast_pace: 0,
         ttl: 60,
+        broadcast_ttl: 60,
     }
 }
 
@@ -169,9 +171,10 @@ impl Seat {
         (!left.is_empty()).then(|| format!("shard {} holds {left:?}", self.number))
     }
 
-    /// Tells the gateway to stop by `deadline` microseconds.
-    pub(crate) fn begin_drain(&mut self, deadline: u64) {
-        self.shard.begin_drain(deadline);
+    /// Tells the gateway to stop at `now` microseconds, within `seconds`.
+    pub(crate) fn begin_drain(&mut self, now: u64, seconds: u64) {
+        let now = Now { micros: now, unix_millis: EPOCH_MILLIS + now / 1000 };
+        self.shard.begin_drain(now, Duration::from_secs(seconds));
         self.wakes_at = 0;
     }
 
