@@ -21,6 +21,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use std::time::Duration;
 const BACKEND_IDLE_SECONDS: u32 = 300;
 /// The time to live of a message that asks for none, in seconds.
 const TTL_SECONDS: u32 = 60;
+/// The time to live of a broadcast that asks for none, in seconds: a paced one may take hours.
+const BROADCAST_TTL_SECONDS: u32 = 24 * 3600;
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -63,6 +66,8 @@ pub enum Backing {
 enum Command {
     /// Leave in order within this time.
     Drain(Duration),
+    /// End at once.
+    Stop,
 }
 
 /// A running gateway.
@@ -97,6 +102,9 @@ struct Plan {
     clock: Clock,
     metrics: Arc<[ShardMetrics]>,
     wakers: Vec<WakeFd>,
+    /// Shards that have left in order. Each goes on turning until all have, since the others' letters
+    /// still need it.
+    left: Arc<AtomicUsize>,
 }
 
 /// What a shard says once, when it is ready or cannot be.
@@ -109,7 +117,7 @@ type Ready = Result<(Vec<SocketAddr>, Vec<SocketAddr>), BootError>;
 pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let backing = choose(config.io)?;
     let cores = usable_cores();
-    let own_tables = true;
+    let own_tables = can_own_tables();
     let host =
         Host { cores: cores.len(), descriptors: descriptor_limit(), memory: available_memory() };
     let limits = Limits::new(config, host, own_tables)?;
@@ -135,8 +143,25 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
         clock,
         metrics: (0..limits.shards).map(|_| ShardMetrics::default()).collect(),
         wakers,
+        left: Arc::default(),
     };
     launch(plan, config.mesh.capacity, incarnation)
+}
+
+/// Whether a thread may take a descriptor table of its own: containers often forbid it, together with `io_uring`.
+fn can_own_tables() -> bool {
+    let tried = std::thread::spawn(|| own_descriptor_table(&[])).join();
+    match tried {
+        Ok(Ok(())) => true,
+        Ok(Err(error)) => {
+            tracing::warn!(
+                "the shards share one descriptor table, because unshare(2) or close_range(2) is \
+                 forbidden ({error}): they share its limit too"
+            );
+            false
+        }
+        Err(_) => false,
+    }
 }
 
 fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, BootError> {
@@ -169,10 +194,8 @@ fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, 
                 plan.backends.clone_from(&backends);
                 (gateway.client_addresses, gateway.backend_addresses) = (clients, backends);
             }
-            Err(error) => {
-                gateway.drain(Duration::ZERO);
-                return Err(error);
-            }
+            // Dropping the gateway ends what was started.
+            Err(error) => return Err(error),
         }
     }
     Ok(gateway)
@@ -187,11 +210,19 @@ impl Gateway {
     /// Leaves in order: nobody new, everybody told, what is queued sent. Returns when every connection is closed, at
     /// the latest shortly after `timeout`; says how many had to be cut off.
     pub fn drain(mut self, timeout: Duration) -> u64 {
+        self.tell(Command::Drain(timeout));
+        self.join()
+    }
+
+    fn tell(&self, command: Command) {
         for (commands, waker) in &self.commands {
             // A shard that has ended needs no command.
-            let _ = commands.send(Command::Drain(timeout));
+            let _ = commands.send(command);
             waker.wake();
         }
+    }
+
+    fn join(&mut self) -> u64 {
         let ended = self.threads.drain(..).map(JoinHandle::join);
         ended.map(|ended| ended.ok().and_then(Result::ok).unwrap_or(0)).sum()
     }
@@ -199,6 +230,14 @@ impl Gateway {
     /// Whether a shard has ended although nobody asked it to.
     pub fn has_lost_a_shard(&self) -> bool {
         self.threads.iter().any(JoinHandle::is_finished)
+    }
+}
+
+impl Drop for Gateway {
+    /// Ends every shard that is still there, without a word to its peers.
+    fn drop(&mut self) {
+        self.tell(Command::Stop);
+        self.join();
     }
 }
 
@@ -284,19 +323,27 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     shard.open();
     let _ = ready.send(Ok(addresses));
     let mut events = Vec::with_capacity(1024);
+    let mut left = false;
     loop {
         let rest = shard.sleep();
         shard.io().wait(Some(rest), &mut events)?;
         shard.awake();
         let now = plan.clock.now();
-        if let Ok(Command::Drain(timeout)) = commands.try_recv() {
-            let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
-            shard.begin_drain(now.micros.saturating_add(timeout));
+        match commands.try_recv() {
+            Ok(Command::Drain(timeout)) => shard.begin_drain(now, timeout),
+            Ok(Command::Stop) => return Ok(0),
+            Err(_) => {}
         }
         shard.turn(now, &mut events);
         shard.turned(plan.clock.now());
         if let Some(cut) = shard.drained() {
-            return Ok(cut);
+            if !left {
+                left = true;
+                plan.left.fetch_add(1, Ordering::Relaxed);
+            }
+            if plan.left.load(Ordering::Relaxed) == plan.wakers.len() {
+                return Ok(cut);
+            }
         }
     }
 }
@@ -330,8 +377,9 @@ fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settin
         products: config.products.iter().map(|name| Product::new(name)).collect(),
         client_auth,
         backend_auth: BackendAuth::new(&config.auth),
-        connections_max: limits.connections,
-        backends_max: backend.connections_max.div_ceil(usize::from(limits.shards)).max(8),
+        clients_max: limits.connections,
+        clients_total: u64::try_from(client.connections_max).ok().filter(|&most| most > 0),
+        backends_max: limits.backends,
         hello_timeout: seconds(client.hello_timeout),
         frame_timeout: seconds(client.frame_timeout),
         heartbeat: client.heartbeat_default,
@@ -348,6 +396,7 @@ fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settin
         slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
         broadcast_pace: broadcast.users_per_second,
         ttl: TTL_SECONDS,
+        broadcast_ttl: BROADCAST_TTL_SECONDS,
     })
 }
 

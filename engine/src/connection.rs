@@ -190,6 +190,13 @@ impl<S> Connection<S> {
         self.busy.as_ref().map_or(0, |busy| busy.parked_bytes)
     }
 
+    /// Memory that waits with what the kernel has not taken.
+    pub fn parked_cost(&self) -> usize {
+        self.busy
+            .as_ref()
+            .map_or(0, |busy| busy.parked_bytes + busy.parked.len() * size_of::<Parked>())
+    }
+
     /// What only a busy connection needs, made where it was not.
     pub fn busy(&mut self) -> &mut Busy {
         self.busy.get_or_insert_default()

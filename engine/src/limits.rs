@@ -45,8 +45,10 @@ pub struct Host {
 pub struct Limits {
     /// Shards.
     pub shards: u16,
-    /// Connections of one shard.
+    /// Connections of clients of one shard.
     pub connections: usize,
+    /// Connections of backends of one shard.
+    pub backends: usize,
     /// The sum for one shard, line by line.
     pub lines: Vec<(&'static str, usize)>,
 }
@@ -100,16 +102,23 @@ impl Limits {
         let shards = if config.shards == 0 { host.cores } else { config.shards }.max(1);
         let tables = if own_tables { 1 } else { shards };
         let kept = DESCRIPTORS_KEPT + 2 * shards;
-        let fitting = (host.descriptors / tables).saturating_sub(kept).min(SLOTS_MAX);
+        // A few more than the share, since the kernel spreads connections over shards by hash.
+        let backends = config.backend.connections_max.div_ceil(shards) + shards.min(8);
+        let fitting = (host.descriptors / tables).saturating_sub(kept + backends).min(SLOTS_MAX);
         let asked = config.client.connections_max;
         if asked > fitting * shards {
             return Err(TooLarge::Descriptors { asked, most: fitting * shards });
         }
-        // The kernel spreads connections over shards by hash: leave each a margin over its share.
+        // A margin over each one's share, for the same reason; all together are bounded by the accept.
         let share = asked.div_ceil(shards);
         let connections = if asked == 0 { fitting } else { (share + share / 8 + 64).min(fitting) };
-        let lines = lines(config, shards, connections);
-        let limits = Self { shards: u16::try_from(shards).unwrap_or(u16::MAX), connections, lines };
+        let lines = lines(config, shards, connections + backends);
+        let limits = Self {
+            shards: u16::try_from(shards).unwrap_or(u16::MAX),
+            connections,
+            backends,
+            lines,
+        };
         let asked = limits.sum().saturating_mul(shards);
         if asked > host.memory {
             return Err(TooLarge::Memory { asked, most: host.memory });
@@ -152,7 +161,7 @@ mod tests {
         let own = Limits::new(&config(&[]), HOST, true).unwrap();
         let shared = Limits::new(&config(&[]), HOST, false).unwrap();
         assert_eq!(own.shards, 4);
-        assert!(own.connections > 19_900 && shared.connections < 5_000, "{own:?} {shared:?}");
+        assert!(own.connections > 19_600 && shared.connections < 5_000, "{own:?} {shared:?}");
     }
 
     #[test]

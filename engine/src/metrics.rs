@@ -94,6 +94,11 @@ impl ShardMetrics {
         }
     }
 
+    /// How many connections of clients there are, in whatever state.
+    pub fn clients(&self) -> u64 {
+        (0..ConnectionState::ALL.len()).map(|state| self.connections.get(state)).sum()
+    }
+
     /// Sets how many bytes something holds.
     pub fn set_memory(&self, of: Memory, bytes: u64) {
         self.memory.set(of as usize, bytes);

@@ -7,7 +7,7 @@ pub mod drain;
 pub mod settings;
 pub mod turn;
 
-use crate::broadcast::owner::Owner;
+use crate::broadcast::owner::{Owner, Place};
 use crate::broadcast::part::Part;
 use crate::clock::Now;
 use crate::connection::Connection;
@@ -31,7 +31,7 @@ use std::sync::Arc;
 /// The bytes that one receive may bring.
 const BUFFER_BYTES: usize = 128 << 10;
 /// What the frames of one batch of sends are gathered in.
-const ARENA_BYTES: usize = 256 << 10;
+pub(crate) const ARENA_BYTES: usize = 256 << 10;
 
 /// One core's share of the gateway.
 #[derive(Debug)]
@@ -40,8 +40,12 @@ pub struct Shard<I: Io> {
     pub(crate) settings: Arc<Settings>,
     pub(crate) io: I,
     pub(crate) now: Now,
+    pub(crate) turns: usize,
     pub(crate) connections: Table<Connection<I::Socket>>,
-    pub(crate) backends: usize,
+    /// Connections of backends, in no order.
+    pub(crate) backends: Vec<Key>,
+    /// How much of all backends' windows is used.
+    pub(crate) in_flight: u64,
     pub(crate) wheel: Wheel,
     pub(crate) homes: Homes,
     pub(crate) roster: Roster,
@@ -131,19 +135,23 @@ impl<I: Io> Shard<I> {
         ends: Ends<I::Waker>,
         metrics: Arc<[ShardMetrics]>,
     ) -> Self {
-        let capacity = settings.connections_max;
+        let capacity = settings.clients_max + settings.backends_max;
         let mut roster = Roster::new(capacity);
         let members = settings.products.iter().map(|_| roster.open()).collect();
         let (products, jobs) = (settings.products.len(), settings.jobs_max);
-        let owner = Owner::new(settings.host, number, settings.shards, products, jobs);
+        let Settings { host, shards, incarnation, .. } = *settings;
+        let place = Place { host, shard: number, shards, incarnation };
+        let owner = Owner::new(place, products, jobs);
         let metrics = Own { all: metrics, index: usize::from(number) };
         debug_assert!(metrics.index < metrics.all.len(), "shard {number} has nothing to count in");
         Self {
             number,
             io,
             now: Now::default(),
+            turns: 0,
             connections: Table::new(capacity),
-            backends: 0,
+            backends: Vec::new(),
+            in_flight: 0,
             wheel: Wheel::new(capacity, 0),
             homes: Homes::new(capacity),
             roster,

@@ -54,6 +54,8 @@ pub enum Kind {
     Kick,
     /// About a broadcast job.
     Job,
+    /// For the counters.
+    Counters,
 }
 
 impl Requests {
@@ -71,7 +73,7 @@ impl Requests {
             }
             Kind::Online(users) => (Parts::Counts(vec![0; users]), users, 1),
             Kind::Kick => (Parts::Kick, 1, 1),
-            Kind::Job => (Parts::Job, 1, 1),
+            Kind::Job | Kind::Counters => (Parts::Job, 1, 1),
         };
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (left, cost) = (narrow(left), narrow(cost));
@@ -150,6 +152,11 @@ impl Requests {
             Err(code) => answer::put_error(done.id, code, retry_after(code), code.name(), out),
         }
         Some(done.since)
+    }
+
+    /// Ends a request that was answered by other means.
+    pub fn finish(&mut self, request: u32) {
+        self.take(request);
     }
 
     fn part_done(&mut self, request: u32, out: &mut Vec<u8>) -> Option<u64> {

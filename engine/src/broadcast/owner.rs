@@ -59,6 +59,19 @@ pub enum Send {
     Order(u16, JobId, Order),
 }
 
+/// Where an owner is.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// The host's number.
+    pub host: u16,
+    /// The shard's number.
+    pub shard: u16,
+    /// How many shards there are.
+    pub shards: u16,
+    /// The host's incarnation.
+    pub incarnation: u32,
+}
+
 /// The broadcast jobs that one shard owns.
 #[derive(Debug)]
 pub struct Owner {
@@ -74,15 +87,18 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner on this shard of this host, of jobs over `shards` shards and `products` products, of which at most
+    /// The owner at this place, of jobs of `products` products, of which at most
     /// `jobs_max` run at once.
-    pub fn new(host: u16, shard: u16, shards: u16, products: usize, jobs_max: usize) -> Self {
+    pub fn new(place: Place, products: usize, jobs_max: usize) -> Self {
+        let Place { host, shard, shards, incarnation } = place;
+        // An id of an earlier life of this process must not name a job of this one.
+        let first = incarnation.wrapping_mul(4096);
         Self {
             host,
             shard,
             shards,
             jobs_max,
-            next: 1,
+            next: first,
             sequences: vec![0; products],
             running: BTreeMap::new(),
             ended: VecDeque::new(),

@@ -36,6 +36,8 @@ pub struct Part {
     pub dropped: u64,
     /// Sessions met whose outcome is not known yet.
     pub unsettled: u64,
+    /// Whether its time to live ended the walk.
+    pub expired: bool,
     reported_at: u64,
 }
 
@@ -53,6 +55,7 @@ impl Part {
             delivered: 0,
             dropped: 0,
             unsettled: 0,
+            expired: false,
             reported_at: now,
         }
     }

@@ -133,7 +133,7 @@ settings! {
         heartbeat_max: u16 = limits::HEARTBEAT_SECONDS_MAX,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
         /// Frames that one client may send in a second; more close it.
-        frames_per_second: u32 = 1000, Count(1, 1_000_000);
+        frames_per_second: u32 = 1000, Count(1, 60_000);
         /// Bytes that may wait for one connection that does not read. Raised to one push of
         /// `body_max` where it is smaller. Times the number of slow readers, this is memory.
         outbox_bytes: usize = limits::BODY_BYTES_DEFAULT + limits::PUSH_OVERHEAD, Size(1, GIB);
@@ -148,7 +148,7 @@ settings! {
         /// Where backends connect. Anything but loopback needs a key in `auth.backend_keys`.
         listen: Vec<SocketAddr> = vec![loopback(7600)], Addresses;
         /// Most connections over all shards.
-        connections_max: usize = 1024, Count(1, 1 << 20);
+        connections_max: usize = 256, Count(1, 1 << 20);
         /// Targets that one backend may have unanswered (a request without targets counts one).
         /// Larger hides longer round trips, and costs memory for each target in flight.
         window: u32 = 65_536, Count(1, 1 << 24);
@@ -192,7 +192,7 @@ settings! {
 settings! {
     /// Broadcast jobs.
     BROADCAST: Broadcast, "broadcast.", [broadcast] {
-        /// Jobs that may run at once; each holds its body.
+        /// Jobs that one product's owner (a shard) may run at once; each holds its body.
         jobs_max: usize = 64, Count(1, 65_536);
         /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
         users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
@@ -207,7 +207,7 @@ settings! {
     MESH: Mesh, "mesh.", [mesh] {
         /// Letters that one ring holds, a power of two. There is a ring for each ordered pair of
         /// shards. A full one makes its source wait.
-        capacity: usize = 4096, PowerOfTwo(64, 1 << 20);
+        capacity: usize = 256, PowerOfTwo(64, 1 << 20);
     }
 }
 

@@ -102,17 +102,24 @@ impl Queued {
     }
 }
 
-/// What the kernel did not take of one frame, or of several without a receipt.
+/// What the kernel did not take of one frame, or of several of which nobody is told.
 #[derive(Debug)]
 pub struct Parked {
     /// The bytes.
-    pub bytes: Box<[u8]>,
+    pub bytes: Vec<u8>,
     /// How many of them the kernel has.
     pub written: usize,
     /// Who is to be told.
     pub receipt: Receipt,
     /// The second after which it is of no use, unless it was begun.
     pub expires: u32,
+}
+
+impl Parked {
+    /// Whether a frame of which nobody is told may be joined to this.
+    pub fn takes_more(&self) -> bool {
+        self.receipt == Receipt::None && self.expires == u32::MAX
+    }
 }
 
 /// A connection's chain of frames in this turn.
@@ -146,6 +153,8 @@ struct Link {
 pub struct Staging {
     links: Vec<Link>,
     dirty: Vec<u32>,
+    /// Bytes of frames that were made for one connection.
+    owned: usize,
 }
 
 impl Staging {
@@ -153,6 +162,9 @@ impl Staging {
     #[inline]
     pub fn push(&mut self, slot: u32, queue: &mut Queue, queued: Queued) {
         let index = u32::try_from(self.links.len()).unwrap_or(NONE);
+        if let Frame::Owned(bytes) = &queued.frame {
+            self.owned += bytes.len();
+        }
         self.links.push(Link { queued, next: NONE });
         if queue.is_empty() {
             self.dirty.push(slot);
@@ -161,6 +173,25 @@ impl Staging {
             self.links[queue.tail as usize].next = index;
         }
         queue.tail = index;
+    }
+
+    /// Bytes of frames that were made for one connection: answers, mostly.
+    pub fn owned_bytes(&self) -> usize {
+        self.owned
+    }
+
+    /// What is left of a chain after its first `count` frames.
+    pub fn rest(&self, queue: Queue, count: usize) -> Queue {
+        let mut head = queue.head;
+        for _ in 0..count {
+            head = self.links.get(head as usize).map_or(NONE, |link| link.next);
+        }
+        if head == NONE { Queue::default() } else { Queue { head, tail: queue.tail } }
+    }
+
+    /// Has the connection in `slot`, whose queue is not empty, gathered once more.
+    pub fn again(&mut self, slot: u32) {
+        self.dirty.push(slot);
     }
 
     /// Slots with frames, in the order in which they got their first.
@@ -182,5 +213,6 @@ impl Staging {
     pub fn clear(&mut self) {
         self.links.clear();
         self.dirty.clear();
+        self.owned = 0;
     }
 }

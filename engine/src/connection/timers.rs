@@ -79,6 +79,12 @@ impl Wheel {
         self.set -= 1;
     }
 
+    /// Whether a timer that is due at `now` seconds may wait to be taken.
+    pub fn is_behind(&self, now: u32) -> bool {
+        let here = self.heads[(self.second % BUCKETS) as usize];
+        self.set > 0 && (self.second < now || here != NONE)
+    }
+
     /// Takes one timer that is due at `now` seconds.
     pub fn pop(&mut self, now: u32) -> Option<u32> {
         while self.second <= now {
@@ -115,7 +121,11 @@ mod tests {
         assert_eq!(wheel.pop(2), None);
         let mut due = [wheel.pop(9), wheel.pop(9)];
         due.sort_unstable();
+        wheel.set(4, 1);
+        assert!(wheel.is_behind(9), "what is past is due at once");
+        wheel.cancel(4);
         assert_eq!(due, [Some(0), Some(2)]);
+        assert!(!wheel.is_behind(9));
         assert_eq!(wheel.pop(9), None);
         assert!(wheel.is_empty());
     }

@@ -55,8 +55,6 @@ names! {
         AcceptPauses = "accept_pauses";
         /// Clients that logged in.
         Logins = "logins";
-        /// Logins that came back to the session they had.
-        Resumes = "resumed_logins";
         /// Backends that logged in.
         BackendLogins = "backend_logins";
         /// Bytes received from clients.
@@ -73,6 +71,10 @@ names! {
         PeerReset = "broken_connections";
         /// Broadcast jobs that were started.
         BroadcastsStarted = "broadcasts_started";
+        /// Sessions that left before a broadcast that was for them came by.
+        BroadcastMissed = "broadcast_missed";
+        /// Sessions for which a broadcast's time to live ended first.
+        BroadcastExpired = "broadcast_expired";
         /// Broadcast messages that were handed to a connection.
         BroadcastDeliveries = "broadcast_deliveries";
         /// Letters that were put into rings to other shards.
@@ -91,9 +93,7 @@ names! {
         CqOverflows = "cq_overflows";
         /// Timers that were looked at.
         TimerVisits = "timer_visits";
-        /// Times that the ring had no receive buffer left.
-        BuffersDry = "receive_buffers_dry";
-        /// Letters and events for a connection that was gone.
+        /// Messages for a connection that was gone.
         Stale = "stale_addresses";
         /// Lines that were kept out of the log.
         LogSuppressed = "log_lines_suppressed";
@@ -103,15 +103,15 @@ names! {
 names! {
     /// What goes up and down.
     Gauge {
-        /// Connections of backends that are logged in.
+        /// Connections of backends.
         Backends = "backends";
-        /// Bytes that wait for clients that do not read fast enough.
+        /// Bytes that wait for peers that do not read fast enough.
         OutboxBytes = "outbox", Bytes;
         /// Users whose home is this shard and who have a session.
         Users = "users";
         /// Broadcast jobs that are not over.
         Broadcasts = "broadcasts";
-        /// Targets of pushes that wait for their outcome.
+        /// Targets and requests of backends that wait for their outcome.
         PushesInFlight = "pushes_in_flight";
         /// Whether this shard accepts no connections for want of descriptors or memory.
         AcceptPaused = "accept_paused";

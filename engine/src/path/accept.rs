@@ -3,7 +3,7 @@
 use crate::backend::Backend;
 use crate::connection::{Client, Connection, Role};
 use crate::io::{Interest, Io, Outgoing, Port};
-use crate::metrics::{ConnectionState, Counter, Refusal};
+use crate::metrics::{ConnectionState, Counter, Refusal, ShardMetrics};
 use crate::shard::{Shard, port_index};
 use holdfast_protocol::client::from_server;
 use holdfast_protocol::close::Code;
@@ -33,7 +33,7 @@ impl<I: Io> Shard<I> {
             }
             Port::Backend => {
                 self.metrics.count(Counter::BackendsAccepted);
-                self.backends += 1;
+                self.backends.push(key);
             }
         }
         self.wheel.set(key.slot, now + self.settings.hello_timeout);
@@ -43,13 +43,26 @@ impl<I: Io> Shard<I> {
     fn refusal(&self, port: Port) -> Option<Refusal> {
         if self.is_draining() {
             Some(Refusal::Draining)
-        } else if self.connections.is_full() {
-            Some(Refusal::ClientsFull)
-        } else if port == Port::Backend && self.backends >= self.settings.backends_max {
-            Some(Refusal::BackendsFull)
         } else {
-            None
+            match port {
+                Port::Client => self.clients_are_full().then_some(Refusal::ClientsFull),
+                Port::Backend => {
+                    let full = self.backends.len() >= self.settings.backends_max;
+                    full.then_some(Refusal::BackendsFull)
+                }
+            }
         }
+    }
+
+    /// Whether this shard, or all together, hold as many clients as they may. Backends have places of their own.
+    fn clients_are_full(&self) -> bool {
+        let clients = self.connections.len() - self.backends.len();
+        if clients >= self.settings.clients_max {
+            return true;
+        }
+        // The others' numbers are of a moment ago: at most one accept of each shard too many.
+        let all = || self.metrics.all.iter().map(ShardMetrics::clients).sum::<u64>();
+        self.settings.clients_total.is_some_and(|total| all() >= total)
     }
 
     /// Says why, as far as the fresh send buffer takes it, and closes.
@@ -67,6 +80,9 @@ impl<I: Io> Shard<I> {
     }
 
     pub(crate) fn accept_failed(&mut self, port: Port, error: &Error) {
+        if self.is_draining() {
+            return;
+        }
         self.metrics.count(Counter::AcceptPauses);
         // The listener keeps who comes meanwhile in its backlog; trying at once again would spin.
         self.accept_at[port_index(port)] = Some(self.now.micros + REST_MICROS);

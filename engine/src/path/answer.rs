@@ -43,7 +43,10 @@ impl<I: Io> Shard<I> {
         // A backend that has gone is told nothing; its users got their messages all the same.
         let Some(backend) = connection.and_then(|connection| connection.backend()) else { return };
         let mut out = Vec::new();
-        if let Some(since) = take(&mut backend.requests, &mut out) {
+        let used = backend.requests.used();
+        let answered = take(&mut backend.requests, &mut out);
+        self.in_flight -= u64::from(used - backend.requests.used());
+        if let Some(since) = answered {
             self.metrics.observe(Histogram::Request, self.now.micros.saturating_sub(since));
             self.queue_bytes(key, out);
         }

@@ -15,7 +15,6 @@ use crate::mesh::ToHome;
 use crate::metrics::{ConnectionState, Counter};
 use crate::path::deliver::Fate;
 use crate::shard::Shard;
-use holdfast_protocol::backend::answer::DropReason;
 use holdfast_protocol::client::from_server;
 use holdfast_protocol::close::Code;
 use holdfast_protocol::session::State;
@@ -32,16 +31,20 @@ impl<I: Io> Shard<I> {
         if kicked && matches!(connection.role, Role::Client(_)) {
             from_server::put_kick(code.number(), reason, &mut bytes);
         }
+        if code == Code::GoingAway && matches!(connection.role, Role::Client(_)) {
+            from_server::put_drain(0, &mut bytes);
+        }
         from_server::put_close(code.number(), reason, &mut bytes);
-        self.count_close(key, code);
         self.queue(key, Queued::control(Frame::Owned(bytes.into())));
         self.leave(key);
         let now = self.now.seconds();
         let Some(connection) = self.connections.get_mut(key) else { return };
+        // Queueing gives up a peer whose outbox is full.
         if connection.ending == Ending::Open {
             connection.ending = Ending::Flushing;
             connection.heard = now;
             self.hasten(key);
+            self.count_close(key, code);
         }
     }
 
@@ -149,8 +152,10 @@ impl<I: Io> Shard<I> {
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(busy) = connection.busy.take() else { return };
         self.outbox_bytes -= busy.parked_bytes;
+        let (lost, now) = (self.lost(), self.now.seconds());
         for parked in busy.parked {
-            self.settle(parked.receipt, Fate::Dropped(DropReason::ConnectionLost));
+            let expired = parked.written == 0 && parked.expires < now;
+            self.settle(parked.receipt, if expired { Fate::Expired } else { lost });
         }
     }
 
@@ -162,7 +167,10 @@ impl<I: Io> Shard<I> {
         let Connection { role, socket, .. } = connection;
         match role {
             Role::Client(_) => self.metrics.moved(Some(ConnectionState::Closing), None),
-            Role::Backend(_) => self.backends -= 1,
+            Role::Backend(backend) => {
+                self.backends.retain(|&backend| backend != key);
+                self.in_flight -= u64::from(backend.requests.used());
+            }
         }
         drop(socket);
     }

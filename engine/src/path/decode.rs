@@ -52,6 +52,7 @@ impl<I: Io> Shard<I> {
 
     /// A backend that was held may go on, unless its answers still wait.
     fn read_held(&mut self, key: Key) {
+        let now = self.now.seconds();
         let limit = self.settings.backend_outbox_bytes;
         let waits = |shard: &Self| {
             shard.connections.get(key).is_some_and(|held| held.parked_bytes() > limit)
@@ -68,6 +69,12 @@ impl<I: Io> Shard<I> {
         if let Some(backend) = connection.backend() {
             backend.held = false;
         }
+        // It could neither finish a frame nor be heard while it was held.
+        connection.heard = now;
+        if let Some(busy) = connection.busy.as_mut() {
+            busy.begun = now.max(1);
+        }
+        self.hasten(key);
         self.heard(key, &[]);
         if !self.is_held(key) {
             self.receive(key);

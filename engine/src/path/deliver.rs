@@ -8,6 +8,7 @@ use crate::io::{Io, Key};
 use crate::mesh::letter::{Origin, Parcel};
 use crate::mesh::{ToOrigin, ToSession};
 use crate::metrics::Counter;
+use crate::path::flush::drop_expired;
 use crate::path::login::Login;
 use crate::shard::{Shard, key as key_of};
 use holdfast_protocol::backend::Outcome;
@@ -56,7 +57,8 @@ impl<I: Io> Shard<I> {
         let connection = self.connections.get_mut(key);
         let client = connection.and_then(|connection| connection.client());
         let Some(client) = client.filter(|client| client.state == State::Online) else {
-            self.settle(receipt, Fate::Dropped(DropReason::ConnectionLost));
+            self.metrics.count(Counter::Stale);
+            self.settle(receipt, self.lost());
             return;
         };
         if parcel.expires < self.now.seconds() {
@@ -89,11 +91,11 @@ impl<I: Io> Shard<I> {
     #[inline]
     pub(crate) fn queue(&mut self, key: Key, queued: Queued) {
         let Some(connection) = self.connections.get_mut(key) else {
-            self.settle(queued.receipt, Fate::Dropped(DropReason::ConnectionLost));
+            self.settle(queued.receipt, self.lost());
             return;
         };
         if connection.ending != Ending::Open {
-            self.settle(queued.receipt, Fate::Dropped(DropReason::ConnectionLost));
+            self.settle(queued.receipt, self.lost());
         } else if connection.is_parked() {
             self.park(key, &queued, 0);
         } else {
@@ -101,39 +103,70 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Keeps a frame of which the kernel took `written` bytes.
+    /// Keeps a frame of which the kernel took `written` bytes, if the outbox has room for it. What was begun is
+    /// kept in any case, or the stream would break.
     pub(crate) fn park(&mut self, key: Key, queued: &Queued, written: usize) {
-        let now = self.now.seconds();
+        let length = queued.frame.len() - written;
+        if written == 0 && !self.has_room(key, length) {
+            if queued.receipt != Receipt::None {
+                self.settle(queued.receipt, Fate::Dropped(DropReason::OutboxFull));
+                return;
+            }
+            if !self.has_room(key, length.saturating_sub(CONTROL_BYTES)) {
+                self.give_up(key, Code::SlowReader);
+                return;
+            }
+        }
+        let (now, lost) = (self.now.seconds(), self.lost());
         let connection = self.connections.get_mut(key);
-        // An earlier frame of the same turn may have been the one too many.
-        let connection = connection.filter(|connection| connection.ending != Ending::Dead);
-        let Some(connection) = connection else {
-            self.settle(queued.receipt, Fate::Dropped(DropReason::ConnectionLost));
+        let Some(connection) = connection.filter(|it| it.ending != Ending::Dead) else {
+            self.settle(queued.receipt, lost);
             return;
         };
-        let is_client = connection.client().is_some();
-        let limit = self.settings.outbox_bytes;
-        let length = queued.frame.len() - written;
-        let full = is_client && connection.parked_bytes() + length > limit;
-        let begun = written > 0;
-        if full && queued.receipt != Receipt::None && !begun {
-            self.settle(queued.receipt, Fate::Dropped(DropReason::OutboxFull));
-            return;
-        }
-        if full && !begun && connection.parked_bytes() + length > limit + CONTROL_BYTES {
-            self.give_up(key, Code::SlowReader);
-            return;
-        }
-        let mut bytes = Vec::with_capacity(queued.frame.len());
-        queued.frame.copy_to(&mut bytes);
         let busy = connection.busy();
         if busy.parked.is_empty() {
             busy.stuck = now;
         }
         busy.parked_bytes += length;
-        let Queued { receipt, expires, .. } = *queued;
-        busy.parked.push_back(Parked { bytes: bytes.into(), written, receipt, expires });
         self.outbox_bytes += length;
+        let Queued { ref frame, receipt, expires } = *queued;
+        // The outbox took it: that is what a broadcast counts as delivered.
+        let receipt = if let Receipt::Part(_) = receipt { Receipt::None } else { receipt };
+        let expires = if receipt == Receipt::None { u32::MAX } else { expires };
+        match busy.parked.back_mut() {
+            Some(last) if receipt == Receipt::None && last.takes_more() => {
+                frame.copy_to(&mut last.bytes);
+            }
+            _ => {
+                let mut bytes = Vec::with_capacity(frame.len());
+                frame.copy_to(&mut bytes);
+                busy.parked.push_back(Parked { bytes, written, receipt, expires });
+            }
+        }
+        if receipt != queued.receipt {
+            self.settle(queued.receipt, Fate::Written);
+        }
+    }
+
+    /// Whether so many more bytes may wait for a peer. What is of no use any more makes room first.
+    fn has_room(&mut self, key: Key, length: usize) -> bool {
+        let (limit, now) = (self.settings.outbox_bytes, self.now.seconds());
+        let Some(connection) = self.connections.get_mut(key) else { return true };
+        // What waits for a backend is bounded by not reading it.
+        if connection.backend().is_some() || connection.parked_cost() + length <= limit {
+            return true;
+        }
+        let mut expired = Vec::new();
+        self.outbox_bytes -= drop_expired(connection, now, &mut expired);
+        let fits = connection.parked_cost() + length <= limit;
+        expired.into_iter().for_each(|(receipt, fate)| self.settle(receipt, fate));
+        fits
+    }
+
+    /// What becomes of a message whose connection ended.
+    pub(crate) fn lost(&self) -> Fate {
+        let draining = self.is_draining();
+        Fate::Dropped(if draining { DropReason::Shutdown } else { DropReason::ConnectionLost })
     }
 
     /// Tells whoever waits for it what became of a frame.

@@ -85,6 +85,9 @@ impl<I: Io> Shard<I> {
         request: &Request<'_>,
         payload: &[u8],
     ) -> Result<(), (RequestId, ErrorCode)> {
+        if self.is_draining() {
+            return Err((id_of(request), ErrorCode::ShuttingDown));
+        }
         let (id, done) = match *request {
             Request::Push(id, ref push) => (id, self.push(key, id, push, payload)),
             Request::Broadcast(id, ref broadcast) => (id, self.broadcast(key, id, broadcast)),
@@ -93,10 +96,7 @@ impl<I: Io> Shard<I> {
             Request::Kick { id, product, user, reason } => {
                 (id, self.order_kick(key, id, (product, user), reason))
             }
-            Request::Counters(id) => {
-                self.list_counters(key, id);
-                (id, Ok(()))
-            }
+            Request::Counters(id) => (id, self.list_counters(key, id)),
             Request::Hello { .. } | Request::Ping | Request::Skipped => (0, Ok(())),
         };
         done.map_err(|code| (id, code))
@@ -123,11 +123,17 @@ impl<I: Io> Shard<I> {
         let blocked = self.blocked();
         let limit = self.settings.backend_outbox_bytes;
         let Some(connection) = self.connections.get_mut(key) else { return };
-        let held = blocked || connection.parked_bytes() > limit;
-        if !held {
-            return;
+        // What is queued in this turn counts too: one read may hold thousands of small requests.
+        let queued = self.staging.owned_bytes();
+        if blocked || connection.parked_bytes() > limit || queued > limit {
+            self.hold(key);
         }
-        if let Some(backend) = connection.backend() {
+    }
+
+    /// Reads no more from a backend in this turn.
+    fn hold(&mut self, key: Key) {
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        if let Some(backend) = connection.backend().filter(|backend| !backend.held) {
             backend.held = true;
             self.held.push(key);
             self.metrics.count(Counter::MeshFull);
@@ -135,17 +141,16 @@ impl<I: Io> Shard<I> {
     }
 
     fn admit(&mut self, key: Key, id: RequestId, kind: Kind) -> Result<Origin, ErrorCode> {
-        if self.is_draining() {
-            return Err(ErrorCode::ShuttingDown);
-        }
         let (connection, window, now) = (self.id(key), self.settings.window, self.now.micros);
         let backend = self.connections.get_mut(key).and_then(|connection| connection.backend());
         let backend = backend.ok_or(ErrorCode::ShuttingDown)?;
+        let used = backend.requests.used();
         let request =
             backend.requests.admit(id, kind, window, now).map_err(|refused| match refused {
                 Refused::WindowOverrun => ErrorCode::WindowOverrun,
                 Refused::DuplicateId => ErrorCode::DuplicateId,
             })?;
+        self.in_flight += u64::from(backend.requests.used() - used);
         Ok(Origin { connection, request, part: 0 })
     }
 
@@ -227,7 +232,7 @@ impl<I: Io> Shard<I> {
             tag: CompactString::new(broadcast.tag),
             users_per_second: if asked == 0 { self.settings.broadcast_pace } else { asked },
             bits_per_second: broadcast.bits_per_second,
-            ttl: if broadcast.ttl == 0 { self.settings.ttl } else { broadcast.ttl },
+            ttl: if broadcast.ttl == 0 { self.settings.broadcast_ttl } else { broadcast.ttl },
             body: broadcast.body.into(),
         };
         let placer = self.settings.products[usize::from(product)].placer;
@@ -282,10 +287,32 @@ impl<I: Io> Shard<I> {
         About { origin, product, hash, user: CompactString::new(user) }
     }
 
-    fn list_counters(&mut self, key: Key, id: RequestId) {
+    fn list_counters(&mut self, key: Key, id: RequestId) -> Result<(), ErrorCode> {
+        let origin = self.admit(key, id, Kind::Counters)?;
         let counters = flat(&self.metrics.all);
         let listed: Vec<_> = counters.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         self.answer(key, |out| answer::put_counters(id, &listed, out));
+        if let Some(backend) = self.connections.get_mut(key).and_then(|it| it.backend()) {
+            let used = backend.requests.used();
+            backend.requests.finish(origin.request);
+            self.in_flight -= u64::from(used - backend.requests.used());
+        }
+        // Adding up every shard's counters is work that one read must not ask for thousands of times.
+        self.hold(key);
+        Ok(())
+    }
+}
+
+/// The id of a request; 0 for what has none.
+fn id_of(request: &Request<'_>) -> RequestId {
+    match *request {
+        Request::Push(id, _)
+        | Request::Broadcast(id, _)
+        | Request::Job(id, ..)
+        | Request::Online(id, _)
+        | Request::Kick { id, .. }
+        | Request::Counters(id) => id,
+        Request::Hello { .. } | Request::Ping | Request::Skipped => 0,
     }
 }
 

@@ -6,6 +6,7 @@ use crate::directory::homes::UserKey;
 use crate::io::Io;
 use crate::mesh::letter::{About, BroadcastOrder, Origin, Parcel, Register};
 use crate::mesh::{ToHome, ToOrigin, ToSession};
+use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::close::Code;
@@ -91,6 +92,7 @@ impl<I: Io> Shard<I> {
     fn start_broadcast(&mut self, order: &BroadcastOrder) {
         match self.owner.start(order, self.now.seconds()) {
             Ok(start) => {
+                self.metrics.count(Counter::BroadcastsStarted);
                 let (start, shards) = (Arc::new(start), self.settings.shards);
                 let letter = || ToSession::Part(Arc::clone(&start));
                 Self::everywhere(&mut self.ends.session_out, shards, letter);

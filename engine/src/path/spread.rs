@@ -5,6 +5,7 @@ use crate::broadcast::{News, Order, PartReport, PartStart};
 use crate::directory::roster::{Cursor, ListId};
 use crate::io::Io;
 use crate::mesh::ToOrigin;
+use crate::metrics::Counter;
 use crate::path::deliver::Fate;
 use crate::shard::Shard;
 use holdfast_protocol::backend::JobId;
@@ -79,6 +80,7 @@ impl<I: Io> Shard<I> {
         let now = self.now;
         let Some(part) = self.parts.get_mut(index) else { return };
         if part.start.expires < now.seconds() {
+            part.expired = true;
             if let Some(cursor) = part.stop(Walk::Over) {
                 self.end_walk(cursor);
             }
@@ -104,8 +106,10 @@ impl<I: Io> Shard<I> {
 
     fn report_part(&mut self, index: usize) {
         let Some(part) = self.parts.get_mut(index) else { return };
-        let job = part.start.job;
+        let (job, dropped) = (part.start.job, part.dropped);
         let Some(news) = part.report(self.now.micros) else { return };
+        let why = if part.expired { Counter::BroadcastExpired } else { Counter::BroadcastMissed };
+        self.metrics.add(why, part.dropped - dropped);
         if part.done() {
             self.parts.remove(index);
         }

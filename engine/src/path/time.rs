@@ -63,12 +63,16 @@ fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, 
         Role::Client(client) if client.state == State::Online => {
             // One and a half heartbeats, rounded up.
             let patience = u32::from(client.heartbeat) * 3;
-            (heard + patience.div_ceil(2), Code::HeartbeatTimeout)
+            Some((heard + patience.div_ceil(2), Code::HeartbeatTimeout))
         }
+        // It is not read, so it cannot be heard.
+        Role::Backend(backend) if backend.held => None,
         Role::Backend(backend) if backend.open => {
-            (heard + settings.backend_idle, Code::HeartbeatTimeout)
+            Some((heard + settings.backend_idle, Code::HeartbeatTimeout))
         }
-        Role::Client(_) | Role::Backend(_) => (heard + settings.hello_timeout, Code::HelloTimeout),
+        Role::Client(_) | Role::Backend(_) => {
+            Some((heard + settings.hello_timeout, Code::HelloTimeout))
+        }
     };
     let busy = connection.busy.as_deref();
     let partial = busy
@@ -77,7 +81,7 @@ fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, 
     let stuck = busy
         .filter(|busy| !busy.parked.is_empty())
         .map(|busy| (busy.stuck + settings.slow_reader_timeout, Code::SlowReader));
-    let all = [Some(silence), partial, stuck].into_iter().flatten();
+    let all = [silence, partial, stuck].into_iter().flatten();
     all.min().map(|(due, code)| (due, Verdict::Close(code)))
 }
 

@@ -4,10 +4,12 @@
 //! cut off and counted.
 
 use super::Shard;
+use crate::clock::Now;
 use crate::connection::{Ending, Role};
 use crate::io::{Io, Port};
 use holdfast_protocol::backend::answer;
 use holdfast_protocol::close::Code;
+use std::time::Duration;
 
 /// Connections told in one turn.
 const SLICE: u32 = 256;
@@ -28,11 +30,14 @@ pub struct Drain {
 }
 
 impl<I: Io> Shard<I> {
-    /// Begins to leave; it is over by `deadline` microseconds.
-    pub fn begin_drain(&mut self, deadline: u64) {
+    /// Begins to leave at `now`; whoever is still there after `timeout` is cut off.
+    pub fn begin_drain(&mut self, now: Now, timeout: Duration) {
         if self.drain.is_some() {
             return;
         }
+        self.now = now;
+        let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
+        let deadline = now.micros.saturating_add(timeout);
         self.io.stop_accepting(Port::Client);
         self.io.stop_accepting(Port::Backend);
         self.accept_at = [None; 2];
@@ -41,11 +46,8 @@ impl<I: Io> Shard<I> {
         let delay = deadline.saturating_sub(self.now.micros) / 1000;
         let mut notice = Vec::new();
         answer::put_drain(u32::try_from(delay).unwrap_or(u32::MAX), &mut notice);
-        for slot in 0..self.connections.high_water() {
-            let Some((key, connection)) = self.connections.at(slot) else { continue };
-            if matches!(connection.role, Role::Backend(_)) {
-                self.queue_bytes(key, notice.clone());
-            }
+        for key in self.backends.clone() {
+            self.queue_bytes(key, notice.clone());
         }
     }
 
@@ -89,11 +91,8 @@ impl<I: Io> Shard<I> {
     }
 
     fn close_quiet_backends(&mut self) {
-        if self.backends == 0 {
-            return;
-        }
-        for slot in 0..self.connections.high_water() {
-            let Some((key, connection)) = self.connections.at(slot) else { continue };
+        for key in self.backends.clone() {
+            let Some(connection) = self.connections.get_mut(key) else { continue };
             let open = connection.ending == Ending::Open;
             let quiet = connection.backend().is_some_and(|backend| backend.requests.is_empty());
             if open && quiet {

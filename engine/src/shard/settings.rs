@@ -34,8 +34,10 @@ pub struct Settings {
     pub client_auth: ClientAuth,
     /// Which backends may connect.
     pub backend_auth: BackendAuth,
-    /// Most connections of one shard, of clients and backends together.
-    pub connections_max: usize,
+    /// Most connections of clients of one shard.
+    pub clients_max: usize,
+    /// Most connections of clients of all shards together; `None` for as many as fit.
+    pub clients_total: Option<u64>,
     /// Most backends of one shard.
     pub backends_max: usize,
     /// For a complete hello, from the accept.
@@ -70,6 +72,8 @@ pub struct Settings {
     pub broadcast_pace: u32,
     /// The time to live of a message that asks for none.
     pub ttl: u32,
+    /// The time to live of a broadcast that asks for none.
+    pub broadcast_ttl: u32,
 }
 
 impl Settings {

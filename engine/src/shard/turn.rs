@@ -27,6 +27,7 @@ impl<I: Io> Shard<I> {
     /// Does one turn at `now` with what the wait brought; `events` is empty afterwards.
     pub fn turn(&mut self, now: Now, events: &mut Vec<Event<I::Socket>>) {
         self.now = now;
+        self.turns = self.turns.wrapping_add(1);
         self.metrics.count(Counter::Turns);
         self.ends.home_out.retry();
         self.ends.session_out.retry();
@@ -65,9 +66,15 @@ impl<I: Io> Shard<I> {
         self.take_origin_letters();
     }
 
+    /// All neighbours, a different one first in each turn: when a stage is blocked half way, everybody gets ahead.
+    fn sources(&self) -> impl Iterator<Item = usize> + use<I> {
+        let (count, first) = (usize::from(self.settings.shards), self.turns);
+        (0..count).map(move |step| (first + step) % count)
+    }
+
     fn take_home_letters(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox.home);
-        for source in 0..self.ends.home_in.len() {
+        for source in self.sources() {
             // What a home says goes to sessions: while that is stuck, letters wait where they are.
             if self.ends.session_out.blocked() || self.ends.origin_out.blocked() {
                 break;
@@ -80,7 +87,7 @@ impl<I: Io> Shard<I> {
 
     fn take_session_letters(&mut self) {
         let mut inbox = std::mem::take(&mut self.inbox.session);
-        for source in 0..self.ends.session_in.len() {
+        for source in self.sources() {
             if self.ends.origin_out.blocked() {
                 break;
             }
@@ -129,7 +136,8 @@ impl<I: Io> Shard<I> {
     }
 
     fn show(&mut self) {
-        self.metrics.set(Gauge::Backends, self.backends as u64);
+        self.metrics.set(Gauge::Backends, self.backends.len() as u64);
+        self.metrics.set(Gauge::PushesInFlight, self.in_flight);
         self.metrics.set(Gauge::Users, self.homes.len() as u64);
         self.metrics.set(Gauge::Broadcasts, self.owner.running() as u64);
         self.metrics.set(Gauge::OutboxBytes, self.outbox_bytes as u64);
@@ -157,7 +165,7 @@ impl<I: Io> Shard<I> {
             (Memory::ReceiveBuffers, self.buffer.len() + self.arena.capacity()),
             (Memory::Mesh, rings),
             (Memory::Broadcasts, bodies),
-            (Memory::Backends, self.backends * crate::path::accept::BACKEND_BYTES),
+            (Memory::Backends, self.backends.len() * crate::path::accept::BACKEND_BYTES),
         ] {
             self.metrics.set_memory(of, bytes as u64);
         }
@@ -190,16 +198,20 @@ impl<I: Io> Shard<I> {
         self.ends.sleeper.awake();
     }
 
+    /// Whether letters wait that the next turn may take.
     fn letters_wait(&mut self) -> bool {
         let ends = &mut self.ends;
-        ends.home_in.iter_mut().any(|ring| ring.waiting() > 0)
-            || ends.session_in.iter_mut().any(|ring| ring.waiting() > 0)
+        let answers = !ends.origin_out.blocked();
+        let routes = answers && !ends.session_out.blocked();
+        (routes && ends.home_in.iter_mut().any(|ring| ring.waiting() > 0))
+            || (answers && ends.session_in.iter_mut().any(|ring| ring.waiting() > 0))
             || ends.origin_in.iter_mut().any(|ring| ring.waiting() > 0)
     }
 
     /// Until when nothing is to be done unless something happens.
     fn rest_micros(&mut self) -> u64 {
-        if !self.again.is_empty() || self.drain_has_work() {
+        let behind = self.wheel.is_behind(self.now.seconds());
+        if !self.again.is_empty() || self.drain_has_work() || behind {
             return 0;
         }
         let now = self.now.micros;
@@ -207,7 +219,9 @@ impl<I: Io> Shard<I> {
         if self.is_draining() {
             rest = rest.min(DRAIN_MICROS);
         }
-        let parts = self.parts.iter().filter_map(|(_, part)| part.due(now));
+        // No broadcast goes on while its reports find no room.
+        let walks = !self.ends.origin_out.blocked();
+        let parts = self.parts.iter().filter(|_| walks).filter_map(|(_, part)| part.due(now));
         let accepts = self.accept_at.iter().copied().flatten();
         for due in parts.chain(accepts) {
             rest = rest.min(due.saturating_sub(now));
