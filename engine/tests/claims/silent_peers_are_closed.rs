@@ -108,7 +108,7 @@ fn a_ping_in_each_heartbeat_keeps_a_session(io: Which) {
     let gateway = Gateway::start(io, &["client.heartbeat_default=5"]);
     let mut client = Client::log_in(gateway.stranger(), &hello("ann"));
     for _ in 0..2 {
-        std::thread::sleep(std::time::Duration::from_secs(5));
+        std::thread::sleep(std::time::Duration::from_secs(4));
         client.hears_nothing_else();
     }
 }
