@@ -69,6 +69,8 @@ pub enum News {
         delivered: u64,
         /// Sessions that could not be served.
         dropped: u64,
+        /// Whether everybody here was met; some may not have read it yet.
+        met: bool,
         /// Whether nothing is left to do here.
         done: bool,
     },

@@ -105,8 +105,6 @@ pub struct Busy {
     pub parked: VecDeque<Parked>,
     /// Bytes in `parked`.
     pub parked_bytes: usize,
-    /// Since when the peer takes nothing, in seconds.
-    pub stuck: u32,
     /// Frames of this turn's login that wait for the home's answer: tags of the hello.
     pub wanted_tags: Vec<compact_str::CompactString>,
 }

@@ -19,6 +19,7 @@ struct Part {
     counted: Option<u64>,
     delivered: u64,
     dropped: u64,
+    met: bool,
     done: bool,
 }
 
@@ -112,7 +113,9 @@ impl Owner {
 
     /// Starts a job; gives what every shard is to be told, or the answer that refuses it.
     pub fn start(&mut self, order: &BroadcastOrder, seconds: u32) -> Result<PartStart, Send> {
-        if self.running.len() >= self.jobs_max {
+        // A job that only waits for slow readers takes nobody's place: their time is bounded.
+        let walking = |job: &&Running| job.parts.iter().any(|part| !part.met);
+        if self.running.values().filter(walking).count() >= self.jobs_max {
             return Err(Send::Answer(order.origin, Err(ErrorCode::TooManyJobs)));
         }
         let Some(sequence) = self.sequences.get_mut(usize::from(order.product)) else {
@@ -157,7 +160,8 @@ impl Owner {
                     counted(report.job, job, send);
                 }
             }
-            News::Progress { delivered, dropped, done } => {
+            News::Progress { delivered, dropped, met, done } => {
+                part.met |= met;
                 part.delivered = delivered;
                 part.dropped = dropped;
                 part.done |= done;

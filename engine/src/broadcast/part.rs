@@ -39,6 +39,7 @@ pub struct Part {
     /// Whether its time to live ended the walk.
     pub expired: bool,
     reported_at: u64,
+    met_told: bool,
 }
 
 impl Part {
@@ -57,6 +58,7 @@ impl Part {
             unsettled: 0,
             expired: false,
             reported_at: now,
+            met_told: false,
         }
     }
 
@@ -113,15 +115,19 @@ impl Part {
 
     /// What to tell the owner: when done, and else now and then.
     pub fn report(&mut self, now: u64) -> Option<News> {
-        let done = self.done();
-        if !done && now < self.reported_at + REPORT_MICROS {
+        let (met, done) = (!matches!(self.walk, Walk::On(_)), self.done());
+        // That everybody was met is told at once, since it makes room for another job.
+        let news = done || met != self.met_told;
+        if !news && now < self.reported_at + REPORT_MICROS {
             return None;
         }
+        self.met_told = met;
         self.reported_at = now;
         if done && self.walk == Walk::Over {
             // Who left before the walk came by was not served either.
             self.dropped = self.total - self.delivered;
         }
-        Some(News::Progress { delivered: self.delivered, dropped: self.dropped, done })
+        let Self { delivered, dropped, .. } = *self;
+        Some(News::Progress { delivered, dropped, met, done })
     }
 }

@@ -137,7 +137,7 @@ settings! {
         /// Bytes that may wait for one connection that does not read. Raised to one push of
         /// `body_max` where it is smaller. Times the number of slow readers, this is memory.
         outbox_bytes: usize = limits::BODY_BYTES_DEFAULT + limits::PUSH_OVERHEAD, Size(1, GIB);
-        /// A connection whose outbox did not move for this long is closed.
+        /// A connection for which a message waits this long is closed.
         slow_reader_timeout: Duration = Duration::from_secs(30), Time(1, 3600);
     }
 }

@@ -113,12 +113,14 @@ pub struct Parked {
     pub receipt: Receipt,
     /// The second after which it is of no use, unless it was begun.
     pub expires: u32,
+    /// Since which second it waits.
+    pub since: u32,
 }
 
 impl Parked {
-    /// Whether a frame of which nobody is told may be joined to this.
-    pub fn takes_more(&self) -> bool {
-        self.receipt == Receipt::None && self.expires == u32::MAX
+    /// Whether a frame of which nobody is told, and which waits since `now`, may be joined to this.
+    pub fn takes_more(&self, now: u32) -> bool {
+        self.receipt == Receipt::None && self.since == now
     }
 }
 

@@ -124,27 +124,19 @@ impl<I: Io> Shard<I> {
             return;
         };
         let busy = connection.busy();
-        if busy.parked.is_empty() {
-            busy.stuck = now;
-        }
         busy.parked_bytes += length;
         self.outbox_bytes += length;
         let Queued { ref frame, receipt, expires } = *queued;
-        // The outbox took it: that is what a broadcast counts as delivered.
-        let receipt = if let Receipt::Part(_) = receipt { Receipt::None } else { receipt };
-        let expires = if receipt == Receipt::None { u32::MAX } else { expires };
         match busy.parked.back_mut() {
-            Some(last) if receipt == Receipt::None && last.takes_more() => {
+            Some(last) if receipt == Receipt::None && last.takes_more(now) => {
                 frame.copy_to(&mut last.bytes);
             }
             _ => {
                 let mut bytes = Vec::with_capacity(frame.len());
                 frame.copy_to(&mut bytes);
-                busy.parked.push_back(Parked { bytes, written, receipt, expires });
+                let since = now;
+                busy.parked.push_back(Parked { bytes, written, receipt, expires, since });
             }
-        }
-        if receipt != queued.receipt {
-            self.settle(queued.receipt, Fate::Written);
         }
     }
 

@@ -225,7 +225,7 @@ impl<I: Io> Shard<I> {
                 Some(Sent::Broken) | None => None,
             };
             let written = taken.unwrap_or(0);
-            take_written(connection, written, now, &mut settled);
+            take_written(connection, written, &mut settled);
             self.outbox_bytes -= written;
             self.metrics.add(bytes_out(port), written as u64);
             settled.into_iter().for_each(|(receipt, fate)| self.settle(receipt, fate));
@@ -257,13 +257,9 @@ fn gather_parked<S>(connection: &Connection<S>, out: &mut Vec<u8>) {
 fn take_written<S>(
     connection: &mut Connection<S>,
     mut taken: usize,
-    now: u32,
     settled: &mut Vec<(Receipt, Fate)>,
 ) {
     let Some(busy) = connection.busy.as_deref_mut() else { return };
-    if taken > 0 {
-        busy.stuck = now;
-    }
     busy.parked_bytes -= taken;
     while let Some(front) = busy.parked.front_mut() {
         let left = front.bytes.len() - front.written;

@@ -22,7 +22,10 @@ impl<I: Io> Shard<I> {
         let total = list.map_or(0, |list| u64::from(self.roster.len(list)));
         self.tell_owner(start.job, News::Counted(total));
         let Some(list) = list.filter(|_| total > 0) else {
-            self.tell_owner(start.job, News::Progress { delivered: 0, dropped: 0, done: true });
+            self.tell_owner(
+                start.job,
+                News::Progress { delivered: 0, dropped: 0, met: true, done: true },
+            );
             return;
         };
         let cursor = self.roster.walk(list);

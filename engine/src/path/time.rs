@@ -78,9 +78,10 @@ fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, 
     let partial = busy
         .filter(|busy| !busy.partial.is_empty() && !is_held(connection))
         .map(|busy| (busy.begun + settings.frame_timeout, Code::FrameTimeout));
+    // However little a peer reads: what waits for it longest bounds its time.
     let stuck = busy
-        .filter(|busy| !busy.parked.is_empty())
-        .map(|busy| (busy.stuck + settings.slow_reader_timeout, Code::SlowReader));
+        .and_then(|busy| busy.parked.front())
+        .map(|front| (front.since + settings.slow_reader_timeout, Code::SlowReader));
     let all = [silence, partial, stuck].into_iter().flatten();
     all.min().map(|(due, code)| (due, Verdict::Close(code)))
 }

@@ -54,7 +54,7 @@ pub struct Settings {
     pub frames_per_second: u16,
     /// Most bytes that wait for one client.
     pub outbox_bytes: usize,
-    /// How long a peer may take nothing while bytes wait for it.
+    /// How long a message may wait for a peer that reads slowly.
     pub slow_reader_timeout: u32,
     /// The longest body, in bytes.
     pub body_max: usize,

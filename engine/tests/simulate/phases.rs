@@ -218,7 +218,7 @@ fn drain(run: &mut Run) -> Result<(), String> {
     const BOUND: u64 = 5;
     run.scene.draining = true;
     let deadline = in_seconds(run, BOUND);
-    let now = run.now();
+    let now = run.scene.now;
     run.seats.iter_mut().for_each(|seat| seat.begin_drain(now, BOUND));
     let gone = run.go_on(deadline + SECOND, |run| run.seats.iter().all(Seat::is_drained))?;
     if !gone {
