@@ -128,8 +128,8 @@ impl<I: Io> Shard<I> {
         self.outbox_bytes += length;
         let Queued { ref frame, receipt, expires } = *queued;
         match busy.parked.back_mut() {
-            Some(last) if receipt == Receipt::None && last.takes_more(now) => {
-                frame.copy_to(&mut last.bytes);
+            Some(parked) if receipt == Receipt::None && parked.takes_more(now) => {
+                frame.copy_to(&mut parked.bytes);
             }
             _ => {
                 let mut bytes = Vec::with_capacity(frame.len());
@@ -151,7 +151,9 @@ impl<I: Io> Shard<I> {
         let mut expired = Vec::new();
         self.outbox_bytes -= drop_expired(connection, now, &mut expired);
         let fits = connection.parked_cost() + length <= limit;
-        expired.into_iter().for_each(|(receipt, fate)| self.settle(receipt, fate));
+        for (receipt, fate) in expired {
+            self.settle(receipt, fate);
+        }
         fits
     }
 

@@ -212,7 +212,9 @@ impl<I: Io> Shard<I> {
             self.arena.clear();
             gather_parked(connection, &mut self.arena);
             if self.arena.is_empty() {
-                settled.into_iter().for_each(|(receipt, fate)| self.settle(receipt, fate));
+                for (receipt, fate) in settled {
+                    self.settle(receipt, fate);
+                }
                 break;
             }
             self.sent.clear();
@@ -228,7 +230,9 @@ impl<I: Io> Shard<I> {
             take_written(connection, written, &mut settled);
             self.outbox_bytes -= written;
             self.metrics.add(bytes_out(port), written as u64);
-            settled.into_iter().for_each(|(receipt, fate)| self.settle(receipt, fate));
+            for (receipt, fate) in settled {
+                self.settle(receipt, fate);
+            }
             match taken {
                 None => return self.broken(key),
                 Some(taken) if taken < self.arena.len() => break,
