@@ -1,5 +1,5 @@
-//! A client that sends more frames than it may is closed, and neither its flood nor that of many stops
-//! others from being served or fills the log.
+//! A client that sends more frames than it may is closed, and neither its flood nor that of many
+//! stops others from being served or fills the log.
 
 use crate::support::client::hello;
 use crate::support::{Gateway, Which};

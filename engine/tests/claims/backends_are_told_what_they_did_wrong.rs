@@ -1,5 +1,5 @@
-//! A request that cannot be carried out is answered with an error, and the connection goes on; a breach of
-//! the protocol ends it with the code of `SPEC.md`.
+//! A request that cannot be carried out is answered with an error, and the connection goes on; a
+//! breach of the protocol ends it with the code of `SPEC.md`.
 
 use crate::support::backend::{everybody, target};
 use crate::support::peer::Heard;

@@ -1,5 +1,5 @@
-//! A broadcast reaches everybody it is for, once, and nobody else; it can be paced and steered, its figures add up
-//! at every moment, and it costs what its recipients cost.
+//! A broadcast reaches everybody it is for, once, and nobody else; it can be paced and steered, its
+//! figures add up at every moment, and it costs what its recipients cost.
 
 use crate::support::backend::everybody;
 use crate::support::{Backend, Client, Gateway, Hello, Told, Which, until};

@@ -1,5 +1,5 @@
-//! A gateway that drains takes nobody new, tells everybody, writes what is queued, and ends within its time; whoever
-//! does not listen is cut off and counted.
+//! A gateway that drains takes nobody new, tells everybody, writes what is queued, and ends within
+//! its time; whoever does not listen is cut off and counted.
 
 use crate::support::backend::target;
 use crate::support::client::hello;
@@ -23,7 +23,7 @@ fn everybody_is_told(io: Which) {
     until("all are accepted", || gateway.count("accepted_connections") == 55);
     let ended = std::thread::spawn(move || gateway.drain(LONG));
     for peer in clients.iter_mut().map(|client| &mut client.peer).chain(&mut strangers) {
-        peer.expect_close(Code::GoingAway);
+        peer.expect_leaving();
     }
     assert_eq!(backend.peer.told(), Told::Drain);
     assert_eq!(backend.peer.told(), Told::Close { code: Code::GoingAway.number() });
@@ -46,7 +46,7 @@ fn what_was_accepted_is_answered_and_nothing_more(io: Which) {
     for sequence in 1..=100 {
         assert_eq!(client.push(), (sequence, b"x".to_vec()));
     }
-    client.peer.expect_close(Code::GoingAway);
+    client.peer.expect_leaving();
     ended.join().unwrap();
 }
 

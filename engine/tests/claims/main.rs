@@ -1,8 +1,9 @@
 //! What the gateway promises on bad input and under faults, a claim or a small family a file, shown
 //! against real gateways over real sockets.
 //!
-//! Each claim is a test for each back end; `HOLDFAST_IO=uring` or `epoll` leaves one. No claim rests on
-//! how long something took: what does not come fails after [`support::PATIENCE`], and nothing else is timed.
+//! Each claim is a test for each back end; `HOLDFAST_IO=uring` or `epoll` leaves one. No claim
+//! rests on how long something took: what does not come fails after [`support::PATIENCE`], and
+//! nothing else is timed.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 

@@ -1,5 +1,5 @@
-//! What is no good frame, or no frame for now, ends its connection with the code of `SPEC.md` and is counted;
-//! the gateway goes on.
+//! What is no good frame, or no frame for now, ends its connection with the code of `SPEC.md` and
+//! is counted; the gateway goes on.
 
 use crate::support::client::hello;
 use crate::support::{Gateway, Which, until};

@@ -1,5 +1,5 @@
-//! Memory follows what was received, never what was announced: neither thousands of openers that claim the largest
-//! length nor backends that claim megabytes move it.
+//! Memory follows what was received, never what was announced: neither thousands of openers that
+//! claim the largest length nor backends that claim megabytes move it.
 
 use crate::support::process::Process;
 use crate::support::{Peer, Which, until};

@@ -1,5 +1,5 @@
-//! Every user gets every message, once, in one order that every backend's own order agrees with, however many
-//! shards it crosses and however full the rings between them are.
+//! Every user gets every message, once, in one order that every backend's own order agrees with,
+//! however many shards it crosses and however full the rings between them are.
 
 use crate::support::backend::target;
 use crate::support::{Client, Gateway, Which};
@@ -17,8 +17,8 @@ fn clients(gateway: &Gateway, count: usize) -> Vec<(String, Client)> {
     named.map(|user| (user.clone(), gateway.client(&user))).collect()
 }
 
-/// `backends` at once each send `requests` to every client, each request `repeats` times the same users; then
-/// every client checks what it got.
+/// `backends` at once each send `requests` to every client, each request `repeats` times the same
+/// users; then every client checks what it got.
 fn everybody_gets_everything(gateway: &Gateway, count: usize, load: (u8, u32, usize)) {
     let (backends, requests, repeats) = load;
     let mut clients = clients(gateway, count);

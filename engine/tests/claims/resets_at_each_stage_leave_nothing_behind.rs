@@ -13,7 +13,8 @@ on_both! {
 
 const LIMITS: [&str; 2] = ["socket.send_buffer=16384", "client.outbox_bytes=262144"];
 
-/// A client that broke up to the given stage, and a pause in which the gateway comes as far or does not.
+/// A client that broke up to the given stage, and a pause in which the gateway comes as far or does
+/// not.
 fn at_stage(gateway: &Gateway, stage: usize, backend: &mut Backend) -> Peer {
     let bytes = hello("ann");
     let mut peer = Peer::with_small_buffer(gateway.clients);

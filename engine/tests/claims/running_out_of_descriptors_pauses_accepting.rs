@@ -1,5 +1,5 @@
-//! Without a descriptor left a gateway goes on serving whom it has, does not spin over whom it cannot take,
-//! counts it, and takes them when it can.
+//! Without a descriptor left a gateway goes on serving whom it has, does not spin over whom it
+//! cannot take, counts it, and takes them when it can.
 
 use crate::support::client::hello;
 use crate::support::process::Process;
@@ -12,13 +12,15 @@ on_both! {
 
 /// Descriptors of the process at first.
 const FEW: u32 = 220;
-/// Listeners take descriptors that the gateway's own limit does not foresee: so it runs out before that limit.
+/// Listeners take descriptors that the gateway's own limit does not foresee: so it runs out before
+/// that limit.
 const LISTENERS: usize = 100;
 
 fn and_goes_on_when_there_are_some_again(io: Which) {
     let listeners = vec!["\"127.0.0.1:0\""; LISTENERS].join(",");
     let listeners = format!("client.listen=[{listeners}]");
-    let settings = ["shards=1", "client.connections_max=0", &listeners];
+    let few = "backend.connections_max=1";
+    let settings = ["shards=1", "client.connections_max=0", few, &listeners];
     let process = Process::serve_with_descriptors(io, &settings, FEW);
     let mut backend = process.backend();
     let mut inside: Vec<_> =

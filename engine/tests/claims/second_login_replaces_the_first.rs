@@ -1,5 +1,5 @@
-//! A user has one session: who logs in again ends the one before, which is told so, and what is pushed
-//! afterwards reaches the new one alone.
+//! A user has one session: who logs in again ends the one before, which is told so, and what is
+//! pushed afterwards reaches the new one alone.
 
 use crate::support::{Gateway, Said, Which};
 use holdfast_protocol::backend::Outcome;

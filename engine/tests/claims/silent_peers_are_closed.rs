@@ -1,5 +1,5 @@
-//! Who says nothing, or never ends what it began, is closed after its time; what counts is what is understood, so that
-//! neither a dribble nor frames to be skipped keep a stranger.
+//! Who says nothing, or never ends what it began, is closed after its time; what counts is what is
+//! understood, so that neither a dribble nor frames to be skipped keep a stranger.
 
 use crate::support::client::hello;
 use crate::support::{Client, Gateway, Hello, Peer, Said, Told, Which, until};
@@ -30,7 +30,8 @@ fn a_stranger_has_so_long_for_its_hello(io: Which) {
     online.hears_nothing_else();
 }
 
-/// Sends the bytes one after the other until the gateway says something, which it must before they end.
+/// Sends the bytes one after the other until the gateway says something, which it must before they
+/// end.
 #[track_caller]
 fn dribble(peer: &mut Peer, bytes: impl IntoIterator<Item = u8>) {
     for byte in bytes {

@@ -1,5 +1,5 @@
-//! A message on its way to a session that has ended reaches nobody, even if another user's connection has taken its place
-//! meanwhile; its backend is told.
+//! A message on its way to a session that has ended reaches nobody, even if another user's
+//! connection has taken its place meanwhile; its backend is told.
 
 use crate::support::backend::target;
 use crate::support::{Client, Gateway, Said, Which};
@@ -15,7 +15,8 @@ on_both! {
 
 const USERS: [&str; 3] = ["ann", "bob", "cid"];
 
-/// Pushes each user its own name until told to stop; each outcome must be one of the four that are right.
+/// Pushes each user its own name until told to stop; each outcome must be one of the four that are
+/// right.
 fn push_names(gateway: &Gateway, stop: &AtomicBool) -> u64 {
     let mut backend = gateway.backend();
     let targets: Vec<_> = (0..60).map(|n| USERS[n % 3]).map(|u| target(u, u.as_bytes())).collect();
@@ -41,7 +42,8 @@ impl Drop for Stop<'_> {
     }
 }
 
-/// Does `each` over and over while pushes to its users fly, until at least `lost` met a session that had ended.
+/// Does `each` over and over while pushes to its users fly, until at least `lost` met a session
+/// that had ended.
 fn under_fire(gateway: &Gateway, lost: u64, mut each: impl FnMut(usize)) {
     let stop = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -89,7 +91,8 @@ fn while_users_take_each_others_places(io: Which) {
 fn while_a_user_replaces_itself(io: Which) {
     let gateway = Gateway::start(io, &[]);
     let mut old = gateway.client("ann");
-    // The home tells the old session of its end behind the last message for it, so none need be lost.
+    // The home tells the old session of its end behind the last message for it, so none need be
+    // lost.
     under_fire(&gateway, 0, |_| {
         let mut new = gateway.client("ann");
         std::mem::swap(&mut old, &mut new);

@@ -1,5 +1,5 @@
-//! What the claims are shown with: a gateway in this process or as a process of its own, clients and backends
-//! that speak by a script, and peers that send any bytes.
+//! What the claims are shown with: a gateway in this process or as a process of its own, clients
+//! and backends that speak by a script, and peers that send any bytes.
 //!
 //! Peers use blocking sockets and no code of the engine, so that they cannot share its mistakes.
 

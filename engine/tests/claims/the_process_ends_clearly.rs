@@ -1,4 +1,5 @@
-//! How the process ends says why: in order after a signal, with a message and an exit code when a shard is lost.
+//! How the process ends says why: in order after a signal, with a message and an exit code when a
+//! shard is lost.
 
 use crate::support::backend::target;
 use crate::support::client::hello;
@@ -24,7 +25,7 @@ fn a_signal_leaves_in_order_and_reports(io: Which) {
         let mut backend = process.backend();
         process.signal(signal);
         for client in &mut clients {
-            client.peer.expect_close(Code::GoingAway);
+            client.peer.expect_leaving();
         }
         assert_eq!(backend.peer.told(), Told::Drain);
         assert_eq!(backend.peer.told(), Told::Close { code: Code::GoingAway.number() });
@@ -73,7 +74,8 @@ fn child_that_panics() {
     use std::fmt::Write as _;
     use tracing::field::{Field, Visit};
 
-    /// A log that prints to standard error and, on a certain line, panics: on the thread that says it.
+    /// A log that prints to standard error and, on a certain line, panics: on the thread that says
+    /// it.
     struct Fatal;
 
     #[derive(Default)]

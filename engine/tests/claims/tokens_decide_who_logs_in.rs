@@ -1,5 +1,5 @@
-//! With keys configured, a client comes in with a token that is its own, good, and not expired, signed
-//! with any of the keys; a backend comes in with its key. Everybody else is told why not.
+//! With keys configured, a client comes in with a token that is its own, good, and not expired,
+//! signed with any of the keys; a backend comes in with its key. Everybody else is told why not.
 
 use crate::support::peer::Heard;
 use crate::support::{Backend, Client, Gateway, Hello, Peer, Told, Which};

@@ -15,6 +15,7 @@ pub(crate) enum Said {
     Pong,
     Push { broadcast: bool, sequence: u64, body: Vec<u8> },
     Kick { code: u16, reason: String },
+    Drain,
     Close { code: u16, reason: String },
     Other,
     End,
@@ -139,6 +140,7 @@ impl Peer {
                 Said::Kick { code, reason: reason.to_owned() }
             }
             FromServer::Close { code, reason } => Said::Close { code, reason: reason.to_owned() },
+            FromServer::Notice(Notice::Drain { .. }) => Said::Drain,
             FromServer::Notice(_) | FromServer::Skipped => Said::Other,
         }
     }
@@ -153,8 +155,15 @@ impl Peer {
         assert_eq!(self.said(), Said::End);
     }
 
-    /// Passes over everything up to the close, and gives its code; the end must follow. `None` where it
-    /// ends without one.
+    /// Expects to be told that the gateway leaves, with the notice and the close.
+    #[track_caller]
+    pub(crate) fn expect_leaving(&mut self) {
+        assert_eq!(self.said(), Said::Drain);
+        self.expect_close(Code::GoingAway);
+    }
+
+    /// Passes over everything up to the close, and gives its code; the end must follow. `None`
+    /// where it ends without one.
     #[track_caller]
     pub(crate) fn close_code(&mut self) -> Option<u16> {
         loop {

@@ -1,4 +1,5 @@
-//! A gateway in a process of its own, for what concerns the whole process: its memory, its descriptors, its end.
+//! A gateway in a process of its own, for what concerns the whole process: its memory, its
+//! descriptors, its end.
 
 use super::gateway::settings;
 use super::{Backend, PATIENCE, Which};
