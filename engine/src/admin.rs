@@ -2,7 +2,8 @@
 //!
 //! It has a thread and a runtime of its own and only reads what the shards write, so no request
 //! reaches the data path. Requests are small and answers are made at once: each connection serves
-//! one request, within one time limit, and only so many are served at once; more wait in the kernel.
+//! one request, within one time limit, and only so many are served at once; more wait in the
+//! kernel.
 //!
 //! Map: [`status`] says what the process is about to do, `pages` makes answers and knows no socket,
 //! `serve` moves them.

@@ -102,8 +102,8 @@ struct Plan {
     clock: Clock,
     metrics: Arc<[ShardMetrics]>,
     wakers: Vec<WakeFd>,
-    /// Shards that have left in order. Each goes on turning until all have, since the others' letters
-    /// still need it.
+    /// Shards that have left in order. Each goes on turning until all have, since the others'
+    /// letters still need it.
     left: Arc<AtomicUsize>,
 }
 
@@ -148,7 +148,8 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     launch(plan, config.mesh.capacity, incarnation)
 }
 
-/// Whether a thread may take a descriptor table of its own: containers often forbid it, together with `io_uring`.
+/// Whether a thread may take a descriptor table of its own: containers often forbid it, together
+/// with `io_uring`.
 fn can_own_tables() -> bool {
     let tried = std::thread::spawn(|| own_descriptor_table(&[])).join();
     match tried {
@@ -207,8 +208,9 @@ impl Gateway {
         self.metrics.len()
     }
 
-    /// Leaves in order: nobody new, everybody told, what is queued sent. Returns when every connection is closed, at
-    /// the latest shortly after `timeout`; says how many had to be cut off.
+    /// Leaves in order: nobody new, everybody told, what is queued sent. Returns when every
+    /// connection is closed, at the latest shortly after `timeout`; says how many had to be cut
+    /// off.
     pub fn drain(mut self, timeout: Duration) -> u64 {
         self.tell(Command::Drain(timeout));
         self.join()
@@ -459,7 +461,8 @@ fn descriptor_limit() -> usize {
     limit.current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 
-/// Memory that could be had, by the kernel's own estimate; what a container allows, where that is less.
+/// Memory that could be had, by the kernel's own estimate; what a container allows, where that is
+/// less.
 fn available_memory() -> usize {
     let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
     let available = meminfo

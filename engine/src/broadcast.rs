@@ -5,9 +5,9 @@
 //!                       └── pace, pause, resume, cancel ──▶ parts ── progress ──▶ owner
 //! ```
 //!
-//! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each shard walks its own
-//! list of members in bounded slices ([`part`]); the owner adds up what they report ([`owner`]). A job
-//! costs what its recipients cost, whoever else is connected.
+//! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each
+//! shard walks its own list of members in bounded slices ([`part`]); the owner adds up what they
+//! report ([`owner`]). A job costs what its recipients cost, whoever else is connected.
 
 pub mod owner;
 pub mod pace;

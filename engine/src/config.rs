@@ -60,8 +60,8 @@ impl Config {
         Self::parse(&place, text.as_deref().unwrap_or(""), sets, folder)
     }
 
-    /// As [`Config::load`], of a text. `place` names the text in messages; files that the text names
-    /// are looked for in `folder`.
+    /// As [`Config::load`], of a text. `place` names the text in messages; files that the text
+    /// names are looked for in `folder`.
     ///
     /// # Errors
     /// Every reason why this configuration is refused.
@@ -91,9 +91,9 @@ impl Config {
         if problems.is_empty() { Ok(config) } else { Err(Refused(problems)) }
     }
 
-    /// The configuration in force, as TOML with every setting, its meaning, unit and bounds, and its
-    /// default where that is not in force. Reading it
-    /// gives the same configuration, but for secrets, which are named and not shown.
+    /// The configuration in force, as TOML with every setting, its meaning, unit and bounds, and
+    /// its default where that is not in force. Reading it gives the same configuration, but for
+    /// secrets, which are named and not shown.
     pub fn print(&self) -> String {
         let mut out = String::new();
         for (name, settings) in SECTIONS {

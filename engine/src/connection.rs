@@ -1,10 +1,12 @@
 //! One connection: what its shard keeps for as long as it is open.
 //!
-//! Everything that an idle, logged-in client does not need is behind one pointer that is empty while it is idle
-//! ([`Busy`]), because a million of these are the largest part of the gateway's memory.
+//! Everything that an idle, logged-in client does not need is behind one pointer that is empty
+//! while it is idle ([`Busy`]), because a million of these are the largest part of the gateway's
+//! memory.
 //!
-//! Invariants: `watched` is true exactly while the kernel holds the connection's watch, and the slot is given back
-//! only after that. A connection is in the roster, and has a home, exactly while it is `Online`.
+//! Invariants: `watched` is true exactly while the kernel holds the connection's watch, and the
+//! slot is given back only after that. A connection is in the roster, and has a home, exactly while
+//! it is `Online`.
 
 pub mod id;
 pub mod outbox;

@@ -1,8 +1,8 @@
 //! All that the engine asks of the world: sockets, wake-ups and the wait itself.
 //!
 //! Three implementations stand behind one interface: [`uring`] (the product), [`epoll`] (where a
-//! kernel or a container forbids `io_uring`) and `sim` (no kernel, seeded). The same engine code runs
-//! above all three, so the rules below are the whole contract and each has a test in
+//! kernel or a container forbids `io_uring`) and `sim` (no kernel, seeded). The same engine code
+//! runs above all three, so the rules below are the whole contract and each has a test in
 //! `tests/kernel_contract.rs`:
 //!
 //! - A *watch* is armed by [`Io::watch`] and is in the kernel's hands until its one
@@ -10,8 +10,8 @@
 //!   waits for that event first ([`Io::shutdown`] with [`How::Both`] makes it come).
 //! - After `Ready`, the caller receives until it got less than it asked for, and only then arms the
 //!   watch again: the epoll back end is edge-triggered and keeps its registration.
-//! - [`Io::send`] never blocks and never keeps a borrow: when it returns, every buffer is free and every
-//!   outcome is known. At most one send per socket may stand in one batch.
+//! - [`Io::send`] never blocks and never keeps a borrow: when it returns, every buffer is free and
+//!   every outcome is known. At most one send per socket may stand in one batch.
 //! - Wake-ups may be spurious and may be merged; they are never lost.
 
 use std::time::Duration;
@@ -74,8 +74,8 @@ pub enum Interest {
 pub enum Event<S> {
     /// A peer connected. The socket is non-blocking and close-on-exec.
     Accepted(Port, S),
-    /// Accepting ended with this error; nothing is accepted on the port until [`Io::accept`] is called
-    /// again.
+    /// Accepting ended with this error; nothing is accepted on the port until [`Io::accept`] is
+    /// called again.
     AcceptFailed(Port, std::io::Error),
     /// The watch of `key` ended.
     Ready {
@@ -159,7 +159,8 @@ pub trait Io {
     /// Arms the one watch of a socket.
     fn watch(&mut self, key: Key, socket: &Self::Socket, interest: Interest);
 
-    /// Widens the armed watch of a socket to [`Interest::ReadWrite`]; it still ends with one `Ready`.
+    /// Widens the armed watch of a socket to [`Interest::ReadWrite`]; it still ends with one
+    /// `Ready`.
     fn watch_writable_too(&mut self, key: Key, socket: &Self::Socket);
 
     /// Reads what waits, without blocking.
@@ -171,13 +172,14 @@ pub trait Io {
     /// Shuts the socket down; errors are of no consequence and not reported.
     fn shutdown(&mut self, socket: &Self::Socket, how: How);
 
-    /// How often more was reported at once than the back end had made room for, so far. Nothing was lost.
+    /// How often more was reported at once than the back end had made room for, so far. Nothing was
+    /// lost.
     fn overflows(&self) -> u64 {
         0
     }
 
-    /// Waits until something happened, at most `timeout` (none: until something happens), and appends
-    /// what did. A zero timeout submits and polls. Interrupts return early with nothing.
+    /// Waits until something happened, at most `timeout` (none: until something happens), and
+    /// appends what did. A zero timeout submits and polls. Interrupts return early with nothing.
     ///
     /// # Errors
     /// Only what makes the shard unable to go on, such as a destroyed ring.

@@ -94,7 +94,8 @@ impl fmt::Display for TooLarge {
 impl std::error::Error for TooLarge {}
 
 impl Limits {
-    /// What `config` means on `host`, where each shard has its own descriptor table if `own_tables`.
+    /// What `config` means on `host`, where each shard has its own descriptor table if
+    /// `own_tables`.
     ///
     /// # Errors
     /// What does not fit, with the numbers.
@@ -109,7 +110,8 @@ impl Limits {
         if asked > fitting * shards {
             return Err(TooLarge::Descriptors { asked, most: fitting * shards });
         }
-        // A margin over each one's share, for the same reason; all together are bounded by the accept.
+        // A margin over each one's share, for the same reason; all together are bounded by the
+        // accept.
         let share = asked.div_ceil(shards);
         let connections = if asked == 0 { fitting } else { (share + share / 8 + 64).min(fitting) };
         let lines = lines(config, shards, connections + backends);

@@ -1,14 +1,15 @@
 //! Core to core: for each ordered pair of shards, one bounded ring for each stage of a message.
 //!
-//! A push goes from the shard of its backend to the user's home ([`ToHome`]), from there to the shard of the
-//! connection ([`ToSession`]), and what became of it goes back ([`ToOrigin`]). The three stages have
-//! rings of their own because a full ring must hold its source up without holding up the world: `ToOrigin` is
-//! always taken, so `ToSession` always drains, so `ToHome` always drains. With one ring for all, two shards
-//! whose rings are full of each other's work would wait for ever.
+//! A push goes from the shard of its backend to the user's home ([`ToHome`]), from there to the
+//! shard of the connection ([`ToSession`]), and what became of it goes back ([`ToOrigin`]). The
+//! three stages have rings of their own because a full ring must hold its source up without holding
+//! up the world: `ToOrigin` is always taken, so `ToSession` always drains, so `ToHome` always
+//! drains. With one ring for all, two shards whose rings are full of each other's work would wait
+//! for ever.
 //!
-//! [`Outbound`] keeps order and never loses a letter: what finds its ring full waits in the sender's backlog, and
-//! while a stage has a backlog its source is not read. So a backlog holds no more than one source's last
-//! request, and the bytes wait where they came from.
+//! [`Outbound`] keeps order and never loses a letter: what finds its ring full waits in the
+//! sender's backlog, and while a stage has a backlog its source is not read. So a backlog holds no
+//! more than one source's last request, and the bytes wait where they came from.
 
 pub mod letter;
 pub mod outbound;

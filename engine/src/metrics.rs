@@ -6,8 +6,8 @@
 //! may be of different moments. A second writer would lose counts, and break nothing else.
 //!
 //! Map: [`names`] lists what is counted, `cell` holds the numbers, [`histogram`] the distributions,
-//! `frames` the kinds of frames, `families` puts it all into one table, and [`expose`] reads the table
-//! for Prometheus and for the backend API. No clock is read here; times come in as numbers.
+//! `frames` the kinds of frames, `families` puts it all into one table, and [`expose`] reads the
+//! table for Prometheus and for the backend API. No clock is read here; times come in as numbers.
 
 mod cell;
 pub mod expose;
@@ -84,7 +84,8 @@ impl ShardMetrics {
         self.connections.set(state as usize, value);
     }
 
-    /// Moves one connection of a client from a state (none: it is new) to another (none: it is gone).
+    /// Moves one connection of a client from a state (none: it is new) to another (none: it is
+    /// gone).
     pub fn moved(&self, from: Option<ConnectionState>, to: Option<ConnectionState>) {
         if let Some(from) = from {
             self.connections.subtract_one(from as usize);

@@ -8,8 +8,8 @@
 //!                                 answer ◀────────── outcomes ◀───────────┘
 //! ```
 //!
-//! [`spread`] is the walk of a broadcast, which joins the path at deliver; [`close`] is the end of every
-//! connection, [`time`] what happens when nothing does.
+//! [`spread`] is the walk of a broadcast, which joins the path at deliver; [`close`] is the end of
+//! every connection, [`time`] what happens when nothing does.
 
 pub mod accept;
 pub mod answer;

@@ -114,8 +114,8 @@ impl Serving {
     }
 }
 
-/// A panic anywhere ends the process with a clear message: a gateway that lost a shard would hold connections
-/// that nobody serves.
+/// A panic anywhere ends the process with a clear message: a gateway that lost a shard would hold
+/// connections that nobody serves.
 fn end_on_panic() {
     std::panic::set_hook(Box::new(|panic| {
         let thread = std::thread::current();

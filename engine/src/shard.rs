@@ -1,7 +1,8 @@
 //! One shard: everything that one core owns, as one struct.
 //!
-//! Its behaviour is in [`crate::path`], in the order in which a message travels; [`turn`] says what happens
-//! when. Nothing here is shared but the rings of [`crate::mesh`] and the counters, which only this shard writes.
+//! Its behaviour is in [`crate::path`], in the order in which a message travels; [`turn`] says what
+//! happens when. Nothing here is shared but the rings of [`crate::mesh`] and the counters, which
+//! only this shard writes.
 
 pub mod drain;
 pub mod settings;
@@ -123,8 +124,8 @@ pub(crate) struct Inbox {
 }
 
 impl<I: Io> Shard<I> {
-    /// The shard of this number, with its world and its ends of the mesh, at `now`. It accepts nothing before
-    /// [`Shard::open`].
+    /// The shard of this number, with its world and its ends of the mesh, at `now`. It accepts
+    /// nothing before [`Shard::open`].
     ///
     /// # Panics
     /// If `metrics` has no part for this shard.

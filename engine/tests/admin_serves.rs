@@ -65,7 +65,8 @@ impl Port {
 
 fn read(stream: &mut TcpStream) -> String {
     let mut answer = Vec::new();
-    // A port that closes with bytes of ours unread resets the connection; what it said still counts.
+    // A port that closes with bytes of ours unread resets the connection; what it said still
+    // counts.
     match stream.read_to_end(&mut answer) {
         Ok(_) => {}
         Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => {}

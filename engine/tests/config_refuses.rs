@@ -252,7 +252,8 @@ fn keys_in_files_are_read_beside_the_configuration_and_print_as_their_path() {
     std::fs::write(
         &file,
         "[auth]\nclient_keys = [{ id = 'a', algorithm = 'HS256', secret_file = 'phones.key' }]\n\
-         backend_keys = [{ name = 'b', key_file = 'billing.key' }]\n[admin]\ntoken_file = 'billing.key'\n",
+         backend_keys = [{ name = 'b', key_file = 'billing.key' }]\n[admin]\n\
+         token_file = 'billing.key'\n",
     )
     .unwrap();
     let config = Config::load(Some(&file), &[]).unwrap();

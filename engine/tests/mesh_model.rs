@@ -1,9 +1,9 @@
 //! The ring between two shards and the sleep of its consumer, under every interleaving and every
 //! order of memory that the language allows.
 //!
-//! The engine's own files are compiled here a second time, with the model checker's atomics and cells
-//! in place of `std`'s. Two faults are planted to show that the models would find them: telling of
-//! items without order, and going to sleep without a second look.
+//! The engine's own files are compiled here a second time, with the model checker's atomics and
+//! cells in place of `std`'s. Two faults are planted to show that the models would find them:
+//! telling of items without order, and going to sleep without a second look.
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(missing_docs, reason = "tests are named after what they show")]
@@ -55,8 +55,8 @@ mod sync {
     }
 }
 
-/// All interleavings with at most three preemptions: what more would find is known to be rare, and it
-/// takes minutes.
+/// All interleavings with at most three preemptions: what more would find is known to be rare, and
+/// it takes minutes.
 fn bounded() -> loom::model::Builder {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = Some(3);
@@ -208,8 +208,8 @@ fn no_wake_up_is_lost_with_two_neighbours() {
     sleep_model(2, 1);
 }
 
-/// One item and one sleep. What the sleeper would wait for is looked at once the producer is done, so
-/// that a lost wake-up is a failed assertion, not a deadlock.
+/// One item and one sleep. What the sleeper would wait for is looked at once the producer is done,
+/// so that a lost wake-up is a failed assertion, not a deadlock.
 fn one_sleep(look_again: bool) {
     loom::model(move || {
         let (bell, sleeper) = (Bell::new(), std::sync::Arc::new(Sleeper::new()));

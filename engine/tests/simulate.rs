@@ -1,4 +1,5 @@
-//! Whole gateways from a seed: several shards, hundreds of clients, backends, one thread, no kernel.
+//! Whole gateways from a seed: several shards, hundreds of clients, backends, one thread, no
+//! kernel.
 //!
 //! Every promise is checked at every step (see `simulate/ledger.rs`, `simulate/phases.rs`). A run
 //! that breaks one prints its seed and the command that replays it with a trace:

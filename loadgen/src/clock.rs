@@ -30,8 +30,8 @@ impl Clock {
         Self { epoch, epoch_utc: u64::try_from(utc.as_nanos()).unwrap_or_default() }
     }
 
-    /// A moment that the kernel stamped, in nanoseconds since 1970 UTC. Good as long as nobody sets the
-    /// system's time during the run.
+    /// A moment that the kernel stamped, in nanoseconds since 1970 UTC. Good as long as nobody sets
+    /// the system's time during the run.
     pub(crate) const fn stamped(self, utc: u64) -> u64 {
         utc.saturating_sub(self.epoch_utc)
     }

@@ -1,11 +1,12 @@
 //! Many clients on few threads.
 //!
-//! Each thread has its own descriptor table, its own runtime and a range of the clients; nothing of a
-//! client leaves its thread. What threads share is read-only (the scenario), atomic (the ledger, the
-//! gauges, the phase) or added up about once a second (the tally).
+//! Each thread has its own descriptor table, its own runtime and a range of the clients; nothing of
+//! a client leaves its thread. What threads share is read-only (the scenario), atomic (the ledger,
+//! the gauges, the phase) or added up about once a second (the tally).
 //!
-//! A client costs a socket, a task that waits for it, and its entry in the thread's table. Bytes are read
-//! into one buffer of the thread; a client keeps bytes of its own only while a frame is incomplete.
+//! A client costs a socket, a task that waits for it, and its entry in the thread's table. Bytes
+//! are read into one buffer of the thread; a client keeps bytes of its own only while a frame is
+//! incomplete.
 
 pub(crate) mod client;
 pub(crate) mod shared;
@@ -28,8 +29,8 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    /// Starts the threads and waits until each has its own descriptor table and runtime. No client exists yet, and
-    /// none is opened before the phase says so.
+    /// Starts the threads and waits until each has its own descriptor table and runtime. No client
+    /// exists yet, and none is opened before the phase says so.
     ///
     /// # Errors
     /// A thread could not be set up; the text says why.
@@ -51,7 +52,8 @@ impl Fleet {
         Ok(Self { threads })
     }
 
-    /// Waits until every thread has ended; the phase must be [`shared::Phase::Stop`] by now or soon.
+    /// Waits until every thread has ended; the phase must be [`shared::Phase::Stop`] by now or
+    /// soon.
     pub(crate) fn join(self) {
         for thread in self.threads {
             // A thread that panicked has said so; its messages are missing from the accounts.

@@ -1,7 +1,8 @@
 //! Latencies, and all that a thread counts while it runs.
 //!
-//! A thread counts into its own [`Tally`] without sharing, and adds it to the run's about once a second.
-//! Latencies count from when a thing was due, never from when the generator came round to it.
+//! A thread counts into its own [`Tally`] without sharing, and adds it to the run's about once a
+//! second. Latencies count from when a thing was due, never from when the generator came round to
+//! it.
 
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
@@ -87,7 +88,10 @@ impl Latency {
 }
 
 macro_rules! tally {
-    (counts { $($(#[$count_doc:meta])* $count:ident,)* } latencies { $($(#[$lat_doc:meta])* $latency:ident,)* }) => {
+    (
+        counts { $($(#[$count_doc:meta])* $count:ident,)* }
+        latencies { $($(#[$lat_doc:meta])* $latency:ident,)* }
+    ) => {
         /// What one thread, or all of them, counted.
         #[derive(Debug, Clone)]
         pub(crate) struct Tally {

@@ -1,9 +1,10 @@
 //! What the kernel says about processes and about itself, read from /proc.
 //!
-//! CPU time is the scheduler's count over all threads of a process, split into user and system by the
-//! clock ticks. Network work that the kernel puts off to `ksoftirqd` is in no process's time; it is read beside it
-//! and stated apart. Memory of user space is PSS and its anonymous part, so that shared pages do not count twice;
-//! kernel memory is the slab of the whole machine, so it holds both ends of every loopback connection.
+//! CPU time is the scheduler's count over all threads of a process, split into user and system by
+//! the clock ticks. Network work that the kernel puts off to `ksoftirqd` is in no process's time;
+//! it is read beside it and stated apart. Memory of user space is PSS and its anonymous part, so
+//! that shared pages do not count twice; kernel memory is the slab of the whole machine, so it
+//! holds both ends of every loopback connection.
 
 pub(crate) mod find;
 

@@ -1,4 +1,5 @@
-//! `holdfast-loadgen`: measures a Holdfast gateway from outside, and what the kernel costs without it.
+//! `holdfast-loadgen`: measures a Holdfast gateway from outside, and what the kernel costs without
+//! it.
 //!
 //! It knows the wire (`holdfast-protocol`) and the backend client (`holdfast-client`), never the
 //! gateway's own code, so it cannot share the gateway's mistakes.

@@ -98,8 +98,8 @@ pub(crate) struct Clients {
     /// Threads, each with its own descriptor table; by default as few as the descriptors allow
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<u32>,
-    /// Measure the arrival in the client's kernel too, which a busy generator does not delay; costs a little
-    /// CPU for every packet on the machine
+    /// Measure the arrival in the client's kernel too, which a busy generator does not delay; costs
+    /// a little CPU for every packet on the machine
     #[arg(long)]
     pub(crate) arrival: bool,
     /// How clients wait for the kernel

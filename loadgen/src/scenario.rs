@@ -10,8 +10,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and those
-/// that the process had open when the thread got its own table.
+/// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and
+/// those that the process had open when the thread got its own table.
 const DESCRIPTORS_SPARE: u64 = 100;
 /// Most broadcasts of a run: a client keeps a bit for each.
 const BROADCASTS_MAX: u32 = 64;
@@ -151,15 +151,16 @@ fn check(options: &Options) -> Result<(), String> {
         .map_err(|wrong| format!("--broadcast-size: {wrong}"))
 }
 
-/// How many threads: as asked, or as few as the descriptors of one table allow but one for each so many
-/// clients where there are cores to spare.
+/// How many threads: as asked, or as few as the descriptors of one table allow but one for each so
+/// many clients where there are cores to spare.
 fn threads(clients: u32, asked: Option<u32>) -> Result<u32, String> {
     let descriptors = raise_descriptors();
     let per_thread = descriptors.saturating_sub(DESCRIPTORS_SPARE).min(u64::from(u32::MAX));
     let per_thread = u32::try_from(per_thread).unwrap_or(u32::MAX);
     if per_thread == 0 {
         return Err(format!(
-            "a thread may have only {descriptors} descriptors; raise the limit with `ulimit -n 20000` \
+            "a thread may have only {descriptors} descriptors; raise the limit with \
+             `ulimit -n 20000` \
              (or LimitNOFILE= of the service)"
         ));
     }

@@ -1,8 +1,8 @@
 //! When each message is due, to whom and how long: fixed before the first is sent (open loop).
 //!
 //! Everything is a pure function of the message's number and the seed, so nothing is stored, any
-//! thread can ask, and the receiver can check that a message came to the user it was for. A gateway that
-//! stalls does not move the schedule: what waits is late, and its latency says so.
+//! thread can ask, and the receiver can check that a message came to the user it was for. A gateway
+//! that stalls does not move the schedule: what waits is late, and its latency says so.
 
 pub(crate) mod chance;
 pub(crate) mod size;

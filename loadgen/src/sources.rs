@@ -1,16 +1,17 @@
 //! Which local address each client connects from, so that ports never run out.
 //!
-//! A connection is named by both its addresses and ports, so one source address holds as many connections to
-//! one gateway address as there are local ports. On loopback there are 16 million source addresses for
-//! nothing; elsewhere the caller names its own, or the kernel chooses.
+//! A connection is named by both its addresses and ports, so one source address holds as many
+//! connections to one gateway address as there are local ports. On loopback there are 16 million
+//! source addresses for nothing; elsewhere the caller names its own, or the kernel chooses.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Which part of the local ports one source address can use at most. What is left absorbs ports that wait
-/// in TIME-WAIT after a churn and those of other programs.
+/// Which part of the local ports one source address can use at most. What is left absorbs ports
+/// that wait in TIME-WAIT after a churn and those of other programs.
 const SHARE: (u32, u32) = (2, 3);
-/// Which part it uses where addresses cost nothing. The kernel looks for a port among the even ones first, so
-/// beyond half of all each connect searches every even port in vain; well below that it finds one at once.
+/// Which part it uses where addresses cost nothing. The kernel looks for a port among the even ones
+/// first, so beyond half of all each connect searches every even port in vain; well below that it
+/// finds one at once.
 const EASY_SHARE: (u32, u32) = (1, 5);
 
 /// The source addresses of a run.
@@ -82,7 +83,8 @@ fn enough(have: usize, needed: u32) -> Result<(), String> {
         return Ok(());
     }
     Err(format!(
-        "{needed} source addresses are needed so that local ports do not run out, and there are {have}: \
+        "{needed} source addresses are needed so that local ports do not run out, and \
+         there are {have}: \
          name more with --source, more gateway addresses with --gateway, or widen the ports with \
          `sysctl -w net.ipv4.ip_local_port_range=\"10000 65535\"`"
     ))

@@ -17,8 +17,8 @@ pub(crate) struct Signer {
 }
 
 impl Signer {
-    /// A signer with `secret`; `key_id` names the key to a gateway that has several. `now` is in seconds
-    /// since 1970.
+    /// A signer with `secret`; `key_id` names the key to a gateway that has several. `now` is in
+    /// seconds since 1970.
     ///
     /// # Errors
     /// The secret cannot be a key.

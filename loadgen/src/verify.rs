@@ -1,4 +1,5 @@
-//! Nothing is taken on trust: every body is checked, every message is accounted for, order is watched.
+//! Nothing is taken on trust: every body is checked, every message is accounted for, order is
+//! watched.
 //!
 //! - [`body`] writes and reads what stands in a message: number, due time, checksum.
 //! - [`ledger`] has one word a message: what the API answered, and whether it arrived.
@@ -6,8 +7,8 @@
 //! - [`away`] says when a user had no connection.
 //! - [`judge`] adds it up: offered = delivered + refused + gone + lost, each with its reasons.
 //!
-//! The sums are counted from the ledger, message by message, not from counters kept on the way: they
-//! close because every message falls into exactly one class.
+//! The sums are counted from the ledger, message by message, not from counters kept on the way:
+//! they close because every message falls into exactly one class.
 
 pub(crate) mod away;
 pub(crate) mod body;

@@ -1,5 +1,5 @@
-//! The generator tells the truth: run against a gateway whose delays, losses and sins are known, it must
-//! report exactly those, and its exit code must say so.
+//! The generator tells the truth: run against a gateway whose delays, losses and sins are known, it
+//! must report exactly those, and its exit code must say so.
 //!
 //! Shown by running the program as a person would and reading its JSON. Times are only bounded from
 //! below, by what the script imposes.
@@ -131,12 +131,13 @@ fn the_arrival_in_the_kernel_has_the_delay_and_comes_before_the_reading() {
 #[test]
 fn a_stall_is_in_the_latency_of_everything_that_was_due_meanwhile() {
     let stall = Some((Duration::from_millis(200), Duration::from_millis(600)));
-    // The window is full soon, so most of what is due in the stall cannot even be sent before its end.
+    // The window is full soon, so most of what is due in the stall cannot even be sent before its
+    // end.
     let run = run(&Gateway::start(Script { stall, window: 32, ..Script::default() }), &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!(run.number("/pushes/delivered"), RATE);
-    // 60 % of all messages were due in the stall, evenly: half of those waited for 300 ms or more. A
-    // generator that counts from when it came to send would see only one window of late messages.
+    // 60 % of all messages were due in the stall, evenly: half of those waited for 300 ms or more.
+    // A generator that counts from when it came to send would see only one window of late messages.
     assert!(run.number("/latencies/push/p90_us") >= 250_000);
     assert!(run.number("/latencies/push/max_us") >= 500_000);
     assert!(run.number("/latencies/api_answer/p90_us") >= 250_000);

@@ -74,7 +74,8 @@ impl Pages {
         scheme.eq_ignore_ascii_case(b"Bearer ") && token.is(given).into()
     }
 
-    /// The process lives while each shard finishes turns; before the start is complete it is believed.
+    /// The process lives while each shard finishes turns; before the start is complete it is
+    /// believed.
     fn health(&self) -> Response<String> {
         let now = (self.process.now_micros)();
         let silent =

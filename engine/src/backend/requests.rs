@@ -1,7 +1,7 @@
 //! The requests of one backend that are in flight, and the window that bounds them.
 //!
-//! A request is in parts, one for each target or user; each part is answered once, from whichever shard knows, and with
-//! the last part the request is answered.
+//! A request is in parts, one for each target or user; each part is answered once, from whichever
+//! shard knows, and with the last part the request is answered.
 
 use holdfast_protocol::backend::{Outcome, RequestId, answer};
 use slab::Slab;
@@ -59,7 +59,8 @@ pub enum Kind {
 }
 
 impl Requests {
-    /// Takes a request, read at `now` microseconds, under a window of `window` parts; gives its place.
+    /// Takes a request, read at `now` microseconds, under a window of `window` parts; gives its
+    /// place.
     pub fn admit(
         &mut self,
         id: RequestId,

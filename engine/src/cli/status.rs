@@ -32,7 +32,6 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "accepted_connections",
             "logins",
-            "resumed_logins",
             "refused_connections",
             "refused_logins",
             "closes",

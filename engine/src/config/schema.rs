@@ -90,7 +90,8 @@ macro_rules! settings {
                 key: concat!($prefix, stringify!($field)),
                 about: &[$($doc,)+],
                 set: |config, value| {
-                    $crate::config::schema::assign(&$kind, value, &mut $section::of_mut(config).$field)
+                    let place = &mut $section::of_mut(config).$field;
+                    $crate::config::schema::assign(&$kind, value, place)
                 },
                 print: |config| $crate::config::schema::print(&$kind, &$section::of(config).$field),
                 allowed: || {

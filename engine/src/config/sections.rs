@@ -121,9 +121,9 @@ settings! {
         hello_timeout: Duration = Duration::from_secs(10), Time(1, 600);
         /// A frame that is begun must be complete after this long.
         frame_timeout: Duration = Duration::from_secs(10), Time(1, 600);
-        /// Heartbeat that is granted to a client that asks for none, in whole seconds. A connection that
-        /// is silent for one and a half of it is closed. Shorter finds dead clients sooner, and
-        /// costs each client radio time and the gateway a read.
+        /// Heartbeat that is granted to a client that asks for none, in whole seconds. A connection
+        /// that is silent for one and a half of it is closed. Shorter finds dead clients sooner,
+        /// and costs each client radio time and the gateway a read.
         heartbeat_default: u16 = 300,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
         /// Shortest heartbeat that is granted, in whole seconds.
@@ -163,7 +163,8 @@ settings! {
     ADMIN: Admin, "admin.", [admin] {
         /// Where it listens. Anything but loopback needs `admin.token`.
         listen: SocketAddr = loopback(7700), Address;
-        /// Demanded of every request as `Authorization: Bearer …`; not set, every request is served.
+        /// Demanded of every request as `Authorization: Bearer …`; not set, every request is
+        /// served.
         token: Option<Secret> = None, Hidden;
         /// A file that holds the token.
         token_file: Option<PathBuf> = None, File;
@@ -196,8 +197,8 @@ settings! {
         jobs_max: usize = 64, Count(1, 65_536);
         /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
         users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
-        /// Recipients that one shard serves of its jobs in one turn. A larger slice broadcasts faster, and
-        /// lets a single push wait longer behind a broadcast.
+        /// Recipients that one shard serves of its jobs in one turn. A larger slice broadcasts
+        /// faster, and lets a single push wait longer behind a broadcast.
         slice: usize = 128, Count(1, 65_536);
     }
 }

@@ -25,8 +25,9 @@ pub struct Address {
 }
 
 impl Address {
-    /// The address as the session id that its client is given: host, incarnation, shard, slot, generation,
-    /// each big-endian. It is a name, not a secret: who comes back with it logs in all the same.
+    /// The address as the session id that its client is given: host, incarnation, shard, slot,
+    /// generation, each big-endian. It is a name, not a secret: who comes back with it logs in all
+    /// the same.
     pub fn session_id(self) -> SessionId {
         let mut id = [0; 16];
         id[0..2].copy_from_slice(&self.host.to_be_bytes());

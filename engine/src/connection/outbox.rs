@@ -1,8 +1,9 @@
 //! Frames on their way to a connection.
 //!
-//! In a turn, frames only gather: [`Staging`] chains those of one connection, and at the end of the turn each connection's
-//! chain leaves in one send. What the kernel does not take is *parked* with its connection, in pieces
-//! that own their bytes, so that one slow reader does not pin a whole request.
+//! In a turn, frames only gather: [`Staging`] chains those of one connection, and at the end of the
+//! turn each connection's chain leaves in one send. What the kernel does not take is *parked* with
+//! its connection, in pieces that own their bytes, so that one slow reader does not pin a whole
+//! request.
 
 use crate::mesh::letter::{Origin, Parcel};
 use holdfast_protocol::client::from_server::PushHead;

@@ -1,8 +1,8 @@
 //! The connections of one shard, in slots that are used again under a new generation.
 //!
-//! Capacity is fixed when the table is made, so no connect storm makes it move; pages that were never used cost
-//! nothing. Looking up needs slot and generation, so a late event or a late letter for an earlier use finds
-//! nothing.
+//! Capacity is fixed when the table is made, so no connect storm makes it move; pages that were
+//! never used cost nothing. Looking up needs slot and generation, so a late event or a late letter
+//! for an earlier use finds nothing.
 
 use crate::io::Key;
 

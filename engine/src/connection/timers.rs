@@ -1,8 +1,9 @@
-//! A wheel of one-second buckets: each slot has at most one timer, set and cancelled in constant time.
+//! A wheel of one-second buckets: each slot has at most one timer, set and cancelled in constant
+//! time.
 //!
-//! A heartbeat does not touch the wheel. The connection notes when it was last heard; when its timer
-//! runs out, its owner looks at the note and sets the timer anew. So a timer may be early, never late,
-//! and what is further away than the wheel is long comes by on each round.
+//! A heartbeat does not touch the wheel. The connection notes when it was last heard; when its
+//! timer runs out, its owner looks at the note and sets the timer anew. So a timer may be early,
+//! never late, and what is further away than the wheel is long comes by on each round.
 
 /// Buckets, a power of two: the longest time ahead, in seconds, plus one.
 const BUCKETS: u32 = 512;

@@ -1,8 +1,8 @@
 //! The homes of users: who orders a user's messages and knows the user's session.
 //!
-//! One shard holds the home of a user (see [`super::place`]). A home exists while the user has a session; its
-//! sequence starts at 1 with the first message after the first login. The table is reserved for its capacity when
-//! it is made, so that it does not rehash in the middle of a storm.
+//! One shard holds the home of a user (see [`super::place`]). A home exists while the user has a
+//! session; its sequence starts at 1 with the first message after the first login. The table is
+//! reserved for its capacity when it is made, so that it does not rehash in the middle of a storm.
 
 use crate::connection::id::ConnectionId;
 use compact_str::CompactString;
@@ -134,15 +134,27 @@ impl Homes {
         if !home.live || home.generation != id.generation || home.session != session {
             return false;
         }
+        self.forget(id.slot);
+        true
+    }
+
+    /// Ends the user's home, whoever has it; gives the session.
+    pub fn remove(&mut self, key: UserKey<'_>) -> Option<ConnectionId> {
+        let slot = self.find(key)?;
+        self.forget(slot);
+        Some(self.slots[slot as usize].session)
+    }
+
+    fn forget(&mut self, slot: u32) {
+        let home = &mut self.slots[slot as usize];
         home.live = false;
         home.generation = home.generation.wrapping_add(1);
         home.user = CompactString::const_new("");
         let hash = home.hash;
-        self.free.push(id.slot);
-        if let Ok(entry) = self.table.find_entry(hash, |&slot| slot == id.slot) {
+        self.free.push(slot);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
             entry.remove();
         }
-        true
     }
 
     /// Gives the user's next message its sequence and says where it goes; `None` while offline.
@@ -186,6 +198,18 @@ mod tests {
         assert!(homes.unregister(second.home, session(2)));
         assert_eq!(homes.address(key("u")), None);
         assert!(homes.is_empty());
+    }
+
+    #[test]
+    fn who_is_removed_is_offline_at_once_and_may_come_back() {
+        let mut homes = Homes::new(4);
+        let old = homes.register(key("u"), session(1)).home;
+        assert_eq!(homes.remove(key("u")), Some(session(1)));
+        assert_eq!(homes.remove(key("u")), None);
+        let new = homes.register(key("u"), session(2));
+        assert_eq!(new.replaced, None);
+        assert!(!homes.unregister(old, session(1)), "the old session has no say");
+        assert_eq!(homes.session(key("u")), Some(session(2)));
     }
 
     #[test]

@@ -33,8 +33,9 @@ impl Placer {
     }
 }
 
-/// The shard, of so many, with the highest score for this hash (Thaler and Ravishankar, "Using name-based
-/// mappings to increase hit rates", 1998): when a shard is added or taken away, only its share moves.
+/// The shard, of so many, with the highest score for this hash (Thaler and Ravishankar, "Using
+/// name-based mappings to increase hit rates", 1998): when a shard is added or taken away, only its
+/// share moves.
 #[inline]
 pub fn shard_of(hash: u64, shards: u16) -> u16 {
     (0..shards).max_by_key(|&shard| score(hash, shard)).unwrap_or(0)
@@ -58,7 +59,9 @@ mod tests {
         let placer = Placer::new("demo");
         let hashes: Vec<u64> = (0..8000).map(|n| placer.hash(&format!("user-{n}"))).collect();
         let mut held = [0; 8];
-        hashes.iter().for_each(|&hash| held[usize::from(shard_of(hash, 8))] += 1);
+        for &hash in &hashes {
+            held[usize::from(shard_of(hash, 8))] += 1;
+        }
         assert!(held.iter().all(|&n| (900..1100).contains(&n)), "{held:?}");
         let moved = hashes.iter().filter(|&&hash| shard_of(hash, 8) != shard_of(hash, 9)).count();
         assert!((700..1100).contains(&moved), "a ninth moves, not {moved} of 8000");

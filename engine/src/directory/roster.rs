@@ -1,8 +1,8 @@
 //! Lists of connections that a broadcast can walk while members come and go.
 //!
-//! A list is linked in the order of joining. A [`Cursor`] goes from the youngest member to the oldest; who joins
-//! later stands before its start, and when the member under it leaves, it steps on. So each member that
-//! was there when the cursor was made, and still is, is met exactly once.
+//! A list is linked in the order of joining. A [`Cursor`] goes from the youngest member to the
+//! oldest; who joins later stands before its start, and when the member under it leaves, it steps
+//! on. So each member that was there when the cursor was made, and still is, is met exactly once.
 
 const NONE: u32 = u32::MAX;
 

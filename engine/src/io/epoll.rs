@@ -166,7 +166,8 @@ impl Io for Epoll {
     fn stop_accepting(&mut self, port: Port) {
         for acceptor in self.acceptors.iter_mut().filter(|a| a.port == port && a.accepting) {
             acceptor.accepting = false;
-            // It can only fail where the listener is not registered, and then nothing is to be done.
+            // It can only fail where the listener is not registered, and then nothing is to be
+            // done.
             let _ = epoll::delete(&self.instance, &acceptor.listener);
         }
     }

@@ -1,13 +1,13 @@
 //! The back end without a kernel: a whole network in one thread, from a seed.
 //!
 //! A [`World`] has a clock of its own (microseconds from 0), the listeners of all shards and every
-//! connection; [`World::io`] gives one shard's view of it, and [`World::connect`] a [`Peer`], the other
-//! end of a connection, for a script to play. What goes wrong, and how often, is in [`Faults`]; it
-//! never goes beyond the contract of [`Io`], but up to its limits.
+//! connection; [`World::io`] gives one shard's view of it, and [`World::connect`] a [`Peer`], the
+//! other end of a connection, for a script to play. What goes wrong, and how often, is in
+//! [`Faults`]; it never goes beyond the contract of [`Io`], but up to its limits.
 //!
 //! Everything random comes from the seed, so one seed is one run. Who runs a world moves its clock
-//! ([`World::advance`]); a wait with a timeout moves it as well, which is of use with a single shard.
-//! It does not run shards: who does, decides about their order and their pauses.
+//! ([`World::advance`]); a wait with a timeout moves it as well, which is of use with a single
+//! shard. It does not run shards: who does, decides about their order and their pauses.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -106,7 +106,8 @@ impl World {
         Peer::new(self.clone(), link)
     }
 
-    /// The peers that have something to look at since the last call: a connect, bytes, room, an end.
+    /// The peers that have something to look at since the last call: a connect, bytes, room, an
+    /// end.
     pub fn take_touched(&self) -> Vec<LinkId> {
         self.with(|state| {
             let touched = std::mem::take(&mut state.touched);
@@ -141,7 +142,8 @@ impl World {
         self.with(|state| state.links[link].far.harmed)
     }
 
-    /// What the gateway's sends have put into pipes since the last call, in order; from the first call on.
+    /// What the gateway's sends have put into pipes since the last call, in order; from the first
+    /// call on.
     pub fn take_recorded(&self) -> Vec<(LinkId, Vec<u8>)> {
         self.with(|state| state.recorded.replace(Vec::new()).unwrap_or_default())
     }

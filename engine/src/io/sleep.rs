@@ -1,15 +1,16 @@
 //! Who is asleep, so that a neighbour is woken once and not once a message.
 //!
-//! Waking costs 6 to 20 µs whatever the call; a flag costs nothing. The protocol, and why no wake-up
-//! is lost:
+//! Waking costs 6 to 20 µs whatever the call; a flag costs nothing. The protocol, and why no
+//! wake-up is lost:
 //!
-//! - The sleeper calls [`Sleeper::announce`], *then* looks at all its rings once more, and waits only
-//!   where they are empty; else it calls [`Sleeper::awake`] and works.
+//! - The sleeper calls [`Sleeper::announce`], *then* looks at all its rings once more, and waits
+//!   only where they are empty; else it calls [`Sleeper::awake`] and works.
 //! - A producer publishes, *then* calls [`Sleeper::claim`], and wakes where that says so.
 //!
 //! Every write of the flag is a swap, so that a claim and the next sleep are ordered; both happen
-//! only beside a system call, where their cost does not show. Between "then" and "then" both sides have a sequentially consistent fence, so at least one sees
-//! what the other wrote before it. `tests/mesh_model.rs` checks all interleavings of both.
+//! only beside a system call, where their cost does not show. Between "then" and "then" both sides
+//! have a sequentially consistent fence, so at least one sees what the other wrote before it.
+//! `tests/mesh_model.rs` checks all interleavings of both.
 
 use std::sync::Arc;
 
@@ -44,8 +45,8 @@ impl Sleeper {
         self.asleep.swap(false, Ordering::AcqRel);
     }
 
-    /// By a producer after it published: whether it is the one that must wake the thread. Of several
-    /// producers only one is told so.
+    /// By a producer after it published: whether it is the one that must wake the thread. Of
+    /// several producers only one is told so.
     #[must_use]
     pub fn claim(&self) -> bool {
         fence(Ordering::SeqCst);

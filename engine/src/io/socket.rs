@@ -26,18 +26,18 @@ pub struct SocketOptions {
     /// as broken. 30 seconds by default, since the kernel's own limit (about 15 minutes) would keep
     /// the sessions of phones that left the network for that long.
     pub user_timeout: Option<Duration>,
-    /// `TCP_NOTSENT_LOWAT`: how many bytes may wait in the kernel that are not on the wire yet. 16 KiB
-    /// by default: a slow reader then fills the outbox, which has a policy, and not kernel memory,
-    /// which has none. What is on the wire does not count, so long fat paths lose nothing.
+    /// `TCP_NOTSENT_LOWAT`: how many bytes may wait in the kernel that are not on the wire yet. 16
+    /// KiB by default: a slow reader then fills the outbox, which has a policy, and not kernel
+    /// memory, which has none. What is on the wire does not count, so long fat paths lose nothing.
     pub not_sent_low_water: Option<u32>,
-    /// `SO_SNDBUF`. None by default: a fixed size ends the kernel's tuning, and `not_sent_low_water`
-    /// bounds what a slow reader can hold.
+    /// `SO_SNDBUF`. None by default: a fixed size ends the kernel's tuning, and
+    /// `not_sent_low_water` bounds what a slow reader can hold.
     pub send_buffer: Option<usize>,
     /// `SO_RCVBUF`. None by default: the engine reads at once, so nothing stays there; a fixed size
     /// below the kernel's bounds what may wait while reading is paused.
     pub receive_buffer: Option<usize>,
-    /// The queue of connections that nobody accepted yet; the kernel cuts it to `net.core.somaxconn`.
-    /// 4,096 by default, the kernel's own limit since Linux 5.4.
+    /// The queue of connections that nobody accepted yet; the kernel cuts it to
+    /// `net.core.somaxconn`. 4,096 by default, the kernel's own limit since Linux 5.4.
     pub backlog: u32,
 }
 

@@ -168,8 +168,8 @@ pub struct Consumer<T> {
 }
 
 impl<T: Send> Consumer<T> {
-    /// Hands at most `bound` items to `take`, in order, and returns how many. Their room goes back to
-    /// the producer together, at the end.
+    /// Hands at most `bound` items to `take`, in order, and returns how many. Their room goes back
+    /// to the producer together, at the end.
     pub fn take(&mut self, bound: usize, mut take: impl FnMut(T)) -> usize {
         let taken = self.waiting().min(bound);
         // Given back also where `take` panics, so that no item is read twice.

@@ -21,7 +21,8 @@ const MASK: u32 = (1 << FIELD) - 1;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Operation {
-    /// A connection's poll for something to read, and for room to send where both were asked at once.
+    /// A connection's poll for something to read, and for room to send where both were asked at
+    /// once.
     Watch = 1,
     /// The end of another operation; its own result says nothing worth having.
     Cancel = 2,

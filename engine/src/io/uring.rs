@@ -14,8 +14,8 @@
 //! does not return before the kernel is done with it. Everything else names descriptors, and a
 //! stale descriptor can end in a wrong report but not in wrong memory.
 //!
-//! Receives and shutdowns are plain calls: measured, they cost the same as operations, and a receive
-//! as an operation would need its buffer while idle.
+//! Receives and shutdowns are plain calls: measured, they cost the same as operations, and a
+//! receive as an operation would need its buffer while idle.
 
 mod accept;
 mod poll;
@@ -107,7 +107,8 @@ impl Uring {
             Operation::Room => events.extend(self.watches.has_room(token.key, completion.result)),
             Operation::Accept => self.accepted(token.index(), completion, events),
             Operation::Wake => {
-                // Drained before it is armed again: a wake-up in between makes the poll end at once.
+                // Drained before it is armed again: a wake-up in between makes the poll end at
+                // once.
                 self.wake.drain();
                 poll::arm_wake(&mut self.ring, &self.wake);
                 events.push(Event::Woken);

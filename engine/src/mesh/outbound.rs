@@ -1,4 +1,5 @@
-//! The sending side of one stage: a ring to every shard, and a backlog for what finds its ring full.
+//! The sending side of one stage: a ring to every shard, and a backlog for what finds its ring
+//! full.
 
 use crate::io::spsc::Producer;
 use std::collections::VecDeque;
@@ -17,7 +18,8 @@ impl<L: Send> Outbound<L> {
         Self { rings, backlog: VecDeque::new(), sent: 0 }
     }
 
-    /// Sends a letter. It is never refused and never overtakes an earlier one; see [`Outbound::blocked`].
+    /// Sends a letter. It is never refused and never overtakes an earlier one; see
+    /// [`Outbound::blocked`].
     pub fn send(&mut self, to: u16, letter: L) {
         self.sent += 1;
         if !self.backlog.is_empty() {
@@ -29,7 +31,8 @@ impl<L: Send> Outbound<L> {
         }
     }
 
-    /// Whether letters wait for room. Whoever feeds this stage from outside must stop while they do.
+    /// Whether letters wait for room. Whoever feeds this stage from outside must stop while they
+    /// do.
     pub fn blocked(&self) -> bool {
         !self.backlog.is_empty()
     }

@@ -77,8 +77,8 @@ fn encode_histogram(
     Ok(())
 }
 
-/// Every number summed over the shards, as `name` or `name.label`; at most [`COUNTERS`] with names of
-/// at most [`COUNTER_NAME_BYTES`] bytes, as the backend API allows.
+/// Every number summed over the shards, as `name` or `name.label`; at most [`COUNTERS`] with names
+/// of at most [`COUNTER_NAME_BYTES`] bytes, as the backend API allows.
 pub fn flat(shards: &[ShardMetrics]) -> Vec<(String, u64)> {
     let mut sums: Vec<(String, u64)> = Vec::new();
     for (shard, metrics) in shards.iter().enumerate() {

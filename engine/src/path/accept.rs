@@ -54,7 +54,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Whether this shard, or all together, hold as many clients as they may. Backends have places of their own.
+    /// Whether this shard, or all together, hold as many clients as they may. Backends have places
+    /// of their own.
     fn clients_are_full(&self) -> bool {
         let clients = self.connections.len() - self.backends.len();
         if clients >= self.settings.clients_max {
@@ -90,7 +91,8 @@ impl<I: Io> Shard<I> {
             let (shard, rest) = (self.number, REST_MICROS / 1000);
             tracing::error!(
                 shard, %error, held,
-                "accepting pauses for {rest} ms; raise the descriptor limit (ulimit -n) or lower client.connections_max"
+                "accepting pauses for {rest} ms; raise the descriptor limit (ulimit -n) or lower \
+                 client.connections_max"
             );
         }
     }

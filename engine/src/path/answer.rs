@@ -1,5 +1,5 @@
-//! What became of the parts of a request comes back to its backend's shard; with the last part the backend is
-//! answered.
+//! What became of the parts of a request comes back to its backend's shard; with the last part the
+//! backend is answered.
 
 use crate::backend::requests::Requests;
 use crate::io::Io;

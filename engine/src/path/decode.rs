@@ -1,7 +1,8 @@
 //! Received bytes become frames.
 //!
-//! All connections of a shard are read into one buffer, and frames are understood where they lie. Only a frame
-//! whose end has not come is kept with its connection, as long as it is, never as long as it claims to be.
+//! All connections of a shard are read into one buffer, and frames are understood where they lie.
+//! Only a frame whose end has not come is kept with its connection, as long as it is, never as long
+//! as it claims to be.
 
 use crate::connection::{Ending, Role};
 use crate::io::{Interest, Io, Key, Port, Received};

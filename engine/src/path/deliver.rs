@@ -1,5 +1,5 @@
-//! A message reaches the shard of its connection and is queued; or is parked, because the peer reads slowly; or
-//! is given up with a reason.
+//! A message reaches the shard of its connection and is queued; or is parked, because the peer
+//! reads slowly; or is given up with a reason.
 
 use crate::connection::Ending;
 use crate::connection::id::ConnectionId;
@@ -87,7 +87,8 @@ impl<I: Io> Shard<I> {
         self.close(key_of(connection), code, words);
     }
 
-    /// Queues a frame for a connection; when that is closed, or its outbox is full, the frame is given up.
+    /// Queues a frame for a connection; when that is closed, or its outbox is full, the frame is
+    /// given up.
     #[inline]
     pub(crate) fn queue(&mut self, key: Key, queued: Queued) {
         let Some(connection) = self.connections.get_mut(key) else {
@@ -103,8 +104,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Keeps a frame of which the kernel took `written` bytes, if the outbox has room for it. What was begun is
-    /// kept in any case, or the stream would break.
+    /// Keeps a frame of which the kernel took `written` bytes, if the outbox has room for it. What
+    /// was begun is kept in any case, or the stream would break.
     pub(crate) fn park(&mut self, key: Key, queued: &Queued, written: usize) {
         let length = queued.frame.len() - written;
         if written == 0 && !self.has_room(key, length) {

@@ -284,7 +284,8 @@ fn bytes_out(port: Port) -> Counter {
     }
 }
 
-/// Gives up what is of no use any more, unless the kernel has its beginning. Gives the number of their bytes.
+/// Gives up what is of no use any more, unless the kernel has its beginning. Gives the number of
+/// their bytes.
 pub(super) fn drop_expired<S>(
     connection: &mut Connection<S>,
     now: u32,

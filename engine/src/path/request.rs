@@ -1,4 +1,5 @@
-//! A backend asks: its requests are admitted under its window and cut into parts that travel by themselves.
+//! A backend asks: its requests are admitted under its window and cut into parts that travel by
+//! themselves.
 
 use crate::backend::requests::{Kind, Refused, retry_after};
 use crate::broadcast::owner_of;
@@ -78,7 +79,8 @@ impl<I: Io> Shard<I> {
         self.hasten(key);
     }
 
-    /// Carries a request out, which borrows from `payload`, or says with which error it is answered instead.
+    /// Carries a request out, which borrows from `payload`, or says with which error it is answered
+    /// instead.
     fn carry(
         &mut self,
         key: Key,
@@ -186,7 +188,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Sends a target to its user's home, as a window on the `shared` copy of the `payload` it lies in.
+    /// Sends a target to its user's home, as a window on the `shared` copy of the `payload` it lies
+    /// in.
     fn send_home(
         &mut self,
         origin: Origin,
@@ -297,7 +300,8 @@ impl<I: Io> Shard<I> {
             backend.requests.finish(origin.request);
             self.in_flight -= u64::from(used - backend.requests.used());
         }
-        // Adding up every shard's counters is work that one read must not ask for thousands of times.
+        // Adding up every shard's counters is work that one read must not ask for thousands of
+        // times.
         self.hold(key);
         Ok(())
     }

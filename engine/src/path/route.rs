@@ -81,7 +81,8 @@ impl<I: Io> Shard<I> {
 
     fn kick(&mut self, about: &About, reason: Arc<str>) {
         let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
-        let session = self.homes.session(key);
+        // From now on the user is offline, however long the connection takes to end.
+        let session = self.homes.remove(key);
         if let Some(session) = session {
             self.end_session(session, Code::Kicked, Some(reason));
         }

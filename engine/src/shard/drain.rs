@@ -1,7 +1,7 @@
 //! Leaving in order: nobody new, everybody told, what is queued sent, what is left counted.
 //!
-//! Clients go first, in slices; backends stay until their requests are answered. At the deadline whatever is left is
-//! cut off and counted.
+//! Clients go first, in slices; backends stay until their requests are answered. At the deadline
+//! whatever is left is cut off and counted.
 
 use super::Shard;
 use crate::clock::Now;
@@ -68,9 +68,10 @@ impl<I: Io> Shard<I> {
     pub(crate) fn continue_drain(&mut self) {
         let Some(mut drain) = self.drain else { return };
         if self.now.micros >= drain.deadline {
-            drain.cut += self.cut_everybody();
+            // Backends a little later: what becomes of the cut clients' messages is still told.
+            let backends_too = self.now.micros >= drain.deadline.saturating_add(QUIET_MICROS);
+            drain.cut += self.cut_off(backends_too);
             self.drain = Some(drain);
-            return;
         }
         let end = drain.next.saturating_add(SLICE).min(self.connections.high_water());
         for slot in drain.next..end {
@@ -101,11 +102,12 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    fn cut_everybody(&mut self) -> u64 {
+    fn cut_off(&mut self, backends_too: bool) -> u64 {
         let mut cut = 0;
         for slot in 0..self.connections.high_water() {
             let Some((key, connection)) = self.connections.at(slot) else { continue };
-            if connection.ending != Ending::Dead {
+            let due = backends_too || matches!(connection.role, Role::Client(_));
+            if due && connection.ending != Ending::Dead {
                 cut += 1;
                 self.kill(key);
             }

@@ -1,6 +1,7 @@
 //! One turn of a shard: what happened is handled, what is due is done, what was queued is sent.
 //!
-//! Every step is bounded, so that no connection, neighbour or broadcast can keep the others waiting.
+//! Every step is bounded, so that no connection, neighbour or broadcast can keep the others
+//! waiting.
 
 use super::Shard;
 use crate::clock::Now;
@@ -56,7 +57,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Takes letters stage by stage, so that what stays on this shard passes all stages in one turn.
+    /// Takes letters stage by stage, so that what stays on this shard passes all stages in one
+    /// turn.
     fn pass_letters(&mut self) {
         self.ends.home_out.publish_to(self.number);
         self.take_home_letters();
@@ -66,7 +68,8 @@ impl<I: Io> Shard<I> {
         self.take_origin_letters();
     }
 
-    /// All neighbours, a different one first in each turn: when a stage is blocked half way, everybody gets ahead.
+    /// All neighbours, a different one first in each turn: when a stage is blocked half way,
+    /// everybody gets ahead.
     fn sources(&self) -> impl Iterator<Item = usize> + use<I> {
         let (count, first) = (usize::from(self.settings.shards), self.turns);
         (0..count).map(move |step| (first + step) % count)
@@ -178,8 +181,8 @@ impl<I: Io> Shard<I> {
         self.metrics.turned(now.micros);
     }
 
-    /// How long the coming wait may be; it is announced to the neighbours where it is more than nothing.
-    /// Call it once before each wait, and [`Shard::awake`] after it.
+    /// How long the coming wait may be; it is announced to the neighbours where it is more than
+    /// nothing. Call it once before each wait, and [`Shard::awake`] after it.
     pub fn sleep(&mut self) -> Duration {
         let micros = self.rest_micros();
         if micros == 0 {

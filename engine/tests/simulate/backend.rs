@@ -129,8 +129,8 @@ impl Talk {
         }
     }
 
-    /// Whether requests are in flight that the gateway may count against the window and the machine does
-    /// not.
+    /// Whether requests are in flight that the gateway may count against the window and the machine
+    /// does not.
     pub(crate) fn overruns(&self) -> bool {
         self.asked.range(RAW_ID..).next().is_some()
     }

@@ -29,7 +29,8 @@ pub(crate) struct Broadcast {
 pub(crate) struct Broadcasts {
     all: Vec<Broadcast>,
     by_job: BTreeMap<JobId, MessageId>,
-    /// What each connection of a backend was last told of each job; another may hear older news later.
+    /// What each connection of a backend was last told of each job; another may hear older news
+    /// later.
     last_told: BTreeMap<(LinkId, JobId), Job>,
 }
 
@@ -125,7 +126,8 @@ impl Broadcasts {
         self.by_job.keys().copied().collect()
     }
 
-    /// At the end of an undisturbed run: every broadcast ended, and its counts are those of the copies.
+    /// At the end of an undisturbed run: every broadcast ended, and its counts are those of the
+    /// copies.
     pub(crate) fn settle(&self) -> Vec<String> {
         let mut failures = Vec::new();
         for (id, one) in self.all.iter().enumerate().filter(|(_, one)| !one.given_up) {

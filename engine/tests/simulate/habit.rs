@@ -96,8 +96,8 @@ impl Habit {
         }
     }
 
-    /// Whether a close with this code is what it deserves. Every session may be replaced, kicked or sent
-    /// away.
+    /// Whether a close with this code is what it deserves. Every session may be replaced, kicked or
+    /// sent away.
     pub(crate) fn deserves(self, code: Code) -> bool {
         let own: &[Code] = match self {
             Self::Good => &[],

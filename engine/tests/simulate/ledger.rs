@@ -1,7 +1,7 @@
 //! What was promised and what was seen, message by message.
 //!
-//! The ledger knows each session from the bytes that the gateway put into its pipe ([`Tap`]), so that
-//! nothing depends on whether the client reads them. Every broken promise becomes a line in
+//! The ledger knows each session from the bytes that the gateway put into its pipe ([`Tap`]), so
+//! that nothing depends on whether the client reads them. Every broken promise becomes a line in
 //! `failures`; nothing here panics.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -256,8 +256,8 @@ impl Ledger {
         self.messages[id as usize].fate = Fate::Unasked;
     }
 
-    /// The connection on which a user has been online without a doubt since before `since`: welcomed,
-    /// not closed, careful, never kicked, and nobody said hello as this user later.
+    /// The connection on which a user has been online without a doubt since before `since`:
+    /// welcomed, not closed, careful, never kicked, and nobody said hello as this user later.
     pub(crate) fn surely_online(&self, product: usize, user: &str, since: u64) -> Option<LinkId> {
         let user = (product, user.to_owned());
         let link = *self.hellos.get(&user)?.last()?;

@@ -1,7 +1,7 @@
 //! One client: the protocol's client half over a socket, and what must be remembered to judge it.
 //!
-//! Its bytes of its own are few: an incomplete frame while it is incomplete, and what the kernel did not take
-//! while it did not. Both are empty, without an allocation, almost always.
+//! Its bytes of its own are few: an incomplete frame while it is incomplete, and what the kernel
+//! did not take while it did not. Both are empty, without an allocation, almost always.
 
 use super::shared::Shared;
 use super::socket;
@@ -255,8 +255,8 @@ impl Client {
         self.say(scratch, |_| {})
     }
 
-    /// Lets the machine speak into the thread's buffer and sends it; the client keeps bytes only if the kernel
-    /// does not take them all.
+    /// Lets the machine speak into the thread's buffer and sends it; the client keeps bytes only if
+    /// the kernel does not take them all.
     fn say(&mut self, scratch: &mut Vec<u8>, speak: impl FnOnce(&mut Machine)) -> Result<(), End> {
         let (Some(machine), Some(stream)) = (&mut self.machine, &self.stream) else {
             return Ok(());

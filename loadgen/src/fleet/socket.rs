@@ -1,7 +1,8 @@
-//! Sockets of clients: opened without waiting, read into a lent buffer, written at once or not at all.
+//! Sockets of clients: opened without waiting, read into a lent buffer, written at once or not at
+//! all.
 //!
-//! The runtime owns a client's socket and says when it is ready; the bytes move here, with plain calls that
-//! never block, so that no client needs a buffer of its own.
+//! The runtime owns a client's socket and says when it is ready; the bytes move here, with plain
+//! calls that never block, so that no client needs a buffer of its own.
 
 use crate::clock::SECOND;
 use monoio::net::TcpStream;
@@ -14,15 +15,15 @@ use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 
-/// Gives the calling thread its own descriptor table, so that the limit of descriptors counts for it
-/// alone. To be called before the thread opens anything; what was open is open in both tables, and nothing opened
-/// later may leave the thread.
+/// Gives the calling thread its own descriptor table, so that the limit of descriptors counts for
+/// it alone. To be called before the thread opens anything; what was open is open in both tables,
+/// and nothing opened later may leave the thread.
 pub(crate) fn own_descriptors() -> io::Result<()> {
     Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?)
 }
 
-/// Begins to connect to `gateway` from `source`; the socket becomes writable when it is decided. If `stamped`,
-/// the kernel keeps the time at which bytes arrive, for [`read_stamped`].
+/// Begins to connect to `gateway` from `source`; the socket becomes writable when it is decided. If
+/// `stamped`, the kernel keeps the time at which bytes arrive, for [`read_stamped`].
 pub(crate) fn open(
     gateway: SocketAddr,
     source: Option<IpAddr>,

@@ -1,5 +1,5 @@
-//! What a message that arrived says about the gateway: whole or corrupt, first or again, in order or not,
-//! its user's or another's, and how late.
+//! What a message that arrived says about the gateway: whole or corrupt, first or again, in order
+//! or not, its user's or another's, and how late.
 
 use super::shared::Shared;
 use crate::clock::milliseconds;
@@ -10,7 +10,8 @@ use crate::verify::order::Order;
 use holdfast_protocol::client::Push;
 use std::sync::atomic::Ordering;
 
-/// What a client has at hand while it understands bytes: its thread's counts and buffer, and the time.
+/// What a client has at hand while it understands bytes: its thread's counts and buffer, and the
+/// time.
 pub(crate) struct Desk<'a> {
     pub(crate) shared: &'a Shared,
     pub(crate) tally: &'a mut Tally,

@@ -1,7 +1,7 @@
 //! One thread of clients: its table, its buffer, its tasks, and the tick that does what is due.
 //!
-//! A client's task only waits for its socket; everything is done here, in short borrows of the thread's
-//! state that never cross an await.
+//! A client's task only waits for its socket; everything is done here, in short borrows of the
+//! thread's state that never cross an await.
 
 mod life;
 mod tick;
@@ -63,8 +63,8 @@ struct Table {
     last_publish: u64,
 }
 
-/// Runs one thread of clients until the phase is [`Phase::Stop`]. `ready` is told once, before a client is
-/// opened.
+/// Runs one thread of clients until the phase is [`Phase::Stop`]. `ready` is told once, before a
+/// client is opened.
 pub(super) fn run(shared: &Arc<Shared>, index: u32, ready: impl FnOnce(io::Result<()>)) {
     let work = |worker: Rc<Worker>| async move { tick::drive(&worker).await };
     let set_up = socket::own_descriptors().and_then(|()| Runtime::new(shared.scenario.io));

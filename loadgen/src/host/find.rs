@@ -38,7 +38,8 @@ fn inode(line: &str, port: u16) -> Option<String> {
     same.then(|| fields.get(9).map(|inode| (*inode).to_owned())).flatten()
 }
 
-/// Whether the process has one of the sockets. Its threads may each have their own descriptor table.
+/// Whether the process has one of the sockets. Its threads may each have their own descriptor
+/// table.
 fn holds(pid: u32, wanted: &[String]) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     threads.flatten().any(|thread| table_holds(&thread.path().join("fd"), wanted))

@@ -48,7 +48,8 @@ pub(super) struct Broadcaster {
 }
 
 impl Broadcaster {
-    /// Starts each broadcast when it is due, then follows them until all are done or it is told to halt.
+    /// Starts each broadcast when it is due, then follows them until all are done or it is told to
+    /// halt.
     pub(super) fn run(self) {
         let mut jobs: Vec<Option<Job>> = Vec::new();
         for number in 0..self.options.count {

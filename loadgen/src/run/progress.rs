@@ -64,8 +64,8 @@ impl Progress {
         }
     }
 
-    /// Waits until `look` says that the stage is over, or until `deadline` (nanoseconds of the run's clock).
-    /// `look` gives how far it is, and whether it is over.
+    /// Waits until `look` says that the stage is over, or until `deadline` (nanoseconds of the
+    /// run's clock). `look` gives how far it is, and whether it is over.
     pub(super) fn wait(&mut self, deadline: u64, mut look: impl FnMut() -> (u64, bool)) {
         loop {
             let (position, over) = look();
@@ -116,7 +116,8 @@ impl Progress {
             gauges.deliveries.load(Ordering::Relaxed) + gauges.broadcasts.load(Ordering::Relaxed);
         let passed = seconds(now - self.shown.at).max(0.001);
         let line = format!(
-            "connected {} online {} | pushes/s {} deliveries/s {} | p50 {} p99 {} | errors {errors}",
+            "connected {} online {} | pushes/s {} deliveries/s {} | p50 {} p99 {} \
+             | errors {errors}",
             gauges.connected.load(Ordering::Relaxed),
             gauges.online.load(Ordering::Relaxed),
             rate(answered - self.shown.answered, passed),

@@ -1,7 +1,8 @@
-//! Offers the schedule's messages to the API when they are due, whatever the gateway does (open loop).
+//! Offers the schedule's messages to the API when they are due, whatever the gateway does (open
+//! loop).
 //!
-//! What is due together travels together, up to the batch. When the window is full the messages wait, stay
-//! due, and their latency grows: nothing is skipped and nothing is moved.
+//! What is due together travels together, up to the batch. When the window is full the messages
+//! wait, stay due, and their latency grows: nothing is skipped and nothing is moved.
 
 use crate::clock::{MILLISECOND, duration, milliseconds};
 use crate::fleet::shared::Shared;
@@ -14,7 +15,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
-/// The pusher sleeps at least so long: finer sleep would cost a core, and what it is late is measured.
+/// The pusher sleeps at least so long: finer sleep would cost a core, and what it is late is
+/// measured.
 const QUANTUM: u64 = MILLISECOND / 4;
 /// The pusher sleeps at most so long, to see when it shall end.
 const LONGEST_SLEEP: u64 = 20 * MILLISECOND;
@@ -77,8 +79,8 @@ impl Pusher {
         self
     }
 
-    /// Offers everything; ends when all is sent, when it is told to halt, or when the API is closed for
-    /// good.
+    /// Offers everything; ends when all is sent, when it is told to halt, or when the API is closed
+    /// for good.
     pub(super) fn run(mut self) {
         let mut next = 0;
         while next < self.shared.scenario.schedule.count
@@ -113,7 +115,8 @@ impl Pusher {
         thread::sleep(duration(ns.clamp(QUANTUM, LONGEST_SLEEP)));
     }
 
-    /// Hands what is due to the API, beginning with message `next`; gives how many messages that was.
+    /// Hands what is due to the API, beginning with message `next`; gives how many messages that
+    /// was.
     fn offer(&mut self, next: u64, now: u64) -> Result<u64, Error> {
         let room = self.backend.window_left() as usize;
         let count = self.compose(next, now, room.clamp(1, self.batch));

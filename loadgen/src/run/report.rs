@@ -21,7 +21,8 @@ pub(super) struct Evidence {
     pub(super) sent: u64,
     /// Broadcasts handed to the API.
     pub(super) broadcasts: Vec<Sent>,
-    /// Before the first client; after the ramp; settled; after the push phase; drained; after the byes.
+    /// Before the first client; after the ramp; settled; after the push phase; drained; after the
+    /// byes.
     pub(super) samples: [Sample; 6],
 }
 

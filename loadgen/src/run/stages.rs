@@ -21,7 +21,8 @@ use std::time::Duration;
 
 /// Longest wait for the gateway to accept the first connection.
 const REACH: Duration = Duration::from_secs(5);
-/// Longest wait for the gateway to close what said bye, nanoseconds, and how many more it may have for each client.
+/// Longest wait for the gateway to close what said bye, nanoseconds, and how many more it may have
+/// for each client.
 const LEAVE: (u64, u64) = (10 * SECOND, SECOND / 4_000);
 /// When nothing arrived for so long after everything was answered, nothing will, nanoseconds.
 const QUIET: u64 = 3 * SECOND;
@@ -50,7 +51,8 @@ pub(super) fn execute(options: &Options) -> Result<Report, String> {
     let scenario = Scenario::new(options)?;
     reachable(&scenario)?;
     let shared = Arc::new(Shared::new(scenario));
-    // Before the API's connection is opened: a thread's descriptor table begins as a copy of this one.
+    // Before the API's connection is opened: a thread's descriptor table begins as a copy of this
+    // one.
     let fleet = Fleet::start(&shared)?;
     let gateway = shared.scenario.gateways[0];
     let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
@@ -69,7 +71,8 @@ fn reachable(scenario: &Scenario) -> Result<(), String> {
     for gateway in &scenario.gateways {
         TcpStream::connect_timeout(gateway, REACH).map_err(|error| {
             format!(
-                "no gateway answers at {gateway}: {error}. Start one (`holdfast serve`), or name it \
+                "no gateway answers at {gateway}: {error}. Start one (`holdfast serve`), \
+                 or name it \
                  with --gateway"
             )
         })?;

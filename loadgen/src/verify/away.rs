@@ -50,9 +50,9 @@ impl Absences {
         Self { by_user }
     }
 
-    /// Why a message to `user`, due at `due` and answered as written at `answered` (milliseconds), may have
-    /// been on a connection that was no more. `None` if it must have arrived: every byte that the gateway wrote
-    /// before the answer was read from the connection before it was dropped.
+    /// Why a message to `user`, due at `due` and answered as written at `answered` (milliseconds),
+    /// may have been on a connection that was no more. `None` if it must have arrived: every byte
+    /// that the gateway wrote before the answer was read from the connection before it was dropped.
     pub(crate) fn explains(&self, user: u32, due: u32, answered: u32) -> Option<Why> {
         let of_user = self.by_user.get(&user)?;
         of_user.iter().find(|away| answered >= away.from && due <= away.until).map(|away| away.why)

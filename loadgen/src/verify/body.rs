@@ -1,5 +1,5 @@
-//! What the generator writes into a body, so that the receiver can tell that it is whole, whose it is, and
-//! how long it took.
+//! What the generator writes into a body, so that the receiver can tell that it is whole, whose it
+//! is, and how long it took.
 //!
 //! ```text
 //! 0..4    CRC-32 of all that follows

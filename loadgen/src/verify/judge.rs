@@ -6,8 +6,8 @@ use crate::clock::milliseconds;
 use crate::schedule::Schedule;
 use std::collections::BTreeMap;
 
-/// Why a message is refused that the generator could not hand over: the window stayed full, or there was no
-/// connection.
+/// Why a message is refused that the generator could not hand over: the window stayed full, or
+/// there was no connection.
 pub(crate) const NEVER_SENT: &str = "never_sent";
 
 /// Counts by reason.

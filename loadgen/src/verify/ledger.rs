@@ -114,7 +114,8 @@ impl Ledger {
         }
     }
 
-    /// Message `number` arrived; says whether for the first time, `None` if there is no such message.
+    /// Message `number` arrived; says whether for the first time, `None` if there is no such
+    /// message.
     pub(crate) fn arrived(&self, number: u64) -> Option<bool> {
         let before = self.word(number)?.fetch_or(ARRIVED, Ordering::Relaxed);
         Some(before & ARRIVED == 0)

@@ -17,8 +17,8 @@ impl Order {
         self.last
     }
 
-    /// A welcome says that the next new message has `next`. Gives whether that is believable: a session that
-    /// goes on never falls behind what was received; a new one may begin anew.
+    /// A welcome says that the next new message has `next`. Gives whether that is believable: a
+    /// session that goes on never falls behind what was received; a new one may begin anew.
     pub(crate) const fn welcomed(&mut self, next: u64, resumed: bool) -> bool {
         let before = next.saturating_sub(1);
         let fits = !resumed || before >= self.last;

@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result {
     run_command(&mut tests)
 }
 
-/// `--test NAME` for each test of the engine but those that a sanitizer has no business in: one reads
-/// text, the other switches stacks to try every interleaving by itself.
+/// `--test NAME` for each test of the engine but those that a sanitizer has no business in: one
+/// reads text, the other switches stacks to try every interleaving by itself.
 fn tests_of_the_engine() -> Result<Vec<String>> {
     let folder = root().join("engine/tests");
     let entries =

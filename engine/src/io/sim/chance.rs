@@ -1,11 +1,11 @@
 //! Random numbers from a seed.
 //!
-//! Owns the one generator of the simulation (`SplitMix64`). It is written out here and not taken from a
-//! library, since a seed that is quoted in a report must give the same run in every later version.
-//! It is of no use for secrets.
+//! Owns the one generator of the simulation (`SplitMix64`). It is written out here and not taken
+//! from a library, since a seed that is quoted in a report must give the same run in every later
+//! version. It is of no use for secrets.
 
-/// A stream of random numbers. Each use of chance (network, schedule, workload) has its own, so that
-/// one more draw in one of them does not shift the others.
+/// A stream of random numbers. Each use of chance (network, schedule, workload) has its own, so
+/// that one more draw in one of them does not shift the others.
 #[derive(Debug, Clone)]
 pub struct Chance {
     state: u64,

@@ -129,7 +129,8 @@ impl State {
         }
     }
 
-    /// The gateway drops the socket. Bytes that it never read turn the close into a reset, as in TCP.
+    /// The gateway drops the socket. Bytes that it never read turn the close into a reset, as in
+    /// TCP.
     pub(super) fn close_near(&mut self, link: LinkId) {
         let alive = self.shards[self.links[link].shard].alive;
         if let Some(watch) = self.links[link].near.watch.take()

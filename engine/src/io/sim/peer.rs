@@ -50,7 +50,8 @@ impl Peer {
         })
     }
 
-    /// Sends as much as there is room for; gives how many bytes. A silent peer believes that all went.
+    /// Sends as much as there is room for; gives how many bytes. A silent peer believes that all
+    /// went.
     pub fn send(&self, bytes: &[u8]) -> usize {
         self.world.with(|state| state.send_up(self.link, bytes))
     }

@@ -1,7 +1,7 @@
 //! One direction of a simulated connection: bytes with a bound and a time of arrival.
 //!
-//! Invariants: bytes and the end of stream arrive in the order of their writing; what is on the way or
-//! unread never exceeds the capacity.
+//! Invariants: bytes and the end of stream arrive in the order of their writing; what is on the way
+//! or unread never exceeds the capacity.
 
 use std::collections::VecDeque;
 
@@ -85,8 +85,8 @@ impl Pipe {
         self.ended != Ended::No
     }
 
-    /// Takes as much as there is room for, to arrive at `arrival` or behind what was written before;
-    /// gives how much and when.
+    /// Takes as much as there is room for, to arrive at `arrival` or behind what was written
+    /// before; gives how much and when.
     pub(super) fn write(&mut self, bytes: &[u8], arrival: u64) -> (usize, u64) {
         debug_assert!(!self.is_ended(), "a write behind the end of stream");
         let taken = bytes.len().min(self.room());

@@ -1,8 +1,8 @@
 //! The simulated world's clock, agenda and connections.
 //!
-//! Owns when things happen: everything that takes time is an entry of the agenda, and equal times keep
-//! the order of their making, so that a seed gives one run. What the gateway does is in [`super::near`],
-//! what scripts do in [`super::peer`].
+//! Owns when things happen: everything that takes time is an entry of the agenda, and equal times
+//! keep the order of their making, so that a seed gives one run. What the gateway does is in
+//! [`super::near`], what scripts do in [`super::peer`].
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};

@@ -16,8 +16,8 @@ use io_uring::{IoUring, cqueue, opcode, squeue};
 
 use super::UringOptions;
 
-/// How often a submission that the kernel has no memory for is tried again before the ring counts as
-/// failed. Each try reaps what it can, which is what frees memory.
+/// How often a submission that the kernel has no memory for is tried again before the ring counts
+/// as failed. Each try reaps what it can, which is what frees memory.
 const TRIES: usize = 1000;
 
 /// One result, copied out of the queue.
@@ -107,8 +107,8 @@ impl Ring {
         !self.kept.is_empty() || !self.queues.completion().is_empty()
     }
 
-    /// Whether the kernel has more for us than the queue shows: work not run, or completions that did
-    /// not fit.
+    /// Whether the kernel has more for us than the queue shows: work not run, or completions that
+    /// did not fit.
     pub(super) fn has_work(&mut self) -> bool {
         let queue = self.queues.submission();
         queue.taskrun() || queue.cq_overflow()

@@ -30,8 +30,9 @@ pub(super) fn send(ring: &mut Ring, batch: &[Outgoing<'_, Socket>], outcomes: &m
         let (first, kept) = (outcomes.len(), ring.kept());
         for (index, outgoing) in batch.iter().enumerate() {
             let entry = entry(index, outgoing);
-            // SAFETY: the batch is borrowed until `send` returns, and `settle` does not return before
-            // the kernel has finished every send or the ring has failed and is entered no more.
+            // SAFETY: the batch is borrowed until `send` returns, and `settle` does not return
+            // before the kernel has finished every send or the ring has failed and is entered no
+            // more.
             unsafe { ring.push(&entry) };
             outcomes.push(silent(outgoing));
         }
@@ -55,8 +56,9 @@ fn silent(outgoing: &Outgoing<'_, Socket>) -> Sent {
     if outgoing.bytes.len() <= longest { Sent::All } else { Sent::Part(longest) }
 }
 
-/// Submits the batch and writes down which sends were not whole. `kept` is how many completions were
-/// kept before the batch: a ring short of room or memory may have put some of ours after those.
+/// Submits the batch and writes down which sends were not whole. `kept` is how many completions
+/// were kept before the batch: a ring short of room or memory may have put some of ours after
+/// those.
 fn settle(ring: &mut Ring, kept: usize, outcomes: &mut [Sent]) {
     loop {
         if ring.submit().is_err() {

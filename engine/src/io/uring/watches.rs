@@ -1,7 +1,7 @@
 //! Which polls the kernel holds for each slot, and what their ends mean for its watch.
 //!
-//! A watch for both directions that begins as such is one poll. One that is widened later is two, as
-//! changing the first would mean a search (see [`super`]). When the second ends first, the first
+//! A watch for both directions that begins as such is one poll. One that is widened later is two,
+//! as changing the first would mean a search (see [`super`]). When the second ends first, the first
 //! stays with the kernel: the next watch finds it there and arms nothing, and if it ended in
 //! between, that is remembered and reported at once. So each watch still ends with one report, and
 //! a connection that is always read and never full knows only one poll.

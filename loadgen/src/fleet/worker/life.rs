@@ -110,9 +110,11 @@ impl Worker {
         }
     }
 
-    /// Drops a client that is logged in, without a word, after reading all that the gateway wrote so far.
+    /// Drops a client that is logged in, without a word, after reading all that the gateway wrote
+    /// so far.
     pub(super) fn drop_client(&self, table: &mut Table, slot: u32) {
-        // The time is taken before the last read: what was answered earlier is in the socket by then.
+        // The time is taken before the last read: what was answered earlier is in the socket by
+        // then.
         let now = self.shared.clock.now();
         let read = table.read(self, slot);
         if !self.go_on(table, slot, read) {
