@@ -103,7 +103,7 @@ fn while_a_user_replaces_itself(io: Which) {
 fn while_users_are_kicked(io: Which) {
     let gateway = Gateway::start(io, &[]);
     let mut backend = gateway.backend();
-    under_fire(&gateway, 10, |round| {
+    under_fire(&gateway, 0, |round| {
         let user = USERS[round % 3];
         let mut client = gateway.client(user);
         backend.kick(user, "");
