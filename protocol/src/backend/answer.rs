@@ -110,9 +110,10 @@ pub struct Job {
     pub sequence: u64,
     /// Sessions that it is for, counted when it started.
     pub total: u64,
-    /// Sessions whose kernel buffer or outbox took it.
+    /// Sessions for which the gateway's kernel took it.
     pub delivered: u64,
-    /// Sessions that did not get it: gone meanwhile, or their outbox was full.
+    /// Sessions that did not get it: gone meanwhile, their outbox was full, or its time to live
+    /// ended.
     pub dropped: u64,
 }
 
