@@ -13,7 +13,7 @@ use holdfast_protocol::client::Class;
 use crate::floor::control::{self, MESSAGE};
 use crate::floor::language::{PRODUCT, user};
 
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// A backend of the subject.
 #[derive(Debug)]
