@@ -34,8 +34,8 @@ const STORM: usize = 512;
 const PER_SOURCE: u32 = 10_000;
 /// Ample time to accept a burst that waits for no answer.
 const SILENT_BURST: Duration = Duration::from_millis(50);
-/// A phase fails when so long nothing comes: longer than a broadcast to a million takes, as its last
-/// clients hear nothing before.
+/// A phase fails when so long nothing comes: longer than a broadcast to a million takes, as its
+/// last clients hear nothing before.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// Events of one wait.
 const EVENTS: usize = 512;
