@@ -199,7 +199,7 @@ settings! {
         users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
         /// Recipients that one shard serves of its jobs in one turn. A larger slice broadcasts
         /// faster, and lets a single push wait longer behind a broadcast.
-        slice: usize = 128, Count(1, 65_536);
+        slice: usize = 32, Count(1, 65_536);
     }
 }
 
