@@ -16,6 +16,9 @@ use crate::scene::Scene;
 /// with room for late bytes and pauses.
 const PATIENCE: u64 = 40 * SECOND;
 
+/// The bytes of a flood.
+const FLOOD: usize = 128 << 10;
+
 /// One client over all its connections.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -45,6 +48,8 @@ struct Talk {
     deadline: u64,
     /// It has done something that ends the connection.
     left: bool,
+    /// It ends its direction once everything is sent.
+    finishes: bool,
     closed: Option<u16>,
 }
 
@@ -145,6 +150,7 @@ impl Talk {
             leaves_at: scene.now + stays,
             deadline,
             left: false,
+            finishes: false,
             closed: None,
         }
     }
@@ -219,6 +225,9 @@ impl Talk {
         scene.trace(|| format!("{} sends {sent} of {count}", self.peer.id()));
         // A full pipe touches the peer when there is room; a dribble goes on by itself.
         self.next_piece = scene.now + chance.between(1_000, 300_000);
+        if self.finishes && self.out.is_empty() {
+            self.peer.finish();
+        }
     }
 
     fn read(&mut self, scene: &mut Scene) -> Option<End> {
@@ -267,7 +276,9 @@ impl Talk {
                 from_client::put_ack(1 << 40, &mut self.out);
             }
             Reaction::Welcomed if self.habit == Habit::Flood => {
-                (0..20_000).for_each(|_| from_client::put_ping(&mut self.out));
+                // As much as one receive of the gateway takes, so that the end may stand right behind.
+                (0..FLOOD / 2).for_each(|_| from_client::put_ping(&mut self.out));
+                self.finishes = true;
             }
             Reaction::Welcomed | Reaction::Nothing => {}
         }

@@ -12,7 +12,7 @@ use crate::scene::Scene;
 use crate::seat::{self, Seat};
 
 /// Most steps of a run; more means that time does not pass any more.
-const STEPS: u64 = 5_000_000;
+const STEPS: u64 = 1_000_000;
 
 /// What a run came to, where every promise held.
 #[derive(Debug, Clone, PartialEq, Eq)]

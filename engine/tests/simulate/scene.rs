@@ -58,6 +58,6 @@ impl Scene {
     /// Whether a user is online beyond doubt, and was before `since`.
     pub(crate) fn surely_online(&self, product: usize, user: &str, since: u64) -> bool {
         let link = self.ledger.surely_online(product, user, since);
-        link.is_some_and(|link| !self.world.harmed(link))
+        !self.draining && link.is_some_and(|link| !self.world.harmed(link))
     }
 }

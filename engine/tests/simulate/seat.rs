@@ -29,8 +29,8 @@ pub(crate) struct Seat {
     number: usize,
     metrics: Arc<[ShardMetrics]>,
     events: Vec<Event<SimSocket>>,
-    /// When its sleep ends by itself.
-    wakes_at: u64,
+    /// When its sleep ends by itself; `None` while the turn lasts.
+    wakes_at: Option<u64>,
     /// When it runs, once something is there to do.
     runs_at: Option<u64>,
     /// Its core is busy with the last turn until then.
@@ -60,7 +60,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
             number,
             metrics: Arc::clone(&metrics),
             events: Vec::new(),
-            wakes_at: 0,
+            wakes_at: Some(0),
             runs_at: None,
             free_at: 0,
             turns: 0,
@@ -106,8 +106,14 @@ fn settings(plan: &Plan) -> Settings {
 impl Seat {
     /// Hears whether its world has something to report; it will run after `pause`.
     pub(crate) fn notice(&mut self, ready: bool, now: u64, pause: impl FnOnce() -> u64) {
-        if self.runs_at.is_none() && (ready || self.wakes_at <= now) {
-            self.runs_at = Some(self.free_at.max(now + pause()));
+        if self.wakes_at.is_none() && self.free_at <= now {
+            // Others have run since the turn began, so this look at the rings is not for nothing.
+            let rest = u64::try_from(self.shard.sleep().as_micros()).unwrap_or(u64::MAX);
+            self.wakes_at = Some(now.saturating_add(rest));
+        }
+        let wakes = self.wakes_at.is_some_and(|at| ready || at <= now);
+        if self.runs_at.is_none() && wakes {
+            self.runs_at = Some(now + pause());
         }
     }
 
@@ -117,7 +123,7 @@ impl Seat {
 
     /// When it is worth looking at again.
     pub(crate) fn next_time(&self) -> u64 {
-        self.runs_at.unwrap_or(self.wakes_at)
+        self.runs_at.or(self.wakes_at).unwrap_or(self.free_at)
     }
 
     /// Wakes, does one turn and goes to sleep again; its core is busy for `cost` microseconds.
@@ -132,9 +138,7 @@ impl Seat {
         self.turns += 1;
         self.runs_at = None;
         self.free_at = micros + cost;
-        let rest = u64::try_from(self.shard.sleep().as_micros()).unwrap_or(u64::MAX);
-        self.wakes_at = self.free_at.max(micros.saturating_add(rest));
-        scene.trace(|| format!("shard {} rests until {}", self.number, self.wakes_at));
+        self.wakes_at = None;
     }
 
     /// Checks that it keeps to its limits.
@@ -175,7 +179,7 @@ impl Seat {
     pub(crate) fn begin_drain(&mut self, now: u64, seconds: u64) {
         let now = Now { micros: now, unix_millis: EPOCH_MILLIS + now / 1000 };
         self.shard.begin_drain(now, Duration::from_secs(seconds));
-        self.wakes_at = 0;
+        self.wakes_at = Some(0);
     }
 
     pub(crate) fn is_drained(&self) -> bool {
