@@ -21,7 +21,7 @@ pub(crate) fn all() -> Result {
     run(&mut cargo(&["test", "--package", "holdfast", "--test", "tidy"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    run(docs.env("RUSTDOCFLAGS", "-D warnings"))?;
+    run(docs.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))?;
     fuzz::run(&fuzz::Args::seconds(FUZZ_SECONDS))?;
     seeds::run(&seeds::Args::count(SEEDS))?;
     load::run()?;

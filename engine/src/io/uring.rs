@@ -81,7 +81,7 @@ impl Uring {
     /// The ring belongs to the calling thread: no other may use it.
     ///
     /// # Errors
-    /// The kernel refuses the ring; [`probe`] says why in words.
+    /// The kernel refuses the ring; [`probe()`] says why in words.
     pub fn new(
         options: UringOptions,
         listeners: Vec<(Port, Listener)>,

@@ -1,6 +1,6 @@
 //! What goes wrong in a simulated world, and how often.
 //!
-//! Owns numbers only; [`super::world`] acts on them. Frequencies are in parts of a thousand, times
+//! Owns numbers only; the links and peers act on them. Frequencies are in parts of a thousand, times
 //! in microseconds.
 
 use super::chance::Chance;
