@@ -276,7 +276,8 @@ impl Talk {
                 from_client::put_ack(1 << 40, &mut self.out);
             }
             Reaction::Welcomed if self.habit == Habit::Flood => {
-                // As much as one receive of the gateway takes, so that the end may stand right behind.
+                // As much as one receive of the gateway takes, so that the end may stand right
+                // behind.
                 (0..FLOOD / 2).for_each(|_| from_client::put_ping(&mut self.out));
                 self.finishes = true;
             }

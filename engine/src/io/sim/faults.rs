@@ -1,7 +1,7 @@
 //! What goes wrong in a simulated world, and how often.
 //!
-//! Owns numbers only; the links and peers act on them. Frequencies are in parts of a thousand, times
-//! in microseconds.
+//! Owns numbers only; the links and peers act on them. Frequencies are in parts of a thousand,
+//! times in microseconds.
 
 use super::chance::Chance;
 
