@@ -257,13 +257,16 @@ impl Ledger {
     }
 
     /// The connection on which a user has been online without a doubt since before `since`:
-    /// welcomed, not closed, careful, never kicked, and nobody said hello as this user later.
+    /// welcomed, not closed, careful, never kicked, and the last of this user's logins.
     pub(crate) fn surely_online(&self, product: usize, user: &str, since: u64) -> Option<LinkId> {
         let user = (product, user.to_owned());
-        let link = *self.hellos.get(&user)?.last()?;
-        let tap = self.taps.get(&link)?;
-        let online = tap.welcomed.is_some_and(|at| at < since) && tap.closed.is_none();
-        (online && !tap.careless && !self.kicked.contains(&user)).then_some(link)
+        let links = self.hellos.get(&user)?;
+        // A login that has not been answered may yet be, and replace a later one.
+        let known = links.iter().all(|link| self.taps[link].welcomed.is_some_and(|at| at < since));
+        let link = *links.last()?;
+        let tap = &self.taps[&link];
+        let online = known && tap.closed.is_none() && !tap.careless;
+        (online && !self.kicked.contains(&user)).then_some(link)
     }
 
     /// A backend wants a user's session ended.

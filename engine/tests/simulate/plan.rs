@@ -98,7 +98,7 @@ impl Plan {
             request_every: *chance.pick(&[20_000, 100_000, 500_000]),
             targets: *chance.pick(&[1, 8, 64]),
             body: *chance.pick(&[16, 300, 2_000]),
-            stay: *chance.pick(&[2 * SECOND, 10 * SECOND, 60 * SECOND]),
+            stay: *chance.pick(&[SECOND / 5, 2 * SECOND, 10 * SECOND, 60 * SECOND]),
             rude_permille: *chance.pick(&[0, 100, 400]),
             keys: chance.happens(500),
             connections_max: if chance.happens(100) { 16 } else { 4096 },
