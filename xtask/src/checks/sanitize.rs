@@ -3,9 +3,12 @@
 //! The kernel's own writes are invisible to a sanitizer: what `io_uring` writes into our memory is
 //! not judged, what we read and write ourselves is.
 
-use std::fs;
+use std::path::Path;
+use std::process::Command;
 
-use crate::shell::{Result, cargo, root, run as run_command, target};
+use serde_json::Value;
+
+use crate::shell::{Result, cargo, output, root, run as run_command, target};
 
 /// Which one.
 #[derive(Debug, clap::Args)]
@@ -30,43 +33,58 @@ enum Sanitizer {
 pub(crate) fn run(args: &Args) -> Result {
     let (name, flags) = match args.sanitizer {
         Sanitizer::Address => ("address", "-Zsanitizer=address"),
-        // The standard library comes without the sanitizer; the compiler wants to be told that this
-        // is known.
+        // Build scripts' own libraries come without it, and the compiler wants to be told.
         Sanitizer::Thread => ("thread", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"),
     };
     let host = host()?;
     let mut tests = cargo(&["test", "--package", "holdfast", "--target", &host, "--no-fail-fast"]);
     tests.arg("--lib").args(tests_of_the_engine()?);
+    if args.sanitizer == Sanitizer::Thread {
+        // Locks and channels order memory: their library must be watched too, or every use of one
+        // looks like a race.
+        library_source()?;
+        tests.arg("-Zbuild-std");
+    }
+    let known = root().join("xtask/thread-sanitizer.supp");
     tests
         .env("RUSTC_BOOTSTRAP", "1")
         .env("RUSTFLAGS", flags)
         .env("CARGO_TARGET_DIR", target().join(format!("sanitize-{name}")))
-        .env("TSAN_OPTIONS", "halt_on_error=1")
+        .env("TSAN_OPTIONS", format!("suppressions={}", known.display()))
         .env("HOLDFAST_SEEDS", "5")
         .arg("--")
         .args(&args.rest);
     run_command(&mut tests)
 }
 
+/// Installs the source of the standard library where it is missing.
+fn library_source() -> Result {
+    let sysroot = output("rustc", &["--print", "sysroot"]).ok_or("no rustc")?;
+    let source = Path::new(&sysroot).join("lib/rustlib/src/rust/library/std");
+    if source.is_dir() {
+        return Ok(());
+    }
+    run_command(Command::new("rustup").args(["component", "add", "rust-src"]))
+}
+
 /// `--test NAME` for each test of the engine but those that a sanitizer has no business in: one
 /// reads text, the other switches stacks to try every interleaving by itself.
 fn tests_of_the_engine() -> Result<Vec<String>> {
-    let folder = root().join("engine/tests");
-    let entries =
-        fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let names = entries.flatten().filter_map(|entry| {
-        let name = entry.file_name().into_string().ok()?;
-        name.strip_suffix(".rs").map(str::to_owned)
-    });
-    let names = names.filter(|name| !["tidy", "mesh_model"].contains(&name.as_str()));
-    let mut names: Vec<String> = names.collect();
-    names.sort();
-    Ok(names.into_iter().flat_map(|name| ["--test".to_owned(), name]).collect())
+    let words = ["metadata", "--no-deps", "--format-version", "1"];
+    let text = output("cargo", &words).ok_or("cargo gives no metadata")?;
+    let metadata: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
+    let packages = metadata["packages"].as_array().into_iter().flatten();
+    let engine = packages.filter(|package| package["name"] == "holdfast");
+    let targets = engine.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let tests = targets.filter(|target| target["kind"][0] == "test");
+    let names = tests.filter_map(|target| target["name"].as_str());
+    let names = names.filter(|name| !["tidy", "mesh_model"].contains(name));
+    Ok(names.flat_map(|name| ["--test".to_owned(), name.to_owned()]).collect())
 }
 
 /// Sanitizer flags must not reach build scripts: a named target keeps them apart.
 fn host() -> Result<String> {
-    let version = crate::shell::output("rustc", &["-vV"]).ok_or("no rustc")?;
+    let version = output("rustc", &["-vV"]).ok_or("no rustc")?;
     let line = version.lines().find_map(|line| line.strip_prefix("host: "));
     line.map(str::to_owned).ok_or_else(|| "rustc does not say its host".into())
 }
