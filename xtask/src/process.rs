@@ -1,10 +1,12 @@
 //! Processes that a chore starts beside itself: pinned, read line by line, and gone when the chore
 //! is.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Mutex;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -95,11 +97,18 @@ fn on_core<T>(core: Option<usize>, work: impl FnOnce() -> Result<T>) -> Result<T
     done
 }
 
-/// A port on loopback that nobody listens on now.
+/// A port on loopback that nobody listens on now, and that was not given out before.
 pub(crate) fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.map(|address| address.port()).map_err(|error| error.to_string())
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let address = listener.and_then(|listener| listener.local_addr());
+        let port = address.map_err(|error| error.to_string())?.port();
+        let mut given = GIVEN.lock().map_err(|error| error.to_string())?;
+        if given.insert(port) {
+            return Ok(port);
+        }
+    }
 }
 
 /// Waits until the admin port says that the gateway is ready.
