@@ -100,7 +100,9 @@ impl Meter {
             sleep(Duration::from_millis(10));
             let now = self.cpu()?;
             // A server with timers never rests fully: below 0.5 % of a core is rest.
-            if now.process - before.process < 50_000 || Instant::now() > end {
+            // A thread that ended takes its time out of the sum.
+            let spent = now.process.saturating_sub(before.process);
+            if spent < 50_000 || Instant::now() > end {
                 return Ok(now);
             }
             before = now;
@@ -205,6 +207,7 @@ pub(super) fn per(total: u64, count: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write as _;
 
     #[test]
     fn only_caches_that_grow_with_the_count_are_named() {
@@ -228,12 +231,20 @@ mod tests {
 
     #[test]
     fn work_done_shows_in_the_cpu_time() {
-        let meter = Meter::new(std::process::id());
-        let before = meter.cpu().unwrap();
-        for number in 0..20_000_000 {
-            std::hint::black_box(number);
+        // A process of its own: in this one other tests' threads come and go.
+        let work = "read _; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read _";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", work]).stdin(std::process::Stdio::piped());
+        let mut child = shell.spawn().unwrap();
+        let meter = Meter::new(child.id());
+        let before = meter.settled().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"go\n").unwrap();
+        while meter.cpu().unwrap().since(before).process == 0 {
+            std::thread::yield_now();
         }
-        let after = meter.settled().unwrap();
-        assert!(after.since(before).process > 0);
+        assert!(meter.settled().unwrap().since(before).process > 0);
+        drop(input);
+        child.wait().unwrap();
     }
 }
