@@ -231,20 +231,20 @@ mod tests {
 
     #[test]
     fn work_done_shows_in_the_cpu_time() {
-        // A process of its own: threads that end take their time with them.
-        let work = "i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; echo done; read line";
-        let mut child = std::process::Command::new("sh")
-            .args(["-c", work])
-            .stdin(std::process::Stdio::piped())
-            .stdout(std::process::Stdio::piped())
-            .spawn()
-            .unwrap();
+        // A process of its own: in this one other tests' threads come and go.
+        let work = "read _; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read _";
+        let mut shell = std::process::Command::new("sh");
+        shell.args(["-c", work]).stdin(std::process::Stdio::piped());
+        let mut child = shell.spawn().unwrap();
         let meter = Meter::new(child.id());
-        let mut said = [0; 4];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut said).unwrap();
-        let spent = meter.settled().unwrap();
-        drop(child.stdin.take());
+        let before = meter.settled().unwrap();
+        let mut input = child.stdin.take().unwrap();
+        input.write_all(b"go\n").unwrap();
+        while meter.cpu().unwrap().since(before).process == 0 {
+            std::thread::yield_now();
+        }
+        assert!(meter.settled().unwrap().since(before).process > 0);
+        drop(input);
         child.wait().unwrap();
-        assert!(spent.process > 0);
     }
 }
