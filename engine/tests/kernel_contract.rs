@@ -14,6 +14,8 @@ mod harness;
 mod queue_overflow;
 #[path = "kernel_contract/sending.rs"]
 mod sending;
+#[path = "kernel_contract/shortage.rs"]
+mod shortage;
 #[path = "kernel_contract/tables.rs"]
 mod tables;
 #[path = "kernel_contract/waking.rs"]
@@ -66,6 +68,9 @@ on_both! {
     sending::a_broken_peer_is_broken,
     sending::sending_keeps_what_it_finds_of_others,
     sending::shutting_down_the_write_side_ends_the_stream_in_order,
+    shortage::a_receive_without_memory_loses_neither_bytes_nor_watch,
+    shortage::a_receive_without_memory_is_tried_again_under_every_watch,
+    shortage::a_socket_with_room_is_ready_however_often_it_is_asked,
     waking::a_wake_up_before_the_wait_is_not_lost,
     waking::a_wake_up_ends_a_wait,
     waking::wake_ups_never_stop_coming,

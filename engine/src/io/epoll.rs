@@ -12,7 +12,7 @@ mod edges;
 
 use std::fmt;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
@@ -20,7 +20,7 @@ use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 
 use self::edges::{Arming, Edges};
-use super::socket::{Listener, Socket, concerns_one_connection};
+use super::socket::{Listener, Socket, concerns_one_connection, failed_receive, is_shortage};
 use super::token::{Operation, Token};
 use super::wake::WakeFd;
 use super::{How, Interest, Io, Key, Outgoing, Port, Received, Sent};
@@ -42,6 +42,9 @@ pub struct Epoll {
     edges: Edges,
     /// Reports that came up outside a wait.
     held: Vec<Event>,
+    /// Sockets whose last receive the kernel had no memory for. What waits there makes no edge
+    /// again, so their next watch has the kernel look. Empty but for such moments.
+    starved: Vec<RawFd>,
     /// Lent to the kernel in each wait; empty in between.
     reported: Vec<epoll::Event>,
 }
@@ -76,7 +79,8 @@ impl Epoll {
             .map(|(port, listener)| Acceptor { port, listener, accepting: false })
             .collect();
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
-        Ok(Self { instance, wake, acceptors, edges: Edges::default(), held: Vec::new(), reported })
+        let (edges, held, starved) = (Edges::default(), Vec::new(), Vec::new());
+        Ok(Self { instance, wake, acceptors, edges, held, starved, reported })
     }
 
     /// Registers the socket, or changes what it is registered for; both report what is so now.
@@ -96,8 +100,15 @@ impl Epoll {
                 let flags = flags | epoll::EventFlags::OUT;
                 epoll::modify(&self.instance, socket, data, flags)
             }
+            Arming::LookAgain => epoll::modify(&self.instance, socket, data, flags),
             Arming::Done | Arming::ReadyNow => Ok(()),
         }
+    }
+
+    /// Whether the kernel had no memory for the last receive of this socket; once.
+    fn was_starved(&mut self, socket: &Socket) -> bool {
+        let place = self.starved.iter().position(|fd| *fd == socket.raw());
+        place.map(|place| self.starved.swap_remove(place)).is_some()
     }
 
     fn dispatch(&mut self, event: epoll::Event, events: &mut Vec<Event>) {
@@ -173,7 +184,10 @@ impl Io for Epoll {
     }
 
     fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
-        let arming = self.edges.arm(key, interest);
+        let mut arming = self.edges.arm(key, interest);
+        if self.was_starved(socket) && arming == Arming::Done {
+            arming = Arming::LookAgain;
+        }
         let registered = self.register(arming, key, socket);
         if let Err(error) = registered {
             tracing::warn!(%error, slot = key.slot, "epoll refuses a socket");
@@ -191,7 +205,13 @@ impl Io for Epoll {
     }
 
     fn receive(&mut self, socket: &Socket, buffer: &mut [u8]) -> Received {
-        socket.receive(buffer)
+        socket.try_receive(buffer).unwrap_or_else(|error| {
+            let fd = socket.raw();
+            if is_shortage(error) && !self.starved.contains(&fd) {
+                self.starved.push(fd);
+            }
+            failed_receive(error)
+        })
     }
 
     fn send(&mut self, batch: &[Outgoing<'_, Socket>], outcomes: &mut Vec<Sent>) {

@@ -124,14 +124,14 @@ impl Socket {
     }
 
     pub(super) fn receive(&self, buffer: &mut [u8]) -> Received {
+        self.try_receive(buffer).unwrap_or_else(failed_receive)
+    }
+
+    /// As [`Socket::receive`], with the error for who has to tell them apart.
+    pub(super) fn try_receive(&self, buffer: &mut [u8]) -> Result<Received, Errno> {
         debug_assert!(!buffer.is_empty(), "a receive into nothing would read as end of stream");
-        let receive = || net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT);
-        match retry_on_intr(receive) {
-            Ok((_, 0)) => Received::End,
-            Ok((_, count)) => Received::Bytes(count),
-            Err(Errno::AGAIN) => Received::Empty,
-            Err(_) => Received::Broken,
-        }
+        let (_, count) = retry_on_intr(|| net::recv(&self.fd, &mut *buffer, RecvFlags::DONTWAIT))?;
+        Ok(if count == 0 { Received::End } else { Received::Bytes(count) })
     }
 
     pub(super) fn send(&self, bytes: &[u8]) -> Sent {
@@ -170,12 +170,29 @@ impl AsFd for Socket {
     }
 }
 
-/// What a failed send means. A shortage of kernel memory passes, so it reads as a full buffer.
+/// What a failed send means. A shortage of kernel memory passes, so it reads as a full buffer: the
+/// watch for room then finds some at once, and the send is tried again in the next turn.
 pub(super) fn failed_send(error: Errno) -> Sent {
     match error {
-        Errno::AGAIN | Errno::INTR | Errno::NOBUFS | Errno::NOMEM => Sent::Part(0),
+        Errno::AGAIN | Errno::INTR => Sent::Part(0),
+        error if is_shortage(error) => Sent::Part(0),
         _ => Sent::Broken,
     }
+}
+
+/// What a failed receive means. A shortage of kernel memory passes and says nothing about the
+/// connection: what waits is still there for the next receive.
+pub(super) fn failed_receive(error: Errno) -> Received {
+    match error {
+        Errno::AGAIN => Received::Empty,
+        error if is_shortage(error) => Received::Empty,
+        _ => Received::Broken,
+    }
+}
+
+/// Whether the kernel only lacked memory for the call.
+pub(super) fn is_shortage(error: Errno) -> bool {
+    matches!(error, Errno::NOBUFS | Errno::NOMEM)
 }
 
 /// Whether a failed accept is about that one connection only, so that accepting goes on.
@@ -220,4 +237,31 @@ fn set_not_sent_low_water(fd: &OwnedFd, bytes: u32) -> io::Result<()> {
         libc::setsockopt(fd.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, value, size)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_memory_breaks_no_connection() {
+        for error in [Errno::NOBUFS, Errno::NOMEM] {
+            assert_eq!(failed_send(error), Sent::Part(0), "{error}");
+            assert_eq!(failed_receive(error), Received::Empty, "{error}");
+        }
+        for error in [Errno::CONNRESET, Errno::TIMEDOUT, Errno::PIPE] {
+            assert_eq!(failed_send(error), Sent::Broken, "{error}");
+            assert_eq!(failed_receive(error), Received::Broken, "{error}");
+        }
+    }
+
+    #[test]
+    fn a_shortage_ends_accepting_and_a_lost_connection_does_not() {
+        for error in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM] {
+            assert!(!concerns_one_connection(error), "{error}");
+        }
+        for error in [Errno::CONNABORTED, Errno::INTR, Errno::PROTO, Errno::NETUNREACH] {
+            assert!(concerns_one_connection(error), "{error}");
+        }
+    }
 }

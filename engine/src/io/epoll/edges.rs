@@ -30,6 +30,8 @@ pub(super) enum Arming {
     AskWritable,
     /// Nothing; the next edge will do.
     Done,
+    /// Have the kernel look again at what it knows: nothing will make an edge of what waits.
+    LookAgain,
     /// The edge has come already.
     ReadyNow,
 }

@@ -105,3 +105,49 @@ fn socket(result: i32) -> Result<Socket, Errno> {
     // SAFETY: the kernel has just opened this descriptor for this completion, which is seen once.
     Ok(Socket::from(unsafe { OwnedFd::from_raw_fd(result) }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::socket::SocketOptions;
+
+    fn acceptor() -> Acceptor {
+        let address = "127.0.0.1:0".parse().expect("an address");
+        let listener = Listener::bind(address, &SocketOptions::default()).expect("a listener");
+        Acceptor { wanted: true, in_kernel: true, ..Acceptor::from((Port::Client, listener)) }
+    }
+
+    fn failing(errno: i32) -> Completion {
+        let name = Token::at(Operation::Accept, 0).encode();
+        Completion { name, result: -errno, more: false }
+    }
+
+    #[test]
+    fn a_shortage_is_reported_as_it_is_and_ends_the_operation() {
+        for errno in [libc::ENOBUFS, libc::ENOMEM, libc::ENFILE, libc::EMFILE] {
+            let mut acceptor = acceptor();
+            match acceptor.completed(failing(errno)) {
+                Outcome::Failed(error) => assert_eq!(error.raw_os_error(), Some(errno)),
+                other => panic!("{other:?} of {errno}"),
+            }
+            assert!(!acceptor.in_kernel, "the next arming would do nothing");
+        }
+    }
+
+    #[test]
+    fn a_shortage_of_the_port_is_reported_once() {
+        let mut second = acceptor();
+        // As the back end does when the first listener of the port fails.
+        second.want(false);
+        assert!(matches!(second.completed(failing(libc::ENOBUFS)), Outcome::Nothing));
+    }
+
+    #[test]
+    fn a_connection_lost_before_its_accept_is_passed_over() {
+        for errno in [libc::ECONNABORTED, libc::EPROTO, libc::ECANCELED] {
+            let mut acceptor = acceptor();
+            assert!(matches!(acceptor.completed(failing(errno)), Outcome::Nothing), "{errno}");
+            assert!(acceptor.wanted, "accepting goes on");
+        }
+    }
+}

@@ -99,3 +99,17 @@ fn judge(result: i32) -> Sent {
         Err(_) => failed_send(Errno::from_raw_os_error(-result)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortage_of_memory_is_a_send_to_be_tried_again() {
+        for errno in [libc::ENOBUFS, libc::ENOMEM, libc::EAGAIN] {
+            assert_eq!(judge(-errno), Sent::Part(0), "{errno}");
+        }
+        assert_eq!(judge(-libc::ECONNRESET), Sent::Broken);
+        assert_eq!(judge(7), Sent::Part(7));
+    }
+}
