@@ -4,6 +4,7 @@
 use crate::shell::{Result, cargo, run};
 
 pub(crate) mod fuzz;
+pub(crate) mod guest;
 pub(crate) mod load;
 pub(crate) mod sanitize;
 pub(crate) mod seeds;

@@ -34,6 +34,8 @@ enum Chore {
     Sanitize(checks::sanitize::Args),
     /// Check the model of the rings between shards under every interleaving.
     Loom,
+    /// Run the kernel's contract and the claims on an older kernel, in an emulated guest.
+    Guest(checks::guest::Args),
     /// Load a gateway for some seconds and account for every message.
     Load,
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Chore::Fuzz(args) => checks::fuzz::run(&args),
         Chore::Sanitize(args) => checks::sanitize::run(&args),
         Chore::Loom => checks::loom(),
+        Chore::Guest(args) => checks::guest::run(&args),
         Chore::Load => checks::load::run(),
     };
     match done {

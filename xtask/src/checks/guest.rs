@@ -1,0 +1,273 @@
+//! The kernel's contract and the claims on the oldest kernel that is served, in an emulated guest.
+//!
+//! The guest is a tool of its own: `TOOL -t SECONDS -a FILE[:PATH]... SCRIPT ARGUMENT...` boots a kernel,
+//! puts the files into it with their libraries, runs the script as root, prints what the script
+//! prints and ends as it does. Emulation is many times slower than the machine, so nothing is measured
+//! there, and this is no part of what each change must pass.
+
+use std::env;
+use std::fmt;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use serde_json::Value;
+
+use crate::shell::{Result, cargo, root, run as run_command, shown, target};
+
+/// Names the tool where no option does.
+const VARIABLE: &str = "HOLDFAST_GUEST";
+/// Where the tool is looked for last, from the root of the repository.
+const USUAL: &str = "../shared/tools/guest";
+
+/// The integration tests that run there, in order.
+const TESTS: [&str; 2] = ["kernel_contract", "claims"];
+
+/// What the guest runs, with the tests' names as arguments. Their gateways speak to the kernel by
+/// `io_uring` or not at all.
+const SCRIPT: &str = "\
+echo \"kernel $(uname -rv)\"
+export HOLDFAST_IO=uring RUST_BACKTRACE=1
+ended=0
+for tests in \"$@\"; do
+  echo \"tests $tests\"
+  /guest/$tests --test-threads=2 --show-output --skip on_epoll 2>&1 || ended=1
+done
+exit $ended
+";
+
+/// What a test of the kernel's contract says instead of failing where there is no `io_uring`.
+const SKIPPED: &str = "skipped: ";
+
+/// Where the guest comes from and how long it may take.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The program that runs a script in a guest; without it `$HOLDFAST_GUEST`, else
+    /// `../shared/tools/guest`
+    #[arg(long, value_name = "PATH")]
+    tool: Option<PathBuf>,
+    /// Seconds until the guest is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
+    limit: u32,
+}
+
+/// Builds the tests, runs them on `io_uring` in the guest and sums them up.
+pub(crate) fn run(args: &Args) -> Result {
+    let tool = tool(args.tool.as_deref())?;
+    let built = build()?;
+    let folder = target().join("guest");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let script = folder.join("script.sh");
+    fs::write(&script, SCRIPT).map_err(|error| format!("{}: {error}", script.display()))?;
+    // Line by line, so that a person sees it go on.
+    let mut guest = Command::new("stdbuf");
+    guest.arg("-oL").arg(tool).args(["-t", &args.limit.to_string()]);
+    for program in &built {
+        guest.arg("-a").arg(program.pack(&folder)?);
+    }
+    let (summary, ended) = watch(guest.arg(script).args(TESTS))?;
+    eprint!("\n{summary}");
+    ended?;
+    summary.judge()
+}
+
+/// The tool, where it is.
+fn tool(named: Option<&Path>) -> Result<PathBuf> {
+    let variable = env::var_os(VARIABLE).filter(|path| !path.is_empty()).map(PathBuf::from);
+    let tool = named.map(Path::to_owned).or(variable).unwrap_or_else(|| root().join(USUAL));
+    if tool.is_file() {
+        return fs::canonicalize(&tool).map_err(|error| format!("{}: {error}", tool.display()));
+    }
+    Err(format!(
+        "the guest tool is missing: {} is no file; name one with --tool PATH or ${VARIABLE}",
+        tool.display()
+    ))
+}
+
+/// A program that the guest gets.
+#[derive(Debug, PartialEq, Eq)]
+struct Program {
+    name: String,
+    built: PathBuf,
+    /// The tests look for the gateway where it was built.
+    in_place: bool,
+}
+
+impl Program {
+    /// Copies it without its symbols, which the guest would have to unpack; gives the tool's word
+    /// for it.
+    fn pack(&self, folder: &Path) -> Result<String> {
+        let packed = folder.join(&self.name);
+        run_command(Command::new("strip").arg("-o").arg(&packed).arg(&self.built))?;
+        let place = if self.in_place { self.built.display().to_string() } else { self.place() };
+        Ok(format!("{}:{place}", packed.display()))
+    }
+
+    fn place(&self) -> String {
+        format!("/guest/{}", self.name)
+    }
+}
+
+/// Builds the tests, and the gateway that they start.
+fn build() -> Result<Vec<Program>> {
+    let mut command = cargo(&["test", "--package", "holdfast", "--no-run"]);
+    command.args(TESTS.iter().flat_map(|test| ["--test", test]));
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    eprintln!("\n$ {}", shown(&command));
+    let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("the tests do not build".into());
+    }
+    let built = programs(&String::from_utf8_lossy(&output.stdout));
+    if built.len() == TESTS.len() + 1 { Ok(built) } else { Err(format!("cargo built {built:?}")) }
+}
+
+/// The programs that cargo says it built, of a line of JSON each.
+fn programs(messages: &str) -> Vec<Program> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let programs = messages.filter_map(|message| {
+        let target = &message["target"];
+        let built = PathBuf::from(message["executable"].as_str()?);
+        let name = target["name"].as_str()?.to_owned();
+        Some(Program { name, built, in_place: target["kind"][0] == "bin" })
+    });
+    programs.collect()
+}
+
+/// Runs the guest, shows what it prints and sums it up; gives how it ended as well.
+fn watch(guest: &mut Command) -> Result<(Summary, Result)> {
+    eprintln!("\n$ {}", shown(guest));
+    let mut child = guest.stdout(Stdio::piped()).spawn().map_err(|error| error.to_string())?;
+    let output = child.stdout.take().ok_or("a child without an output")?;
+    let mut summary = Summary::default();
+    for line in BufReader::new(output).split(b'\n') {
+        let line = line.map_err(|error| error.to_string())?;
+        let line = String::from_utf8_lossy(&line);
+        eprintln!("{line}");
+        summary.take(line.trim_end());
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    let ended = match status.code() {
+        Some(0) => Ok(()),
+        Some(124) => Err("the guest was given up; it may need a longer --limit".to_owned()),
+        _ => Err(format!("the guest's tests failed: {status}")),
+    };
+    Ok((summary, ended))
+}
+
+/// What the guest said of its tests.
+#[derive(Debug, Default)]
+struct Summary {
+    kernel: String,
+    tests: Vec<Tests>,
+}
+
+/// The tests of one program.
+#[derive(Debug, Default)]
+struct Tests {
+    name: String,
+    passed: usize,
+    failed: Vec<String>,
+    skipped: usize,
+}
+
+impl Summary {
+    fn take(&mut self, line: &str) {
+        if let Some(kernel) = line.find("kernel ").filter(|_| self.kernel.is_empty()) {
+            // The screen is cleared by what stands before it on the first line.
+            line[kernel..].clone_into(&mut self.kernel);
+        } else if let Some(name) = line.strip_prefix("tests ") {
+            self.tests.push(Tests { name: name.to_owned(), ..Tests::default() });
+        } else if let Some(tests) = self.tests.last_mut() {
+            tests.take(line);
+        }
+    }
+
+    /// Whether all of them ran on `io_uring` and passed.
+    fn judge(&self) -> Result {
+        let whole = |tests: &Tests| tests.passed > 0 && tests.failed.is_empty();
+        if self.tests.len() != TESTS.len() || !self.tests.iter().all(whole) {
+            return Err("not all tests passed in the guest".into());
+        }
+        if self.tests.iter().any(|tests| tests.skipped > 0) {
+            return Err("the guest has no io_uring".into());
+        }
+        Ok(())
+    }
+}
+
+impl Tests {
+    fn take(&mut self, line: &str) {
+        let ended = line.strip_prefix("test ").and_then(|test| test.split_once(" ... "));
+        match ended {
+            Some((_, "ok")) => self.passed += 1,
+            Some((name, "FAILED")) => self.failed.push(name.to_owned()),
+            _ => self.skipped += usize::from(line.starts_with(SKIPPED)),
+        }
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}, uring, emulated", self.kernel)?;
+        for Tests { name, passed, failed, skipped } in &self.tests {
+            writeln!(f, "{name}: {passed} passed, {} failed, {skipped} skipped", failed.len())?;
+            failed.iter().try_for_each(|test| writeln!(f, "  failed: {test}"))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(lines: &[&str]) -> Summary {
+        let mut summary = Summary::default();
+        for line in lines {
+            summary.take(line);
+        }
+        summary
+    }
+
+    const PASSED: [&str; 5] =
+        ["kernel 6.1.0", "tests kernel_contract", "test a ... ok", "tests claims", "test b ... ok"];
+
+    #[test]
+    fn what_passed_is_counted() {
+        let summary = summary(&PASSED);
+        assert!(summary.judge().is_ok());
+        let line = "kernel_contract: 1 passed, 0 failed, 0 skipped";
+        assert!(summary.to_string().contains(line), "{summary}");
+    }
+
+    #[test]
+    fn a_failure_is_named_and_an_error() {
+        let summary = summary(&[&PASSED[..], &["test b::c ... FAILED"]].concat());
+        assert!(summary.judge().is_err());
+        assert!(summary.to_string().contains("failed: b::c"), "{summary}");
+    }
+
+    #[test]
+    fn a_guest_that_ends_early_or_skips_is_an_error() {
+        assert!(summary(&PASSED[..3]).judge().is_err());
+        assert!(summary(&[&PASSED[..], &["skipped: no io_uring"]].concat()).judge().is_err());
+    }
+
+    #[test]
+    fn programs_are_those_that_cargo_built() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"l"},"executable":null}
+{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"holdfast"},"executable":"/t/holdfast"}
+{"reason":"build-finished","success":true}"#;
+        let gateway =
+            Program { name: "holdfast".into(), built: "/t/holdfast".into(), in_place: true };
+        assert_eq!(programs(messages), [gateway]);
+    }
+
+    #[test]
+    fn a_tool_that_is_missing_is_said_to_be() {
+        let refused = tool(Some(Path::new("no/such/guest"))).unwrap_err();
+        assert!(refused.contains("no/such/guest") && refused.contains("--tool"), "{refused}");
+    }
+}
