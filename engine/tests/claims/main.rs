@@ -32,6 +32,7 @@ mod broadcasts_reach_whom_they_are_for;
 mod frames_may_be_cut_anywhere;
 mod leaving_is_in_order;
 mod malformed_input_is_refused_with_its_code;
+mod more_at_once_than_a_queue_holds_is_served;
 mod openers_that_claim_much_hold_little;
 mod order_and_completeness_across_shards;
 mod resets_at_each_stage_leave_nothing_behind;

@@ -2,7 +2,7 @@
 //! claim the largest length nor backends that claim megabytes move it.
 
 use crate::support::process::Process;
-use crate::support::{Peer, Which, until};
+use crate::support::{Peer, Which, alone, until};
 use holdfast_protocol::frame::write_header;
 use holdfast_protocol::limits::{BACKEND_PAYLOAD, CLIENT_PAYLOAD};
 
@@ -10,7 +10,7 @@ on_both! {
     memory_does_not_move,
 }
 
-const OPENERS: u64 = 6000;
+const OPENERS: u64 = 10_000;
 const BACKENDS: u64 = 40;
 
 /// The beginning of a frame that claims to be this long.
@@ -21,8 +21,14 @@ fn claim(kind: u8, payload: usize) -> Vec<u8> {
 }
 
 fn memory_does_not_move(io: Which) {
+    // With one back end's openers beside the other's, this process has too few descriptors.
+    let name =
+        format!("openers_that_claim_much_hold_little::on_{}::memory_does_not_move", io.name());
+    if !alone(&name) {
+        return;
+    }
     let limits =
-        ["client.connections_max=8000", "client.hello_timeout=600s", "client.frame_timeout=600s"];
+        ["client.connections_max=12000", "client.hello_timeout=600s", "client.frame_timeout=600s"];
     let process = Process::serve(io, &limits);
     let mut backend = process.backend();
     // The tables grow once; what is measured is what the claims add.

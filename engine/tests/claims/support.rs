@@ -6,6 +6,7 @@
 pub(crate) mod backend;
 pub(crate) mod client;
 pub(crate) mod gateway;
+pub(crate) mod held;
 pub(crate) mod peer;
 pub(crate) mod process;
 
@@ -14,6 +15,7 @@ pub(crate) use client::{Client, Hello, Said};
 pub(crate) use gateway::Gateway;
 pub(crate) use peer::Peer;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 /// How long something may take to come before the test fails instead of hanging.
@@ -68,4 +70,20 @@ pub(crate) fn until(what: &str, mut holds: impl FnMut() -> bool) {
         assert!(start.elapsed() < PATIENCE, "this never came: {what}");
         std::thread::sleep(Duration::from_millis(2));
     }
+}
+
+/// Runs the test `name` again in a process of its own, for what it does to the whole process.
+/// `true` in that process.
+pub(crate) fn alone(name: &str) -> bool {
+    const MARK: &str = "HOLDFAST_TEST_ALONE";
+    if std::env::var_os(MARK).is_some() {
+        return true;
+    }
+    let this = std::env::current_exe().expect("a path of this program");
+    let mut again = Command::new(this);
+    again.args(["--exact", name, "--nocapture", "--test-threads=1"]).env(MARK, "1");
+    let output = again.output().expect("a second run");
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{name} alone: {output:?}");
+    false
 }
