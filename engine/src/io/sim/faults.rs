@@ -19,6 +19,11 @@ pub struct Faults {
     pub pipe_bytes: (u64, u64),
     /// Sends that take a part although there is room.
     pub short_send_permille: u32,
+    /// Sends that take nothing although there is room, as where the kernel lacks memory.
+    pub refused_send_permille: u32,
+    /// Receives that find nothing although bytes wait, for the same reason; the next watch tells of
+    /// them.
+    pub refused_receive_permille: u32,
     /// Connections that are reset at both ends at some time.
     pub cut_permille: u32,
     /// Connections whose peer is silently gone from some time on.
@@ -53,6 +58,8 @@ impl Faults {
             spike: 0,
             pipe_bytes: (256 << 10, 256 << 10),
             short_send_permille: 0,
+            refused_send_permille: 0,
+            refused_receive_permille: 0,
             cut_permille: 0,
             silence_permille: 0,
             harm_within: 20_000_000,
@@ -84,6 +91,8 @@ impl Faults {
             late_permille: sometimes(300),
             spurious_wake_permille: sometimes(100),
             short_wait_permille: sometimes(400),
+            refused_send_permille: sometimes(300),
+            refused_receive_permille: sometimes(100),
             ..Self::none()
         };
         faults.latency = *chance.pick(&[(1, 50), (20, 2_000), (5_000, 40_000)]);

@@ -57,7 +57,12 @@ impl State {
         if buffer.is_empty() {
             self.violate("a receive into nothing");
         }
+        let refused = self.chance.happens(self.faults.refused_receive_permille);
         let state = &mut self.links[link];
+        if refused {
+            state.near.changed = true;
+            return Received::Empty;
+        }
         let count = state.up.read(buffer);
         if count > 0 {
             self.touch(link);
@@ -92,6 +97,9 @@ impl State {
 
     fn take(&mut self, link: LinkId, bytes: &[u8]) -> usize {
         if self.now < self.links[link].near.full_until {
+            return 0;
+        }
+        if self.chance.happens(self.faults.refused_send_permille) {
             return 0;
         }
         let short = self.chance.happens(self.faults.short_send_permille);

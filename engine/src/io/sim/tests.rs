@@ -149,6 +149,31 @@ fn a_short_send_tells_of_room_later() {
 }
 
 #[test]
+fn a_refused_send_takes_nothing_and_there_is_room_at_once() {
+    let mut pair = pair(Faults { refused_send_permille: 1000, ..Faults::none() });
+    for interest in [Interest::Read, Interest::ReadWrite] {
+        pair.io.watch(KEY, &pair.socket, interest);
+        assert_eq!(send(&mut pair, b"hello"), Sent::Part(0));
+        pair.io.watch_writable_too(KEY, &pair.socket);
+        assert_eq!(ready(&mut pair.io), Some((false, true)));
+    }
+}
+
+#[test]
+fn a_refused_receive_is_told_of_again_at_the_next_watch() {
+    let refusing = Faults { refused_receive_permille: 1000, edges_only: true, ..Faults::none() };
+    let mut pair = pair(refusing);
+    pair.peer.send(b"hello");
+    for _ in 0..2 {
+        pair.io.watch(KEY, &pair.socket, Interest::Read);
+        assert_eq!(ready(&mut pair.io), Some((true, false)));
+        assert_eq!(pair.io.receive(&pair.socket, &mut [0; 8]), Received::Empty);
+    }
+    pair.world.calm();
+    assert_eq!(pair.io.receive(&pair.socket, &mut [0; 8]), Received::Bytes(5));
+}
+
+#[test]
 fn shutting_down_both_directions_ends_an_armed_watch() {
     let mut pair = pair(Faults::none());
     send(&mut pair, b"bye");
