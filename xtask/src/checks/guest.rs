@@ -1,9 +1,12 @@
 //! The kernel's contract and the claims on the oldest kernel that is served, in an emulated guest.
 //!
-//! The guest is a tool of its own: `TOOL -t SECONDS -a FILE[:PATH]... SCRIPT ARGUMENT...` boots a kernel,
-//! puts the files into it with their libraries, runs the script as root, prints what the script
-//! prints and ends as it does. Emulation is many times slower than the machine, so nothing is measured
-//! there, and this is no part of what each change must pass.
+//! The guest is a tool of its own: `TOOL -t SECONDS -a FILE[:PATH]... SCRIPT ARGUMENT...` boots a
+//! kernel, puts the files into it with their libraries, runs the script as root, prints what the
+//! script prints and ends as it does. Emulation is many times slower than the machine, so nothing
+//! is measured there, and this is no part of what each change must pass.
+//!
+//! The tests look for the gateway at the path where it was built, also in the guest: that may not
+//! be under `/tmp`, over which a guest mounts a folder of its own.
 
 use std::env;
 use std::fmt;
@@ -90,7 +93,7 @@ fn tool(named: Option<&Path>) -> Result<PathBuf> {
 struct Program {
     name: String,
     built: PathBuf,
-    /// The tests look for the gateway where it was built.
+    /// It lies in the guest where it was built, not beside the others.
     in_place: bool,
 }
 
@@ -257,8 +260,8 @@ mod tests {
 
     #[test]
     fn programs_are_those_that_cargo_built() {
-        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"l"},"executable":null}
-{"reason":"compiler-artifact","target":{"kind":["bin"],"name":"holdfast"},"executable":"/t/holdfast"}
+        let messages = r#"{"target":{"kind":["lib"],"name":"l"},"executable":null}
+{"target":{"kind":["bin"],"name":"holdfast"},"executable":"/t/holdfast"}
 {"reason":"build-finished","success":true}"#;
         let gateway =
             Program { name: "holdfast".into(), built: "/t/holdfast".into(), in_place: true };
