@@ -9,7 +9,7 @@ use holdfast_protocol::client::Class;
 use crate::backend::{Talk, action};
 use crate::habit;
 use crate::ledger::{MessageId, write_body};
-use crate::plan::{BODY_MAX, PRODUCTS, TAGS, UNKNOWN_PRODUCT};
+use crate::plan::{BODY_MAX, PRODUCTS, SECOND, TAGS, UNKNOWN_PRODUCT};
 use crate::scene::Scene;
 
 /// A request that waits for its answer.
@@ -27,8 +27,8 @@ pub(crate) struct Asked {
 pub(crate) enum What {
     /// A push to these users; an unknown product where it is `None`.
     Push(Option<usize>, Vec<Parcel>),
-    /// A broadcast to a product and a tag, under its number, at a pace in users a second.
-    Broadcast(usize, &'static str, MessageId, u32),
+    /// A broadcast to a product and a tag, under its number.
+    Broadcast(usize, &'static str, MessageId, Terms),
     /// About a job; one that there never was where it may be unknown.
     Job(JobAction, JobId),
     /// Who of these is online, and what must be the answer, where that is known.
@@ -39,12 +39,42 @@ pub(crate) enum What {
     Counters,
 }
 
+/// How fast a broadcast may go, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Terms {
+    pub(crate) users_per_second: u32,
+    pub(crate) bits_per_second: u64,
+    ttl: u32,
+}
+
+/// The length of a broadcast's body.
+const BROADCAST_BODY: usize = 64;
+
+impl Terms {
+    fn draw(chance: &mut Chance) -> Self {
+        Self {
+            users_per_second: *chance.pick(&[0, 0, 5, 100, 10_000]),
+            bits_per_second: *chance.pick(&[0, 0, 0, 8_000, 500_000]),
+            ttl: *chance.pick(&[0, 0, 0, 1, 5]),
+        }
+    }
+
+    /// The most copies a second; `None` for as many as go. Of a copy, the body counts.
+    pub(crate) fn most(self) -> Option<u64> {
+        let users = u64::from(self.users_per_second);
+        let bits = self.bits_per_second.div_ceil(BROADCAST_BODY as u64 * 8);
+        [users, bits].into_iter().filter(|&most| most > 0).min()
+    }
+}
+
 /// One target of a push.
 #[derive(Debug)]
 pub(crate) struct Parcel {
     id: MessageId,
     user: String,
     kind: ParcelKind,
+    /// Its time to live in seconds; 0 for the gateway's own.
+    ttl: u32,
     body: Vec<u8>,
 }
 
@@ -63,7 +93,7 @@ impl What {
         let id = scene.ledger.ask(product, user);
         let (user, kind) = (user.to_owned(), ParcelKind::Usual);
         let body = write_body(id, 32);
-        Self::Push(Some(product), vec![Parcel { id, user, kind, body }])
+        Self::Push(Some(product), vec![Parcel { id, user, kind, ttl: 0, body }])
     }
 }
 
@@ -74,9 +104,9 @@ pub(crate) fn something(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene)
         0..70 => push(talk, chance, scene),
         70..76 => {
             let tag = if chance.happens(500) { "" } else { *chance.pick(&TAGS) };
-            let pace = *chance.pick(&[0, 0, 5, 100, 10_000]);
-            let id = scene.ledger.broadcasts.ask(product, tag, scene.now);
-            What::Broadcast(product, tag, id, pace)
+            let terms = Terms::draw(chance);
+            let id = scene.ledger.broadcasts.ask(product, tag, scene.now, terms.most());
+            What::Broadcast(product, tag, id, terms)
         }
         76..88 => {
             let jobs = scene.ledger.broadcasts.jobs();
@@ -121,7 +151,7 @@ fn push(talk: &Talk, chance: &mut Chance, scene: &mut Scene) -> What {
             ParcelKind::TooLong => write_body(id, BODY_MAX + 1),
             ParcelKind::Usual | ParcelKind::Durable => write_body(id, usual),
         };
-        Parcel { id, user, kind, body }
+        Parcel { id, user, kind, ttl: *chance.pick(&[0, 0, 0, 1, 3]), body }
     });
     What::Push(product, parcels.collect())
 }
@@ -134,15 +164,15 @@ pub(crate) fn put(talk: &mut Talk, what: What, scene: &mut Scene) -> bool {
     let machine = &mut talk.machine;
     let id = match &asked.what {
         What::Push(product, parcels) => return put_push(talk, *product, parcels.len(), asked),
-        What::Broadcast(product, tag, id, pace) => {
-            let body = write_body(*id, 64);
+        What::Broadcast(product, tag, id, terms) => {
+            let body = write_body(*id, BROADCAST_BODY);
             machine.broadcast(&Broadcast {
                 product: PRODUCTS[*product],
                 tag,
                 class: Class::Online,
-                ttl: 0,
-                users_per_second: *pace,
-                bits_per_second: 0,
+                ttl: terms.ttl,
+                users_per_second: terms.users_per_second,
+                bits_per_second: terms.bits_per_second,
                 key: b"",
                 body: &body,
             })
@@ -172,7 +202,7 @@ fn put_push(talk: &mut Talk, product: Option<usize>, count: usize, mut asked: As
         .map(|parcel| Target {
             user: &parcel.user,
             class: if parcel.kind == ParcelKind::Durable { Class::Durable } else { Class::Online },
-            ttl: 0,
+            ttl: parcel.ttl,
             key: b"",
             body: &parcel.body,
         })
@@ -283,6 +313,9 @@ fn judge(product: usize, parcel: &Parcel, outcome: Outcome, at: u64, scene: &mut
             !scene.surely_online(product, &parcel.user, at)
         }
         (ParcelKind::Usual, Outcome::Dropped(DropReason::Shutdown)) => scene.draining,
+        (ParcelKind::Usual, Outcome::Expired) => {
+            parcel.ttl > 0 && scene.now - at > u64::from(parcel.ttl) * SECOND
+        }
         _ => false,
     };
     if !fair {

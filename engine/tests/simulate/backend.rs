@@ -12,7 +12,7 @@ use holdfast_protocol::frame;
 use holdfast_protocol::limits::BACKEND_PAYLOAD;
 
 use crate::asking::{self, Asked, What};
-use crate::plan::SECOND;
+use crate::plan::{API_KEY, SECOND};
 use crate::scene::Scene;
 
 /// Requests that the machine would not let through have ids from here on.
@@ -40,7 +40,39 @@ pub(crate) struct Talk {
     next_request: u64,
     reads_from: u64,
     pings_at: u64,
+    manner: Manner,
     closed: Option<u16>,
+}
+
+/// How a backend behaves on one connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Manner {
+    /// As it should.
+    Good,
+    /// It has another key than the gateway's.
+    WrongKey,
+    /// It says nothing after its hello.
+    Mute,
+}
+
+impl Manner {
+    fn draw(chance: &mut Chance, scene: &Scene) -> Self {
+        match chance.below(100) {
+            _ if scene.calm => Self::Good,
+            0..15 if scene.plan.keys => Self::WrongKey,
+            15..25 => Self::Mute,
+            _ => Self::Good,
+        }
+    }
+
+    /// Why the gateway closes the connection of one that behaves so.
+    fn deserves(self) -> Option<Code> {
+        match self {
+            Self::Good => None,
+            Self::WrongKey => Some(Code::BadToken),
+            Self::Mute => Some(Code::HeartbeatTimeout),
+        }
+    }
 }
 
 impl Backend {
@@ -62,13 +94,16 @@ impl Backend {
 
     /// Whether it can ask.
     pub(crate) fn is_open(&self) -> bool {
-        let state = self.talk.as_ref().map(|talk| talk.machine.state());
+        let good = self.talk.as_ref().filter(|talk| talk.manner == Manner::Good);
+        let state = good.map(|talk| talk.machine.state());
         matches!(state, Some(State::Open(_)))
     }
 
     /// Asks this, in the calm; `false` where the window does not allow it now.
     pub(crate) fn ask(&mut self, what: What, scene: &mut Scene) -> bool {
-        let Some(talk) = &mut self.talk else { return false };
+        let Some(talk) = self.talk.as_mut().filter(|talk| talk.manner == Manner::Good) else {
+            return false;
+        };
         scene.trace(|| format!("{} asks {what:?}", talk.peer.id()));
         let asked = asking::put(talk, what, scene);
         talk.write();
@@ -85,7 +120,7 @@ impl Backend {
             if scene.now < self.timer {
                 return;
             }
-            self.talk = Some(Talk::open(self.number, scene));
+            self.talk = Some(Talk::open(self.number, &mut self.chance, scene));
         }
         let Some(talk) = &mut self.talk else { return };
         if talk.step(&mut self.chance, scene) {
@@ -105,18 +140,24 @@ impl Backend {
 }
 
 impl Talk {
-    fn open(number: usize, scene: &Scene) -> Self {
+    fn open(number: usize, chance: &mut Chance, scene: &Scene) -> Self {
         let peer = scene.world.connect(Port::Backend);
-        scene.trace(|| format!("{} connects: backend {number}", peer.id()));
+        let manner = Manner::draw(chance, scene);
+        scene.trace(|| format!("{} connects: backend {number} {manner:?}", peer.id()));
+        let key = match manner {
+            Manner::WrongKey => "another key of the simulator",
+            Manner::Good | Manner::Mute => API_KEY,
+        };
         Self {
             peer,
-            machine: Machine::new(&format!("backend-{number}"), b""),
+            machine: Machine::new(&format!("backend-{number}"), key.as_bytes()),
             inbox: Vec::new(),
             asked: BTreeMap::new(),
             next_raw: RAW_ID,
             next_request: scene.now,
             reads_from: 0,
             pings_at: scene.now + 10 * SECOND,
+            manner,
             closed: None,
         }
     }
@@ -139,8 +180,11 @@ impl Talk {
         if self.peer.connect() == Connect::Pending {
             return u64::MAX;
         }
-        let mut timer = self.pings_at;
-        if !scene.calm && matches!(self.machine.state(), State::Open(_)) {
+        let mut timer = if self.manner == Manner::Good { self.pings_at } else { u64::MAX };
+        if self.manner == Manner::Good
+            && !scene.calm
+            && matches!(self.machine.state(), State::Open(_))
+        {
             timer = timer.min(self.next_request);
         }
         if self.reads_from > scene.now {
@@ -162,12 +206,13 @@ impl Talk {
         if self.reads_from <= scene.now && !self.read(scene) {
             return false;
         }
-        if scene.now >= self.pings_at {
+        let good = self.manner == Manner::Good;
+        if good && scene.now >= self.pings_at {
             self.pings_at = scene.now + 10 * SECOND;
             self.machine.ping();
         }
         let open = matches!(self.machine.state(), State::Open(_));
-        if open && !scene.calm && scene.now >= self.next_request {
+        if open && good && !scene.calm && scene.now >= self.next_request {
             asking::something(self, chance, scene);
             let mean = scene.plan.request_every;
             self.next_request = scene.now + chance.between(mean / 4, mean * 7 / 4);
@@ -247,6 +292,10 @@ impl Talk {
             Answer::Welcome(welcome) if welcome.window != scene.plan.window => {
                 scene.ledger.fail(format!("{welcome:?} is not as configured"));
             }
+            Answer::Welcome(_) if self.manner == Manner::WrongKey => {
+                scene.ledger.fail(format!("backend {} is let in with a wrong key", self.peer.id()));
+            }
+            Answer::Welcome(_) => scene.ledger.count("backends welcomed"),
             Answer::Close { code, .. } => self.closed = Some(*code),
             _ => {}
         }
@@ -257,7 +306,16 @@ impl Talk {
         let id = self.peer.id();
         scene.trace(|| format!("{id} ends: backend, {:?}", self.closed));
         let sent_away = self.closed == Some(Code::GoingAway.number()) || scene.draining;
-        let excused = sent_away || scene.is_narrow() || scene.ledger.crowded;
+        let deserved =
+            self.manner.deserves().is_some_and(|code| self.closed == Some(code.number()));
+        if deserved {
+            scene.ledger.count(if self.manner == Manner::Mute {
+                "mute backends"
+            } else {
+                "wrong API keys"
+            });
+        }
+        let excused = deserved || sent_away || scene.is_narrow() || scene.ledger.crowded;
         if !excused && !self.peer.harmed() {
             scene.ledger.fail(format!("backend {id} is ended: {:?}", self.closed));
         }

@@ -7,6 +7,7 @@ use holdfast_protocol::backend::JobId;
 use holdfast_protocol::backend::answer::{Job, JobState};
 
 use crate::ledger::{Identity, MessageId};
+use crate::plan::SECOND;
 
 /// Broadcasts have numbers of their own kind, so that a body says which kind of message it is.
 pub(crate) const FIRST_ID: MessageId = 1 << 31;
@@ -17,6 +18,8 @@ pub(crate) struct Broadcast {
     product: usize,
     tag: &'static str,
     asked: u64,
+    /// The most copies a second, where it is paced.
+    pace: Option<u64>,
     pub(crate) job: Option<Job>,
     /// Whether no backend that could ask is left, or it was refused.
     pub(crate) given_up: bool,
@@ -36,11 +39,18 @@ pub(crate) struct Broadcasts {
 
 impl Broadcasts {
     /// A backend starts one; gives its number for the body.
-    pub(crate) fn ask(&mut self, product: usize, tag: &'static str, now: u64) -> MessageId {
+    pub(crate) fn ask(
+        &mut self,
+        product: usize,
+        tag: &'static str,
+        now: u64,
+        pace: Option<u64>,
+    ) -> MessageId {
         self.all.push(Broadcast {
             product,
             tag,
             asked: now,
+            pace,
             job: None,
             given_up: false,
             sequence: None,
@@ -58,8 +68,8 @@ impl Broadcasts {
         &mut self,
         link: LinkId,
         to: &Identity,
-        id: MessageId,
-        sequence: u64,
+        (id, sequence): (MessageId, u64),
+        now: u64,
     ) -> Option<String> {
         let Some(broadcast) = self.get(id) else {
             return Some(format!("connection {link} gets broadcast {id}, which nobody started"));
@@ -72,6 +82,13 @@ impl Broadcasts {
             return Some(format!("broadcast {id} has the numbers {sequence} and another"));
         }
         let first = broadcast.written.insert(link);
+        let copies = broadcast.written.len() as u64;
+        let lasted = now - broadcast.asked;
+        // Each shard may round its share up.
+        let fair = |pace: u64| pace * lasted / SECOND + 8;
+        if broadcast.pace.is_some_and(|pace| copies > fair(pace)) {
+            return Some(format!("broadcast {id} has {copies} copies after {lasted} us"));
+        }
         (!first).then(|| format!("broadcast {id} is written to {link} twice"))
     }
 

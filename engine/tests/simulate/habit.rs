@@ -2,7 +2,7 @@
 
 use holdfast::auth::{Claims, Signer};
 use holdfast::io::sim::Chance;
-use holdfast_protocol::client::from_client::{self, Identity as Hello};
+use holdfast_protocol::client::from_client::{self, Identity as Hello, Resume};
 use holdfast_protocol::client::machine::Machine;
 use holdfast_protocol::close::Code;
 use holdfast_protocol::frame;
@@ -176,13 +176,15 @@ pub(crate) fn machine(habit: Habit, identity: &Identity, scene: &Scene) -> Machi
         if habit == Habit::UnknownProduct { UNKNOWN_PRODUCT } else { PRODUCTS[identity.product] };
     let user = if habit == Habit::LongUser { &long } else { &identity.user };
     let token = if scene.plan.keys { token(habit, identity, scene.now) } else { String::new() };
+    // Half of them think that they were here before, and are wrong about what came.
+    let before = Resume { session: [7; 16], sequence: scene.now };
     let hello = Hello {
         heartbeat: scene.plan.heartbeat,
         product,
         user,
         device: "sim",
         token: token.as_bytes(),
-        resume: None,
+        resume: scene.now.is_multiple_of(2).then_some(before),
         tags: &identity.tags,
     };
     Machine::new(&hello, scene.seconds())

@@ -157,7 +157,9 @@ impl Ledger {
         match said {
             FromServer::Welcome(welcome) => {
                 tap.next_sequence = welcome.next_sequence;
-                if tap.welcomed.replace(now).is_some() || tap.identity.is_none() {
+                // Nothing is kept of a session that ended, so none goes on.
+                let wrong = tap.identity.is_none() || welcome.resumed;
+                if tap.welcomed.replace(now).is_some() || wrong {
                     self.fail(format!("connection {link} is welcomed without reason"));
                 }
                 self.count("welcomed");
@@ -166,13 +168,13 @@ impl Ledger {
                 tap.closed = Some(*code);
                 self.count(Code::from_number(*code).map_or("closed with a riddle", Code::name));
             }
-            FromServer::Push(push) => self.pushed(link, push),
+            FromServer::Push(push) => self.pushed(link, push, now),
             FromServer::Pong | FromServer::Notice(_) => {}
             FromServer::Skipped => self.fail(format!("connection {link} is sent an unknown kind")),
         }
     }
 
-    fn pushed(&mut self, link: LinkId, push: &Push<'_>) {
+    fn pushed(&mut self, link: LinkId, push: &Push<'_>, now: u64) {
         let tap = &self.taps[&link];
         let Some(identity) = tap.identity.clone().filter(|_| tap.welcomed.is_some()) else {
             self.fail(format!("connection {link} is pushed to before its welcome"));
@@ -183,7 +185,7 @@ impl Ledger {
             return;
         };
         if push.broadcast {
-            let failure = self.broadcasts.written(link, &identity, id, push.sequence);
+            let failure = self.broadcasts.written(link, &identity, (id, push.sequence), now);
             self.failures.extend(failure);
             self.count("broadcast copies");
             return;

@@ -14,6 +14,11 @@ pub(crate) const BODY_MAX: usize = 8 << 10;
 /// The secret of the key that signs tokens, where a gateway wants them.
 pub(crate) const SECRET: &str = "a secret of the simulator, 32 bytes and more";
 
+/// The API key of every backend, where a gateway wants them.
+pub(crate) const API_KEY: &str = "an API key of the simulator";
+/// The longest silence of a backend, in seconds.
+pub(crate) const BACKEND_IDLE: u32 = 30;
+
 /// One second of virtual time.
 pub(crate) const SECOND: u64 = 1_000_000;
 
@@ -58,7 +63,7 @@ pub(crate) struct Plan {
     pub(crate) stay: u64,
     /// Clients that misbehave, in a thousand.
     pub(crate) rude_permille: u32,
-    /// Whether clients need a signed token.
+    /// Whether clients need a signed token and backends an API key.
     pub(crate) keys: bool,
     /// Most connections of one shard.
     pub(crate) connections_max: usize,

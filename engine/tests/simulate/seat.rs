@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast::auth::{BackendAuth, ClientAuth};
 use holdfast::clock::Now;
 use holdfast::config::Config;
-use holdfast::io::sim::{SimIo, SimSocket};
+use holdfast::io::sim::{SimIo, SimSocket, World};
 use holdfast::io::{Event, Io};
 use holdfast::mesh;
 use holdfast::metrics::{Gauge, ShardMetrics};
@@ -16,7 +16,7 @@ use holdfast::shard::settings::{Product, Settings};
 
 #[cfg(feature = "planted-bugs")]
 use crate::plan::Bug;
-use crate::plan::{BODY_MAX, PRODUCTS, Plan, SECOND, SECRET};
+use crate::plan::{API_KEY, BACKEND_IDLE, BODY_MAX, PRODUCTS, Plan, SECOND, SECRET};
 use crate::scene::Scene;
 
 /// The wall clock at the beginning of the world, in milliseconds since 1970 UTC.
@@ -31,6 +31,8 @@ pub(crate) struct Seat {
     events: Vec<Event<SimSocket>>,
     /// When its sleep ends by itself; `None` while the turn lasts.
     wakes_at: Option<u64>,
+    /// Until then only what is urgent wakes it.
+    rests_until: Option<u64>,
     /// When it runs, once something is there to do.
     runs_at: Option<u64>,
     /// Its core is busy with the last turn until then.
@@ -61,6 +63,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
             metrics: Arc::clone(&metrics),
             events: Vec::new(),
             wakes_at: Some(0),
+            rests_until: None,
             runs_at: None,
             free_at: 0,
             turns: 0,
@@ -71,7 +74,11 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
 
 fn settings(plan: &Plan) -> Settings {
     let keys = format!("auth.client_keys=[{{id='k',algorithm='HS256',secret='{SECRET}'}}]");
-    let sets = if plan.keys { vec![keys] } else { Vec::new() };
+    let backends: Vec<_> = (0..plan.backends)
+        .map(|number| format!("{{name='backend-{number}',key='{API_KEY}'}}"))
+        .collect();
+    let backends = format!("auth.backend_keys=[{}]", backends.join(","));
+    let sets = if plan.keys { vec![keys, backends] } else { Vec::new() };
     let config = Config::parse("the simulator", "", &sets, Path::new(".")).expect("it is valid");
     Settings {
         host: 1,
@@ -88,13 +95,14 @@ fn settings(plan: &Plan) -> Settings {
         heartbeat: plan.heartbeat,
         heartbeat_min: 5,
         heartbeat_max: 60,
+        pong_delay: Duration::from_millis(200),
         frames_per_second: 1000,
         outbox_bytes: plan.outbox,
         slow_reader_timeout: 10,
         body_max: BODY_MAX,
         window: plan.window,
         backend_outbox_bytes: 64 << 10,
-        backend_idle: 60,
+        backend_idle: BACKEND_IDLE,
         jobs_max: 4,
         slice: plan.slice,
         broadcast_pace: 0,
@@ -104,13 +112,23 @@ fn settings(plan: &Plan) -> Settings {
 }
 
 impl Seat {
-    /// Hears whether its world has something to report; it will run after `pause`.
-    pub(crate) fn notice(&mut self, ready: bool, now: u64, pause: impl FnOnce() -> u64) {
+    /// Looks whether its world has something to report; it will run after `pause`.
+    pub(crate) fn notice(&mut self, world: &World, now: u64, pause: impl FnOnce() -> u64) {
         if self.wakes_at.is_none() && self.free_at <= now {
             // Others have run since the turn began, so this look at the rings is not for nothing.
-            let rest = u64::try_from(self.shard.sleep().as_micros()).unwrap_or(u64::MAX);
-            self.wakes_at = Some(now.saturating_add(rest));
+            let sleep = self.shard.sleep();
+            let rest = self.shard.rest(sleep);
+            let after = |time: Duration| {
+                now.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+            };
+            self.wakes_at = Some(after(sleep));
+            self.rests_until = Some(after(rest));
         }
+        self.rests_until = self.rests_until.filter(|&until| until > now);
+        let ready = match self.rests_until {
+            Some(_) => world.is_urgent(self.number),
+            None => world.is_ready(self.number),
+        };
         let wakes = self.wakes_at.is_some_and(|at| ready || at <= now);
         if self.runs_at.is_none() && wakes {
             self.runs_at = Some(now + pause());
@@ -123,7 +141,7 @@ impl Seat {
 
     /// When it is worth looking at again.
     pub(crate) fn next_time(&self) -> u64 {
-        self.runs_at.or(self.wakes_at).unwrap_or(self.free_at)
+        self.runs_at.or(self.rests_until).or(self.wakes_at).unwrap_or(self.free_at)
     }
 
     /// Wakes, does one turn and goes to sleep again; its core is busy for `cost` microseconds.
@@ -139,6 +157,7 @@ impl Seat {
         self.runs_at = None;
         self.free_at = micros + cost;
         self.wakes_at = None;
+        self.rests_until = None;
     }
 
     /// Checks that it keeps to its limits.
