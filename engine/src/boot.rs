@@ -327,9 +327,7 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     let mut events = Vec::with_capacity(1024);
     let mut left = false;
     loop {
-        let rest = shard.sleep();
-        shard.io().wait(Some(rest), &mut events)?;
-        shard.awake();
+        shard.wait(&mut events)?;
         let now = plan.clock.now();
         match commands.try_recv() {
             Ok(Command::Drain(timeout)) => shard.begin_drain(now, timeout),
@@ -387,6 +385,7 @@ fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settin
         heartbeat: client.heartbeat_default,
         heartbeat_min: client.heartbeat_min,
         heartbeat_max: client.heartbeat_max,
+        pong_delay: client.pong_delay,
         frames_per_second: u16::try_from(client.frames_per_second).unwrap_or(u16::MAX),
         outbox_bytes: client.outbox_bytes,
         slow_reader_timeout: seconds(client.slow_reader_timeout),

@@ -25,6 +25,7 @@ pub mod spsc;
 mod sync;
 pub mod table;
 mod token;
+mod urgent;
 pub mod uring;
 pub mod wake;
 
@@ -171,6 +172,14 @@ pub trait Io {
 
     /// Shuts the socket down; errors are of no consequence and not reported.
     fn shutdown(&mut self, socket: &Self::Socket, how: How);
+
+    /// Makes whatever this socket brings end a [`Io::rest`].
+    fn hurry(&mut self, socket: &Self::Socket);
+
+    /// Sleeps until a neighbour wakes the shard, somebody connects, or a socket of [`Io::hurry`]
+    /// has something, at most `limit`; what other sockets bring does not end it. It may end early.
+    /// It reports nothing, and the next [`Io::wait`] everything.
+    fn rest(&mut self, limit: Duration);
 
     /// How often more was reported at once than the back end had made room for, so far. Nothing was
     /// lost.

@@ -95,6 +95,11 @@ impl ShardMetrics {
         }
     }
 
+    /// How many connections of clients are in this state.
+    pub fn connections(&self, state: ConnectionState) -> u64 {
+        self.connections.get(state as usize)
+    }
+
     /// How many connections of clients there are, in whatever state.
     pub fn clients(&self) -> u64 {
         (0..ConnectionState::ALL.len()).map(|state| self.connections.get(state)).sum()

@@ -7,6 +7,7 @@
 pub mod drain;
 pub mod settings;
 pub mod turn;
+mod wait;
 
 use crate::broadcast::owner::{Owner, Place};
 use crate::broadcast::part::Part;
@@ -42,6 +43,10 @@ pub struct Shard<I: Io> {
     pub(crate) io: I,
     pub(crate) now: Now,
     pub(crate) turns: usize,
+    /// Heartbeats answered in this turn.
+    pub(crate) pongs: usize,
+    /// Whether this turn had nothing to do but answer heartbeats.
+    pub(crate) at_ease: bool,
     pub(crate) connections: Table<Connection<I::Socket>>,
     /// Connections of backends, in no order.
     pub(crate) backends: Vec<Key>,
@@ -150,6 +155,8 @@ impl<I: Io> Shard<I> {
             io,
             now: Now::default(),
             turns: 0,
+            pongs: 0,
+            at_ease: false,
             connections: Table::new(capacity),
             backends: Vec::new(),
             in_flight: 0,

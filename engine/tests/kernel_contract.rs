@@ -12,6 +12,8 @@ mod accepting;
 mod harness;
 #[path = "kernel_contract/queue_overflow.rs"]
 mod queue_overflow;
+#[path = "kernel_contract/resting.rs"]
+mod resting;
 #[path = "kernel_contract/sending.rs"]
 mod sending;
 #[path = "kernel_contract/shortage.rs"]
@@ -75,5 +77,11 @@ on_both! {
     waking::a_wake_up_ends_a_wait,
     waking::wake_ups_never_stop_coming,
     waking::a_wait_ends_after_its_timeout,
+    resting::a_client_does_not_end_a_rest_and_is_heard_after_it,
+    resting::a_wake_up_ends_a_rest,
+    resting::who_connects_ends_a_rest,
+    resting::a_hurried_socket_ends_a_rest,
+    resting::what_is_not_dealt_with_does_not_end_every_rest,
+    resting::a_closed_socket_ends_no_rest,
     tables::a_wake_up_crosses_tables,
 }

@@ -124,7 +124,8 @@ impl Kind<Duration> for Time {
 
     fn allowed(&self) -> String {
         let (low, high) = (self.0, self.1);
-        format!("a time from {low} s to {high} s, such as \"10 s\", or a number of seconds")
+        let such_as = if high < 10 { "200 ms" } else { "10 s" };
+        format!("a time from {low} s to {high} s, such as \"{such_as}\", or a number of seconds")
     }
 }
 

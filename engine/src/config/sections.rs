@@ -132,6 +132,10 @@ settings! {
         /// Longest heartbeat that is granted, in whole seconds.
         heartbeat_max: u16 = limits::HEARTBEAT_SECONDS_MAX,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
+        /// How long pongs may wait for one another on a shard that has nothing else to do; 0 is not
+        /// at all. Longer gathers more heartbeats in a wake-up, which costs more than its pongs. No
+        /// push, login or request ever waits for it.
+        pong_delay: Duration = Duration::from_millis(200), Time(0, 1);
         /// Frames that one client may send in a second; more close it.
         frames_per_second: u32 = 1000, Count(1, 60_000);
         /// Bytes that may wait for one connection that does not read. Raised to one push of

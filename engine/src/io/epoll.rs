@@ -22,6 +22,7 @@ use rustix::io::Errno;
 use self::edges::{Arming, Edges};
 use super::socket::{Listener, Socket, concerns_one_connection, failed_receive, is_shortage};
 use super::token::{Operation, Token};
+use super::urgent::Urgent;
 use super::wake::WakeFd;
 use super::{How, Interest, Io, Key, Outgoing, Port, Received, Sent};
 
@@ -40,6 +41,7 @@ pub struct Epoll {
     wake: WakeFd,
     acceptors: Vec<Acceptor>,
     edges: Edges,
+    urgent: Urgent,
     /// Reports that came up outside a wait.
     held: Vec<Event>,
     /// Sockets whose last receive the kernel had no memory for. What waits there makes no edge
@@ -74,13 +76,14 @@ impl Epoll {
         let instance = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         let data = data(Token::at(Operation::Wake, 0));
         epoll::add(&instance, &wake, data, epoll::EventFlags::IN)?;
+        let urgent = Urgent::new(&wake, listeners.iter().map(|(_, listener)| listener))?;
         let acceptors = listeners
             .into_iter()
             .map(|(port, listener)| Acceptor { port, listener, accepting: false })
             .collect();
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
-        let (edges, held, starved) = (Edges::default(), Vec::new(), Vec::new());
-        Ok(Self { instance, wake, acceptors, edges, held, starved, reported })
+        let (edges, held) = (Edges::default(), Vec::new());
+        Ok(Self { instance, wake, acceptors, edges, urgent, held, starved: Vec::new(), reported })
     }
 
     /// Registers the socket, or changes what it is registered for; both report what is so now.
@@ -220,6 +223,16 @@ impl Io for Epoll {
 
     fn shutdown(&mut self, socket: &Socket, how: How) {
         socket.shutdown(how);
+    }
+
+    fn hurry(&mut self, socket: &Socket) {
+        self.urgent.add(socket);
+    }
+
+    fn rest(&mut self, limit: Duration) {
+        if self.held.is_empty() {
+            self.urgent.rest(limit);
+        }
     }
 
     fn wait(&mut self, timeout: Option<Duration>, events: &mut Vec<Event>) -> io::Result<()> {

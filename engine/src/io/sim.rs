@@ -94,6 +94,12 @@ impl World {
         self.with(|state| !state.shards[shard].pending.is_empty())
     }
 
+    /// Whether a rest of this shard ends, as something waits that does not come from an ordinary
+    /// socket.
+    pub fn is_urgent(&self, shard: usize) -> bool {
+        self.with(|state| state.shards[shard].pending.iter().any(|one| state.is_urgent(one)))
+    }
+
     /// Connects to the port of a shard that chance picks, as the kernel spreads connections.
     pub fn connect(&self, port: Port) -> Peer {
         let shard = self.with(|state| state.chance.index(state.shards.len()));
@@ -287,6 +293,13 @@ impl Io for SimIo {
     fn shutdown(&mut self, socket: &SimSocket, how: How) {
         self.world.with(|state| state.shutdown(socket.link, how));
     }
+
+    fn hurry(&mut self, socket: &SimSocket) {
+        self.world.with(|state| state.links[socket.link].near.hurried = true);
+    }
+
+    /// Ends at once, as it may: who runs the world looks at [`World::is_urgent`].
+    fn rest(&mut self, _limit: Duration) {}
 
     fn wait(
         &mut self,

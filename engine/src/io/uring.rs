@@ -33,6 +33,7 @@ use self::ring::{Completion, Ring};
 use self::watches::{Need, Watches};
 use super::socket::{Listener, Socket};
 use super::token::{Operation, Token};
+use super::urgent::Urgent;
 use super::wake::WakeFd;
 use super::{How, Interest, Io, Key, Outgoing, Port, Received, Sent};
 
@@ -71,6 +72,7 @@ pub struct Uring {
     wake: WakeFd,
     acceptors: Vec<Acceptor>,
     watches: Watches,
+    urgent: Urgent,
     /// Reports that came up outside a wait.
     held: Vec<Event>,
 }
@@ -88,9 +90,10 @@ impl Uring {
         wake: WakeFd,
     ) -> io::Result<Self> {
         let ring = Ring::new(options)?;
+        let urgent = Urgent::new(&wake, listeners.iter().map(|(_, listener)| listener))?;
         let acceptors = listeners.into_iter().map(Acceptor::from).collect();
         let (watches, held) = (Watches::default(), Vec::new());
-        let mut uring = Self { ring, wake, acceptors, watches, held };
+        let mut uring = Self { ring, wake, acceptors, watches, urgent, held };
         poll::arm_wake(&mut uring.ring, &uring.wake);
         Ok(uring)
     }
@@ -195,6 +198,18 @@ impl Io for Uring {
 
     fn shutdown(&mut self, socket: &Socket, how: How) {
         socket.shutdown(how);
+    }
+
+    fn hurry(&mut self, socket: &Socket) {
+        self.urgent.add(socket);
+    }
+
+    /// As nobody waits at the ring, what its polls find wakes nobody. What is not submitted yet can
+    /// stay so: a poll that is armed later looks at its socket then.
+    fn rest(&mut self, limit: Duration) {
+        if self.held.is_empty() && !self.ring.has_completions() {
+            self.urgent.rest(limit);
+        }
     }
 
     /// Each cost an allocation: grow [`UringOptions::completions`].

@@ -2,7 +2,7 @@
 
 use crate::backend::Backend;
 use crate::connection::{Client, Connection, Role};
-use crate::io::{Interest, Io, Outgoing, Port};
+use crate::io::{Interest, Io, Key, Outgoing, Port};
 use crate::metrics::{ConnectionState, Counter, Refusal, ShardMetrics};
 use crate::shard::{Shard, port_index};
 use holdfast_protocol::client::from_server;
@@ -34,10 +34,18 @@ impl<I: Io> Shard<I> {
             Port::Backend => {
                 self.metrics.count(Counter::BackendsAccepted);
                 self.backends.push(key);
+                self.hurry(key);
             }
         }
         self.wheel.set(key.slot, now + self.settings.hello_timeout);
         self.watch(key, Interest::Read);
+    }
+
+    /// A backend ends the shard's rests.
+    fn hurry(&mut self, key: Key) {
+        if let Some(connection) = self.connections.get(key) {
+            self.io.hurry(&connection.socket);
+        }
     }
 
     fn refusal(&self, port: Port) -> Option<Refusal> {

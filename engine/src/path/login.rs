@@ -148,6 +148,7 @@ impl<I: Io> Shard<I> {
     }
 
     pub(crate) fn pong(&mut self, key: Key) {
+        self.pongs += 1;
         self.queue(key, Queued::control(Frame::Fixed(&from_server::PONG)));
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::auth::{BackendAuth, ClientAuth};
 use crate::directory::place::Placer;
+use std::time::Duration;
 
 /// A product that the gateway serves.
 #[derive(Debug)]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub heartbeat_min: u16,
     /// The longest heartbeat granted.
     pub heartbeat_max: u16,
+    /// How long pongs may wait for one another on an idle shard.
+    pub pong_delay: Duration,
     /// Most frames that a client may send in one second.
     pub frames_per_second: u16,
     /// Most bytes that wait for one client.

@@ -9,20 +9,11 @@ use crate::io::{Event, Io};
 use crate::limits;
 use crate::mesh::{Outbound, ToSession};
 use crate::metrics::{Counter, Gauge, Histogram, Memory};
-use std::time::Duration;
 
 /// Most letters taken from one neighbour and stage in one turn.
 const LETTERS: usize = 1024;
 /// Most timers looked at in one turn.
 const TIMERS: usize = 1024;
-/// The longest sleep: a shard shows at least once a second that it lives.
-const SLEEP_MICROS: u64 = 1_000_000;
-/// How long to wait for a neighbour to make room in its rings.
-const ROOM_MICROS: u64 = 100;
-/// How long to wait before looking again whether everybody has gone.
-const DRAIN_MICROS: u64 = 20_000;
-/// How long to wait before looking again whether a backend reads its answers.
-const HELD_MICROS: u64 = 1000;
 
 impl<I: Io> Shard<I> {
     /// Does one turn at `now` with what the wait brought; `events` is empty afterwards.
@@ -33,9 +24,12 @@ impl<I: Io> Shard<I> {
         self.ends.home_out.retry();
         self.ends.session_out.retry();
         self.ends.origin_out.retry();
+        let happened = events.len();
+        self.pongs = 0;
         for event in events.drain(..) {
             self.happened(event);
         }
+        self.at_ease = happened > 0 && self.pongs >= happened;
         self.accept_again();
         self.read_on();
         self.pass_letters();
@@ -179,67 +173,6 @@ impl<I: Io> Shard<I> {
         let micros = now.micros.saturating_sub(self.now.micros);
         self.metrics.observe(Histogram::Turn, micros);
         self.metrics.turned(now.micros);
-    }
-
-    /// How long the coming wait may be; it is announced to the neighbours where it is more than
-    /// nothing. Call it once before each wait, and [`Shard::awake`] after it.
-    pub fn sleep(&mut self) -> Duration {
-        let micros = self.rest_micros();
-        if micros == 0 {
-            return Duration::ZERO;
-        }
-        self.ends.sleeper.announce();
-        if self.letters_wait() {
-            self.ends.sleeper.awake();
-            return Duration::ZERO;
-        }
-        Duration::from_micros(micros)
-    }
-
-    /// The wait is over.
-    pub fn awake(&self) {
-        self.ends.sleeper.awake();
-    }
-
-    /// Whether letters wait that the next turn may take.
-    fn letters_wait(&mut self) -> bool {
-        let ends = &mut self.ends;
-        let answers = !ends.origin_out.blocked();
-        let routes = answers && !ends.session_out.blocked();
-        (routes && ends.home_in.iter_mut().any(|ring| ring.waiting() > 0))
-            || (answers && ends.session_in.iter_mut().any(|ring| ring.waiting() > 0))
-            || ends.origin_in.iter_mut().any(|ring| ring.waiting() > 0)
-    }
-
-    /// Until when nothing is to be done unless something happens.
-    fn rest_micros(&mut self) -> u64 {
-        let behind = self.wheel.is_behind(self.now.seconds());
-        if !self.again.is_empty() || self.drain_has_work() || behind {
-            return 0;
-        }
-        let now = self.now.micros;
-        let mut rest = SLEEP_MICROS - now % SLEEP_MICROS;
-        if self.is_draining() {
-            rest = rest.min(DRAIN_MICROS);
-        }
-        // No broadcast goes on while its reports find no room.
-        let walks = !self.ends.origin_out.blocked();
-        let parts = self.parts.iter().filter(|_| walks).filter_map(|(_, part)| part.due(now));
-        let accepts = self.accept_at.iter().copied().flatten();
-        for due in parts.chain(accepts) {
-            rest = rest.min(due.saturating_sub(now));
-        }
-        match (self.blocked(), self.held.is_empty()) {
-            (true, _) => rest.min(ROOM_MICROS),
-            (false, false) => rest.min(HELD_MICROS),
-            (false, true) => rest,
-        }
-    }
-
-    /// Whether any stage waits for a neighbour's room.
-    pub(crate) fn blocked(&self) -> bool {
-        let ends = &self.ends;
-        ends.home_out.blocked() || ends.session_out.blocked() || ends.origin_out.blocked()
     }
 
     /// Sends to the shard of a session; to every shard, with [`Shard::everywhere`].

@@ -133,9 +133,8 @@ impl Run {
     /// Finds out which shards have something to do.
     fn notice(&mut self) {
         let pause = if self.scene.calm { 0 } else { self.scene.plan.pause };
-        for (number, seat) in self.seats.iter_mut().enumerate() {
-            let ready = self.scene.world.is_ready(number);
-            seat.notice(ready, self.scene.now, || self.schedule.below(pause + 1));
+        for seat in &mut self.seats {
+            seat.notice(&self.scene.world, self.scene.now, || self.schedule.below(pause + 1));
         }
     }
 

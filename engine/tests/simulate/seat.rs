@@ -7,7 +7,7 @@ use std::time::Duration;
 use holdfast::auth::{BackendAuth, ClientAuth};
 use holdfast::clock::Now;
 use holdfast::config::Config;
-use holdfast::io::sim::{SimIo, SimSocket};
+use holdfast::io::sim::{SimIo, SimSocket, World};
 use holdfast::io::{Event, Io};
 use holdfast::mesh;
 use holdfast::metrics::{Gauge, ShardMetrics};
@@ -31,6 +31,8 @@ pub(crate) struct Seat {
     events: Vec<Event<SimSocket>>,
     /// When its sleep ends by itself; `None` while the turn lasts.
     wakes_at: Option<u64>,
+    /// Until then only what is urgent wakes it.
+    rests_until: Option<u64>,
     /// When it runs, once something is there to do.
     runs_at: Option<u64>,
     /// Its core is busy with the last turn until then.
@@ -61,6 +63,7 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
             metrics: Arc::clone(&metrics),
             events: Vec::new(),
             wakes_at: Some(0),
+            rests_until: None,
             runs_at: None,
             free_at: 0,
             turns: 0,
@@ -92,6 +95,7 @@ fn settings(plan: &Plan) -> Settings {
         heartbeat: plan.heartbeat,
         heartbeat_min: 5,
         heartbeat_max: 60,
+        pong_delay: Duration::from_millis(200),
         frames_per_second: 1000,
         outbox_bytes: plan.outbox,
         slow_reader_timeout: 10,
@@ -108,13 +112,23 @@ fn settings(plan: &Plan) -> Settings {
 }
 
 impl Seat {
-    /// Hears whether its world has something to report; it will run after `pause`.
-    pub(crate) fn notice(&mut self, ready: bool, now: u64, pause: impl FnOnce() -> u64) {
+    /// Looks whether its world has something to report; it will run after `pause`.
+    pub(crate) fn notice(&mut self, world: &World, now: u64, pause: impl FnOnce() -> u64) {
         if self.wakes_at.is_none() && self.free_at <= now {
             // Others have run since the turn began, so this look at the rings is not for nothing.
-            let rest = u64::try_from(self.shard.sleep().as_micros()).unwrap_or(u64::MAX);
-            self.wakes_at = Some(now.saturating_add(rest));
+            let sleep = self.shard.sleep();
+            let rest = self.shard.rest(sleep);
+            let after = |time: Duration| {
+                now.saturating_add(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+            };
+            self.wakes_at = Some(after(sleep));
+            self.rests_until = Some(after(rest));
         }
+        self.rests_until = self.rests_until.filter(|&until| until > now);
+        let ready = match self.rests_until {
+            Some(_) => world.is_urgent(self.number),
+            None => world.is_ready(self.number),
+        };
         let wakes = self.wakes_at.is_some_and(|at| ready || at <= now);
         if self.runs_at.is_none() && wakes {
             self.runs_at = Some(now + pause());
@@ -127,7 +141,7 @@ impl Seat {
 
     /// When it is worth looking at again.
     pub(crate) fn next_time(&self) -> u64 {
-        self.runs_at.or(self.wakes_at).unwrap_or(self.free_at)
+        self.runs_at.or(self.rests_until).or(self.wakes_at).unwrap_or(self.free_at)
     }
 
     /// Wakes, does one turn and goes to sleep again; its core is busy for `cost` microseconds.
@@ -143,6 +157,7 @@ impl Seat {
         self.runs_at = None;
         self.free_at = micros + cost;
         self.wakes_at = None;
+        self.rests_until = None;
     }
 
     /// Checks that it keeps to its limits.
@@ -184,6 +199,7 @@ impl Seat {
         let now = Now { micros: now, unix_millis: EPOCH_MILLIS + now / 1000 };
         self.shard.begin_drain(now, Duration::from_secs(seconds));
         self.wakes_at = Some(0);
+        self.rests_until = None;
     }
 
     pub(crate) fn is_drained(&self) -> bool {

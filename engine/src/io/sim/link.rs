@@ -50,6 +50,8 @@ pub(super) struct Near {
     pub(super) full_until: u64,
     /// Counts watches, so that a report finds the one that it is for.
     pub(super) serial: u64,
+    /// What it brings ends its shard's rests.
+    pub(super) hurried: bool,
     /// The end of patience with a silent peer is on the agenda.
     pub(super) impatient: bool,
 }

@@ -293,6 +293,13 @@ impl State {
         }
     }
 
+    pub(super) fn is_urgent(&self, pending: &Pending) -> bool {
+        match *pending {
+            Pending::Ready { link, .. } => self.links[link].near.hurried,
+            Pending::Accepted(..) | Pending::AcceptFailed(_) | Pending::Woken => true,
+        }
+    }
+
     fn break_near(&mut self, link: LinkId) {
         let keeps_unread = self.chance.happens(500);
         let state = &mut self.links[link];

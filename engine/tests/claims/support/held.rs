@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// A ring that a dozen completions fill.
 const TINY: UringOptions = UringOptions { submissions: 4, completions: 8 };
@@ -138,9 +139,7 @@ impl Seat {
         shard.open();
         let mut events = Vec::new();
         while !self.ends.load(Ordering::Relaxed) {
-            let rest = shard.sleep();
-            shard.io().wait(Some(rest), &mut events).expect("the kernel waits");
-            shard.awake();
+            shard.wait(&mut events).expect("the kernel waits");
             shard.turn(clock.now(), &mut events);
             if let Ok(still) = self.holds.try_recv() {
                 still.wait();
@@ -167,6 +166,7 @@ fn settings() -> Settings {
         heartbeat: 300,
         heartbeat_min: 10,
         heartbeat_max: 300,
+        pong_delay: Duration::from_millis(200),
         frames_per_second: 1000,
         outbox_bytes: 64 << 10,
         slow_reader_timeout: 60,

@@ -173,21 +173,22 @@ impl Fleet {
         Ok(())
     }
 
-    /// Knocks `rate` times a second, going round the clients, for so long.
+    /// Knocks `rate` times a second, going round the clients, for so long. Each knock is sent when
+    /// it is due, whether or not those before it were answered.
     pub(super) fn beat(&mut self, rate: f64, time: Duration) -> Result<usize, String> {
-        let (start, mut sent, mut answered) = (Instant::now(), 0_usize, 0);
+        let (start, mut sent, mut answered) = (Instant::now(), 0_u32, 0);
+        let pause = Duration::from_secs_f64(1.0 / rate);
         while start.elapsed() < time {
-            let due = start.elapsed().as_secs_f64() * rate;
-            while crate::floor::machine::per(sent as u64, 1) < due {
-                let client = &self.clients[sent % self.clients.len()];
+            while pause * sent <= start.elapsed() {
+                let client = &self.clients[sent as usize % self.clients.len()];
                 send(&client.socket, self.language.knock(), SendFlags::NOSIGNAL)
                     .map_err(|error| format!("knock: {error}"))?;
                 sent += 1;
             }
-            answered += self.turn(Wanted::Echo, Duration::from_millis(10))?;
+            answered += self.turn(Wanted::Echo, (pause * sent).saturating_sub(start.elapsed()))?;
         }
-        self.collect(Wanted::Echo, sent.saturating_sub(answered))?;
-        Ok(sent)
+        self.collect(Wanted::Echo, (sent as usize).saturating_sub(answered))?;
+        Ok(sent as usize)
     }
 
     /// Receives until `count` of what is wanted have come; gives how many came.
