@@ -14,6 +14,7 @@
 //!   every outcome is known. At most one send per socket may stand in one batch.
 //! - Wake-ups may be spurious and may be merged; they are never lost.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 pub mod epoll;
@@ -172,6 +173,12 @@ pub trait Io {
 
     /// Shuts the socket down; errors are of no consequence and not reported.
     fn shutdown(&mut self, socket: &Self::Socket, how: How);
+
+    /// The address of the other end, for the log; `None` where it is gone or unknown. It costs a
+    /// system call.
+    fn peer(&self, _socket: &Self::Socket) -> Option<SocketAddr> {
+        None
+    }
 
     /// Makes whatever this socket brings end a [`Io::rest`].
     fn hurry(&mut self, socket: &Self::Socket);

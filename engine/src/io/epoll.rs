@@ -12,6 +12,7 @@ mod edges;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -223,6 +224,10 @@ impl Io for Epoll {
 
     fn shutdown(&mut self, socket: &Socket, how: How) {
         socket.shutdown(how);
+    }
+
+    fn peer(&self, socket: &Socket) -> Option<SocketAddr> {
+        socket.peer_address().ok()
     }
 
     fn hurry(&mut self, socket: &Socket) {

@@ -25,6 +25,7 @@ mod send;
 mod watches;
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use self::accept::Acceptor;
@@ -198,6 +199,10 @@ impl Io for Uring {
 
     fn shutdown(&mut self, socket: &Socket, how: How) {
         socket.shutdown(how);
+    }
+
+    fn peer(&self, socket: &Socket) -> Option<SocketAddr> {
+        socket.peer_address().ok()
     }
 
     fn hurry(&mut self, socket: &Socket) {
