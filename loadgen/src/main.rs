@@ -5,7 +5,7 @@
 //! gateway's own code, so it cannot share the gateway's mistakes.
 //!
 //! Exit codes of every command: 0 all went well, 1 something was lost, doubled, out of order or
-//! corrupt, 2 the run could not be set up.
+//! corrupt, 2 the run could not be set up, 3 it was interrupted and nothing was wrong so far.
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -15,10 +15,12 @@ mod fleet;
 mod floor;
 mod histogram;
 mod host;
+mod interrupt;
 mod options;
 mod run;
 mod scenario;
 mod schedule;
+mod secret;
 mod sources;
 mod token;
 mod verify;
@@ -34,7 +36,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Connect clients, push to them, and account for every message.
-    #[command(args_override_self = true)]
+    #[command(args_override_self = true, after_help = run::EXIT_CODES)]
     Run(Box<options::Options>),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),

@@ -74,9 +74,13 @@ pub(crate) struct Clients {
     /// Length of a user id in bytes, zeros between the prefix and the number
     #[arg(long, default_value_t = 16, value_name = "BYTES")]
     pub(crate) user_bytes: usize,
-    /// Sign a login token (JWT, HS256) for each client with this secret
+    /// Sign a login token (JWT, HS256) for each client with this secret; others can see it in the
+    /// list of processes, so prefer --secret-file
     #[arg(long)]
     pub(crate) secret: Option<String>,
+    /// A file with nothing but that secret; one line end at its end is not part of it
+    #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    pub(crate) secret_file: Option<PathBuf>,
     /// The key's id in the token's header, where the gateway has several keys
     #[arg(long, value_name = "ID")]
     pub(crate) key_id: Option<String>,
@@ -117,9 +121,16 @@ pub(crate) struct Pushes {
     /// The gateway's backend API
     #[arg(long, default_value = "127.0.0.1:7600", value_name = "ADDRESS")]
     pub(crate) api: SocketAddr,
-    /// The API key, where the gateway wants one
-    #[arg(long, default_value = "", value_name = "KEY")]
+    /// The name to log in to the API with; a gateway with keys knows each by its name
+    #[arg(long, default_value = "loadgen", value_name = "NAME")]
+    pub(crate) api_name: String,
+    /// The API key, where the gateway wants one; others can see it in the list of processes, so
+    /// prefer --api-key-file
+    #[arg(long, default_value = "", value_name = "KEY", hide_default_value = true)]
     pub(crate) api_key: String,
+    /// A file with nothing but the API key; one line end at its end is not part of it
+    #[arg(long, value_name = "FILE", conflicts_with = "api_key")]
+    pub(crate) api_key_file: Option<PathBuf>,
     /// Messages offered a second, whatever the gateway does; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     pub(crate) rate: u32,
@@ -188,7 +199,7 @@ pub(crate) struct Output {
     /// The gateway's process, for its CPU time and memory; found by its port if it runs here
     #[arg(long, value_name = "PID")]
     pub(crate) server_pid: Option<u32>,
-    /// Write the report as JSON; - for standard output
+    /// Write the report as JSON; - for standard output. The file is opened before the run
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
     /// Show nothing but errors and the verdict

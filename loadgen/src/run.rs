@@ -6,26 +6,48 @@ mod pusher;
 mod report;
 mod stages;
 
+use crate::interrupt::Interrupt;
 use crate::options::Options;
+use report::publish::Publisher;
 use std::process::ExitCode;
 
 /// Something was lost, doubled, out of order or corrupt.
 const FAILED: u8 = 1;
 /// The run could not be set up.
 const NOT_SET_UP: u8 = 2;
+/// Somebody ended the run early, and nothing was wrong so far.
+const INTERRUPTED: u8 = 3;
+
+/// What `run --help` says of them.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  everything is accounted for
+  1  something was lost, doubled, out of order or corrupt, or connections ended unasked
+  2  the run could not be set up, or its report could not be written
+  3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
+     offered until then. A second signal ends it at once, without a report (130)";
 
 /// Runs the scenario that the options describe.
 pub(crate) fn main(options: &Options) -> ExitCode {
-    let report = match stages::execute(options) {
-        Ok(report) => report,
+    match run(options) {
+        Ok(code) => ExitCode::from(code),
         Err(why) => {
             eprintln!("holdfast-loadgen: {why}");
-            return ExitCode::from(NOT_SET_UP);
+            ExitCode::from(NOT_SET_UP)
         }
-    };
-    if let Err(error) = report::publish(&report, &options.output) {
-        eprintln!("holdfast-loadgen: {error}");
-        return ExitCode::from(NOT_SET_UP);
     }
-    if report.verdict.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(FAILED) }
+}
+
+fn run(options: &Options) -> Result<u8, String> {
+    let publisher = Publisher::open(&options.output)?;
+    let interrupt =
+        Interrupt::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
+    let report = stages::execute(options, interrupt)?;
+    let code = match (report.verdict.is_empty(), report.interrupted) {
+        (false, _) => FAILED,
+        (true, true) => INTERRUPTED,
+        (true, false) => 0,
+    };
+    publisher.publish(&report)?;
+    Ok(code)
 }

@@ -2,6 +2,7 @@
 
 use crate::options::{Io, Options};
 use crate::schedule::{Schedule, size};
+use crate::secret;
 use crate::sources::{self, Sources};
 use crate::token::Signer;
 use holdfast_protocol::client::Class;
@@ -68,7 +69,7 @@ impl Scenario {
         check(options)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let key_id = clients.key_id.as_deref();
-        let sign = |secret: &String| Signer::new(secret, key_id, now.as_secs());
+        let sign = |secret: Vec<u8>| Signer::new(&secret, key_id, now.as_secs());
         Ok(Self {
             clients: clients.connections,
             sources: Sources::plan(
@@ -84,7 +85,7 @@ impl Scenario {
             product: clients.product.clone(),
             heartbeat: clients.heartbeat,
             tag: clients.tag.clone(),
-            signer: clients.secret.as_ref().map(sign).transpose()?,
+            signer: login_secret(options)?.map(sign).transpose()?,
             ack: clients.ack,
             arrival: clients.arrival,
             churn: clients.churn,
@@ -101,6 +102,13 @@ impl Scenario {
     pub(crate) fn user(&self, index: u32) -> String {
         format!("{}{index:0digits$}", self.user_prefix, digits = self.user_digits)
     }
+}
+
+/// What login tokens are signed with; `None` where there shall be none.
+fn login_secret(options: &Options) -> Result<Option<Vec<u8>>, String> {
+    let (typed, file) = (&options.clients.secret, options.clients.secret_file.as_deref());
+    let wanted = typed.is_some() || file.is_some();
+    wanted.then(|| secret::read(typed.as_deref().unwrap_or_default(), file)).transpose()
 }
 
 fn schedule(options: &Options) -> Schedule {

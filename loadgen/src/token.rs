@@ -22,8 +22,8 @@ impl Signer {
     ///
     /// # Errors
     /// The secret cannot be a key.
-    pub(crate) fn new(secret: &str, key_id: Option<&str>, now: u64) -> Result<Self, String> {
-        let keyed = Hmac::new_from_slice(secret.as_bytes()).map_err(|error| error.to_string())?;
+    pub(crate) fn new(secret: &[u8], key_id: Option<&str>, now: u64) -> Result<Self, String> {
+        let keyed = Hmac::new_from_slice(secret).map_err(|error| error.to_string())?;
         let mut header = serde_json::json!({ "alg": "HS256", "typ": "JWT" });
         if let Some(id) = key_id {
             header["kid"] = id.into();
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_token_names_its_user_and_bears_its_signature() {
-        let signer = Signer::new("secret", Some("k1"), 1_000).unwrap();
+        let signer = Signer::new(b"secret", Some("k1"), 1_000).unwrap();
         let token = signer.sign("demo", "user-1");
         let parts: Vec<&str> = token.split('.').collect();
         let header = String::from_utf8(BASE64.decode(parts[0]).unwrap()).unwrap();

@@ -10,9 +10,11 @@
 mod gateway;
 
 use gateway::{Fate, Gateway, Script};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::thread;
 use std::time::Duration;
 
 const CLIENTS: u64 = 40;
@@ -333,4 +335,71 @@ fn options_that_cannot_work_are_refused_before_anything_is_opened() {
         assert_eq!(output.status.code(), Some(2), "{extra:?}");
         assert!(stderr.contains(says), "{extra:?}: {stderr}");
     }
+}
+
+#[test]
+fn an_interrupted_run_reports_what_was_offered_until_then() {
+    let gateway = Gateway::start(Script::default());
+    let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
+    let common = ["run", "--gateway", &clients, "--api", &api, "--connections", "40"];
+    let long = ["--rate", "400", "--duration", "600", "--settle", "0", "--quiet", "--json", "-"];
+    let mut run = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
+    let run = run.args([&common[..], &long].concat());
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while gateway.seen().pushes < 40 {
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
+    let output = run.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["interrupted"], true);
+    let pushed = gateway.seen().pushes;
+    assert!((40..400 * 600).contains(&pushed));
+    assert_eq!(report["pushes"]["offered"], pushed);
+    assert_eq!(report["pushes"]["delivered"], pushed);
+    assert_eq!(gateway.seen().byes, CLIENTS);
+}
+
+#[test]
+fn a_backend_has_the_name_and_the_key_of_the_options() {
+    let gateway = Gateway::start(Script::default());
+    assert_eq!(run(&gateway, &[]).code, 0);
+    assert_eq!(gateway.seen().backend, ("loadgen".to_owned(), Vec::new()));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    std::fs::write(&file, "from a file\n").unwrap();
+    let extra = ["--api-name", "billing", "--api-key-file", file.to_str().unwrap()];
+    assert_eq!(run(&gateway, &extra).code, 0);
+    assert_eq!(gateway.seen().backend, ("billing".to_owned(), b"from a file".to_vec()));
+    let refusing = Gateway::start(Script { refuse_backends: Some(3502), ..Script::default() });
+    let refused = run(&refusing, &["--api-name", "billing"]);
+    assert_eq!(refused.code, 2);
+    for says in ["3502 bad_token", "\"billing\"", "--api-name", "--api-key-file"] {
+        assert!(refused.stderr.contains(says), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_report_that_cannot_be_written_is_said_before_anything_is_opened() {
+    let gateway = Gateway::start(Script::default());
+    let refused = run(&gateway, &["--json", "/no/such/folder/report.json"]);
+    assert_eq!(refused.code, 2);
+    assert!(refused.stderr.contains("/no/such/folder/report.json"), "{}", refused.stderr);
+    assert_eq!(gateway.seen().hellos, 0);
+}
+
+#[test]
+fn clients_that_are_all_gone_are_in_the_accounts_of_broadcasts() {
+    let close_all = |_| Fate::DeliverAndClose;
+    let script = Script { fate: close_all, refuse_returns: Some(3502), ..Script::default() };
+    let gateway = Gateway::start(script);
+    // The first 40 messages close every client, and none comes back.
+    let run = run(&gateway, &["--targets", "sequential"]);
+    assert_eq!(run.code, 1);
+    assert_eq!(run.number("/broadcasts/started"), 1);
+    assert_eq!(run.number("/broadcasts/offered"), CLIENTS);
+    assert_eq!(run.number("/broadcasts/gone") + run.number("/broadcasts/delivered"), CLIENTS);
+    assert!(run.stderr.contains("40 clients were not logged in"), "{}", run.stderr);
 }

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::histogram::{Latency, Tally};
+use crate::interrupt::Interrupt;
 use crate::scenario::Scenario;
 use crate::verify::away::Away;
 use crate::verify::judge::Heard;
@@ -99,6 +100,8 @@ pub(crate) struct Shared {
     pub(crate) broadcasting: Span,
     /// Told to the pushing threads: no more.
     pub(crate) halt: AtomicBool,
+    /// Whether somebody wants the run to end early: nothing new is offered then.
+    pub(crate) interrupt: Interrupt,
     phase: AtomicU8,
     sums: Mutex<Sums>,
     absences: Mutex<Vec<Away>>,
@@ -106,8 +109,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// For this scenario.
-    pub(crate) fn new(scenario: Scenario) -> Self {
+    /// For this scenario, until the interrupt.
+    pub(crate) fn new(scenario: Scenario, interrupt: Interrupt) -> Self {
         Self {
             ledger: Ledger::new(scenario.schedule.count),
             scenario,
@@ -116,6 +119,7 @@ impl Shared {
             ramp_start: AtomicU64::new(0),
             broadcasting: Span::default(),
             halt: AtomicBool::new(false),
+            interrupt,
             phase: AtomicU8::new(Phase::Wait as u8),
             sums: Mutex::new(Sums { all: Tally::new(), recent: Latency::new() }),
             absences: Mutex::new(Vec::new()),

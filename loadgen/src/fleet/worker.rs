@@ -55,6 +55,8 @@ struct Table {
     swept: u32,
     /// How many said bye.
     left: u32,
+    /// Whether it was said what the clients heard.
+    testified: bool,
     /// Drops that are due but not done, in clients.
     churn_owed: f64,
     /// How many drops were drawn.
@@ -133,6 +135,7 @@ impl Worker {
             opened: 0,
             swept: 0,
             left: 0,
+            testified: false,
             churn_owed: 0.0,
             churn_draws: 0,
             last_tick: now,

@@ -49,7 +49,7 @@ pub(super) struct Broadcaster {
 
 impl Broadcaster {
     /// Starts each broadcast when it is due, then follows them until all are done or it is told to
-    /// halt.
+    /// halt. In an interrupted run it starts none, and cancels those that run.
     pub(super) fn run(self) {
         let mut jobs: Vec<Option<Job>> = Vec::new();
         for number in 0..self.options.count {
@@ -73,12 +73,17 @@ impl Broadcaster {
         self.shared.halt.load(Ordering::Relaxed)
     }
 
-    /// Waits until `due` and follows what runs meanwhile; false if it is told to halt.
+    /// Whether nothing more is to be started.
+    fn over(&self) -> bool {
+        self.halted() || self.shared.interrupt.came()
+    }
+
+    /// Waits until `due` and follows what runs meanwhile; false if nothing is to be started then.
     fn wait(&self, due: u64, jobs: &mut [Option<Job>]) -> bool {
         loop {
             let now = self.shared.clock.now();
-            if self.halted() || now >= due {
-                return !self.halted();
+            if self.over() || now >= due {
+                return !self.over();
             }
             thread::sleep(duration(POLL.min(due - now)));
             if due.saturating_sub(self.shared.clock.now()) > POLL {
@@ -120,10 +125,12 @@ impl Broadcaster {
         started.ok()
     }
 
-    /// Asks about the jobs that run.
+    /// Asks about the jobs that run; ends them in an interrupted run.
     fn follow(&self, jobs: &mut [Option<Job>]) {
+        let interrupted = self.shared.interrupt.came();
+        let action = if interrupted { JobAction::Cancel } else { JobAction::Status };
         for job in jobs.iter_mut().flatten().filter(|job| running(job)) {
-            let asked = self.backend.job(JobAction::Status, job.id);
+            let asked = self.backend.job(action, job.id);
             if let Ok(now) = asked.and_then(holdfast_client::Pending::wait) {
                 *job = now;
             }
@@ -141,6 +148,7 @@ impl Broadcaster {
         self.progress.change(|sent| {
             for (sent, job) in sent.iter_mut().zip(jobs.iter()) {
                 sent.dropped = job.map_or(0, |job| job.dropped);
+                sent.cancelled = job.as_ref().map_or(0, left_out);
             }
         });
     }
@@ -148,6 +156,12 @@ impl Broadcaster {
 
 fn running(job: &Job) -> bool {
     matches!(job.state, JobState::Running | JobState::Paused)
+}
+
+/// How many sessions a cancelled job was not for any more when it was asked last.
+fn left_out(job: &Job) -> u64 {
+    let met = job.delivered + job.dropped;
+    if job.state == JobState::Cancelled { job.total.saturating_sub(met) } else { 0 }
 }
 
 /// How long the push phase lasts, nanoseconds.

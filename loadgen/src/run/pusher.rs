@@ -79,12 +79,13 @@ impl Pusher {
         self
     }
 
-    /// Offers everything; ends when all is sent, when it is told to halt, or when the API is closed
-    /// for good.
+    /// Offers everything; ends when all is sent, when it is told to halt, when the run is
+    /// interrupted, or when the API is closed for good.
     pub(super) fn run(mut self) {
         let mut next = 0;
         while next < self.shared.scenario.schedule.count
             && !self.shared.halt.load(Ordering::Relaxed)
+            && !self.shared.interrupt.came()
         {
             let now = self.shared.clock.now();
             let due = self.due(next);

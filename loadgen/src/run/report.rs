@@ -1,17 +1,15 @@
 //! What a run found: a table for people, JSON for machines, and the verdict.
 
+pub(super) mod publish;
 mod table;
 
 use crate::fleet::shared::Shared;
 use crate::histogram::{Percentiles, Tally};
 use crate::host::{self, Process, Sample};
-use crate::options::{Options, Output};
+use crate::options::{ClassName, Options};
 use crate::verify::away::Absences;
 use crate::verify::judge::{self, Broadcasts, Pushes, Reasons, Sent};
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::Write;
-use std::path::Path;
 
 /// What the stages hand over.
 pub(super) struct Evidence {
@@ -21,6 +19,10 @@ pub(super) struct Evidence {
     pub(super) sent: u64,
     /// Broadcasts handed to the API.
     pub(super) broadcasts: Vec<Sent>,
+    /// Clients that were logged in when the ramp was over.
+    pub(super) logged_in: u32,
+    /// Whether the run was ended early.
+    pub(super) interrupted: bool,
     /// Before the first client; after the ramp; settled; after the push phase; drained; after the
     /// byes.
     pub(super) samples: [Sample; 6],
@@ -33,6 +35,8 @@ pub(super) struct Report {
     command: Vec<String>,
     version: &'static str,
     commit: String,
+    /// What was offered, in words.
+    plan: String,
     kernel: String,
     processor: String,
     clients: u32,
@@ -48,6 +52,8 @@ pub(super) struct Report {
     cpu: Vec<Cpu>,
     memory: Memory,
     samples: BTreeMap<&'static str, Sample>,
+    /// Whether it was ended early; then what was not sent counts as not offered.
+    pub(super) interrupted: bool,
     /// What is wrong; empty if nothing is.
     pub(super) verdict: Vec<String>,
 }
@@ -97,6 +103,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
     let pushes = judge::pushes(&judge::Evidence {
         schedule: &scenario.schedule,
         ledger: &shared.ledger,
+        offered: if evidence.interrupted { evidence.sent } else { scenario.schedule.count },
         sent: evidence.sent,
         start: evidence.start,
         absences: &absences,
@@ -104,7 +111,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
     let heard = shared.take_heard();
     let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
     let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
-    let away = u64::from(scenario.clients).saturating_sub(online);
+    let away = u64::from(evidence.logged_in).saturating_sub(online);
     let tally = shared.sums().all.clone();
     let verdict = verdict((&pushes, &broadcasts, &tally), away, options);
     let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
@@ -112,6 +119,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         command: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION"),
         commit: host::commit(),
+        plan: plan(options),
         kernel: host::kernel(),
         processor: host::processor(),
         clients: scenario.clients,
@@ -138,8 +146,29 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
             .into_iter()
             .zip(evidence.samples)
             .collect(),
+        interrupted: evidence.interrupted,
         verdict,
     }
+}
+
+/// What the options offer, in words.
+fn plan(options: &Options) -> String {
+    let (push, broadcast) = (&options.push, &options.broadcast);
+    let class = if push.class == ClassName::Durable { "durable " } else { "" };
+    format!(
+        "connected at {}/s; {} {class}pushes/s of {} B for {} s, {} of {} B",
+        options.clients.connect_rate,
+        push.rate,
+        push.size,
+        push.duration,
+        counted(u64::from(broadcast.count), "broadcast"),
+        broadcast.size,
+    )
+}
+
+/// A count with its word, which gets an s where it needs one.
+fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What is wrong, each in a sentence.
@@ -262,26 +291,4 @@ fn ratio(value: u64, unit: u64) -> f64 {
 #[expect(clippy::cast_precision_loss, reason = "figures are rounded for people anyway")]
 fn float(value: u64) -> f64 {
     value as f64
-}
-
-/// Prints the table and writes the JSON, as the options say.
-///
-/// # Errors
-/// The file cannot be written.
-pub(super) fn publish(report: &Report, options: &Output) -> Result<(), String> {
-    let to_stdout = options.json.as_deref() == Some(Path::new("-"));
-    if !options.quiet && !to_stdout {
-        print!("{}", table::render(report));
-    }
-    if let Some(path) = &options.json {
-        let mut json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string())?;
-        json.push(b'\n');
-        let written =
-            if to_stdout { std::io::stdout().write_all(&json) } else { fs::write(path, &json) };
-        written.map_err(|error| format!("cannot write {}: {error}", path.display()))?;
-    }
-    for finding in &report.verdict {
-        eprintln!("holdfast-loadgen: {finding}");
-    }
-    Ok(())
 }

@@ -9,8 +9,10 @@ use crate::fleet::Fleet;
 use crate::fleet::shared::{Phase, Shared};
 use crate::histogram::Tally;
 use crate::host::{self, Sample};
+use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::scenario::Scenario;
+use crate::secret;
 use holdfast_client::{Backend, Error};
 use std::fmt::Write;
 use std::net::TcpStream;
@@ -47,10 +49,10 @@ struct Pushing {
 ///
 /// # Errors
 /// Why the run could not be set up, for a person.
-pub(super) fn execute(options: &Options) -> Result<Report, String> {
+pub(super) fn execute(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
     let scenario = Scenario::new(options)?;
     reachable(&scenario)?;
-    let shared = Arc::new(Shared::new(scenario));
+    let shared = Arc::new(Shared::new(scenario, interrupt));
     // Before the API's connection is opened: a thread's descriptor table begins as a copy of this
     // one.
     let fleet = Fleet::start(&shared)?;
@@ -85,7 +87,7 @@ impl Stage<'_> {
     fn run(&mut self) -> Result<Evidence, String> {
         let backend = self.backend()?;
         let before = self.sample();
-        self.ramp()?;
+        let logged_in = self.ramp()?;
         let ramped = self.sample();
         self.settle();
         let settled = self.sample();
@@ -103,6 +105,8 @@ impl Stage<'_> {
             start: pushing.start,
             sent: pushing.pushed.sent.load(Ordering::Acquire),
             broadcasts: pushing.broadcasts.sent(),
+            logged_in,
+            interrupted: self.shared.interrupt.came(),
             samples: [before, ramped, settled, pushed, drained, left],
         })
     }
@@ -120,14 +124,18 @@ impl Stage<'_> {
             return Ok(None);
         }
         let options = holdfast_client::Options {
-            name: "loadgen".to_owned(),
-            key: push.api_key.clone().into_bytes(),
+            name: push.api_name.clone(),
+            key: secret::read(&push.api_key, push.api_key_file.as_deref())?,
             // An answer later than the drain cannot be waited for.
             timeout: Duration::from_secs(u64::from(push.drain.max(1))),
             ..holdfast_client::Options::new([push.api.to_string()])
         };
         let backend = Backend::connect(options).map_err(|error| match error {
-            Error::Refused { .. } => format!("{error}. Give the gateway's API key with --api-key"),
+            Error::Refused { address, close } => format!(
+                "the gateway at {address} refused the backend \"{}\": {close}. Give the name and \
+                 the key of one of its auth.backend_keys with --api-name and --api-key-file",
+                push.api_name
+            ),
             error => format!("no backend API answers: {error}. Name it with --api"),
         })?;
         let longest = push.size.max().max(self.options.broadcast.size);
@@ -138,8 +146,9 @@ impl Stage<'_> {
         Ok(Some(backend))
     }
 
-    /// Connects and logs in every client.
-    fn ramp(&mut self) -> Result<(), String> {
+    /// Connects and logs in every client; gives how many there are, which is fewer only when the
+    /// run is interrupted.
+    fn ramp(&mut self) -> Result<u32, String> {
         let scenario = &self.shared.scenario;
         let (clients, rate) = (scenario.clients, scenario.connect_rate);
         let planned = u64::from(clients) * SECOND / u64::from(rate);
@@ -151,11 +160,12 @@ impl Stage<'_> {
         self.progress.stage("connect", u64::from(clients));
         self.progress.wait(deadline, || {
             let online = gauges.online.load(Ordering::Relaxed);
-            (u64::from(online), online + gauges.refused.load(Ordering::Relaxed) >= clients)
+            let decided = online + gauges.refused.load(Ordering::Relaxed) >= clients;
+            (u64::from(online), decided || self.shared.interrupt.came())
         });
         let online = gauges.online.load(Ordering::Relaxed);
-        if online >= clients {
-            return Ok(());
+        if online >= clients || self.shared.interrupt.came() {
+            return Ok(online.min(clients));
         }
         // The threads add up what they counted before they end.
         self.shared.set_phase(Phase::Stop);
@@ -169,12 +179,14 @@ impl Stage<'_> {
         self.hold("settle", broadcaster::length(self.options.push.settle));
     }
 
-    /// Lets `length` nanoseconds pass.
+    /// Lets `length` nanoseconds pass, or what of it comes before an interrupt.
     fn hold(&mut self, name: &'static str, length: u64) {
         let start = self.shared.clock.now();
         let clock = self.shared.clock;
         self.progress.stage(name, length / MILLISECOND);
-        self.progress.wait(start + length, || ((clock.now() - start) / MILLISECOND, false));
+        let interrupt = &self.shared.interrupt;
+        let look = || ((clock.now() - start) / MILLISECOND, interrupt.came());
+        self.progress.wait(start + length, look);
     }
 
     /// Offers what the schedule says, while clients come and go if they shall.
@@ -191,7 +203,7 @@ impl Stage<'_> {
             broadcasts: Arc::new(broadcaster::Progress::default()),
             threads: Vec::new(),
         };
-        if let Some(backend) = backend {
+        if let Some(backend) = backend.filter(|_| !self.shared.interrupt.came()) {
             self.start_pushing(&mut pushing, backend, length);
         } else {
             pushing.pushed.done.store(true, Ordering::Relaxed);
@@ -235,7 +247,8 @@ impl Stage<'_> {
             }
             let complete = deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
-            let back = gauges.online.load(Ordering::Relaxed) >= clients;
+            let back =
+                gauges.online.load(Ordering::Relaxed) >= clients || self.shared.interrupt.came();
             let over = pushing.answered() && (complete && back || now - since > QUIET);
             (deliveries, over)
         });

@@ -3,6 +3,7 @@
 use super::chance;
 use crate::verify::body;
 use holdfast_protocol::limits::BODY_BYTES_CEILING;
+use std::fmt;
 use std::str::FromStr;
 
 /// A distribution of body sizes, in bytes.
@@ -34,6 +35,19 @@ impl Sizes {
         match self {
             Self::Uniform(_, high) => *high,
             Self::OneOf(sizes) => sizes.iter().copied().max().unwrap_or_default(),
+        }
+    }
+}
+
+impl fmt::Display for Sizes {
+    /// As it is typed.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Uniform(low, high) => write!(out, "{low}-{high}"),
+            Self::OneOf(sizes) => {
+                let sizes: Vec<String> = sizes.iter().map(ToString::to_string).collect();
+                out.write_str(&sizes.join(","))
+            }
         }
     }
 }

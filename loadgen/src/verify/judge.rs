@@ -16,7 +16,7 @@ pub(crate) type Reasons = BTreeMap<String, u64>;
 /// Where every pushed message went: `offered = delivered + refused + gone + lost`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
 pub(crate) struct Pushes {
-    /// Messages of the schedule.
+    /// Messages of the schedule; of an interrupted run, those that were sent.
     pub(crate) offered: u64,
     /// Arrived at the client that they were for.
     pub(crate) delivered: u64,
@@ -53,6 +53,8 @@ pub(crate) struct Evidence<'a> {
     pub(crate) schedule: &'a Schedule,
     /// What is known of each message.
     pub(crate) ledger: &'a Ledger,
+    /// How many messages of the plan count: all, or those sent before the run was interrupted.
+    pub(crate) offered: u64,
     /// How many messages were handed to the API; those after them never left.
     pub(crate) sent: u64,
     /// When the push phase began, nanoseconds of the run's clock.
@@ -63,8 +65,8 @@ pub(crate) struct Evidence<'a> {
 
 /// Puts every message into its class.
 pub(crate) fn pushes(evidence: &Evidence<'_>) -> Pushes {
-    let mut sum = Pushes { offered: evidence.schedule.count, ..Pushes::default() };
-    for number in 0..evidence.schedule.count {
+    let mut sum = Pushes { offered: evidence.offered, ..Pushes::default() };
+    for number in 0..evidence.offered {
         let entry = evidence.ledger.entry(number);
         sum.accepted += u64::from(entry.answer.is_some_and(Code::accepted));
         classify(evidence, number, entry, &mut sum);
@@ -110,6 +112,8 @@ pub(crate) struct Sent {
     pub(crate) refused: Option<String>,
     /// Sessions that the gateway says it did not serve.
     pub(crate) dropped: u64,
+    /// Sessions that were not served yet when this run cancelled it.
+    pub(crate) cancelled: u64,
 }
 
 /// What one client has of the broadcasts when the run is judged.
@@ -131,7 +135,8 @@ pub(crate) struct Broadcasts {
     pub(crate) offered: u64,
     /// Arrived.
     pub(crate) delivered: u64,
-    /// The gateway declined the broadcast, or says that it did not serve so many sessions.
+    /// The gateway declined the broadcast, or says that it did not serve so many sessions, or was
+    /// told to stop before it did.
     pub(crate) refused: Reasons,
     /// The client was away or logged in after the start.
     pub(crate) gone: u64,
@@ -160,17 +165,25 @@ pub(crate) fn broadcasts(sent: &[Sent], heard: &[Heard]) -> Broadcasts {
         sum.offered += clients;
         sum.delivered += has;
         sum.gone += clients - has - missing;
-        let admitted = match &broadcast.refused {
-            Some(_) => missing,
-            None => missing.min(broadcast.dropped),
-        };
-        sum.lost += missing - admitted;
-        if admitted > 0 {
-            let reason = broadcast.refused.as_deref().unwrap_or("dropped");
-            *sum.refused.entry(reason.to_owned()).or_default() += admitted;
+        let mut unexplained = missing;
+        for (reason, most) in admitted(broadcast) {
+            let explained = unexplained.min(most);
+            unexplained -= explained;
+            if explained > 0 {
+                *sum.refused.entry(reason.to_owned()).or_default() += explained;
+            }
         }
+        sum.lost += unexplained;
     }
     sum
+}
+
+/// Why, and for how many sessions, the gateway says that it did not serve a broadcast.
+fn admitted(broadcast: &Sent) -> Vec<(&str, u64)> {
+    match &broadcast.refused {
+        Some(why) => vec![(why, u64::MAX)],
+        None => vec![("dropped", broadcast.dropped), ("cancelled", broadcast.cancelled)],
+    }
 }
 
 #[cfg(test)]

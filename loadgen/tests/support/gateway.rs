@@ -57,6 +57,10 @@ pub(crate) struct Script {
     pub(crate) broadcast_admits: bool,
     /// The code with which every hello is answered instead of a welcome.
     pub(crate) refuse_logins: Option<u16>,
+    /// The code with which every backend is closed instead of a welcome.
+    pub(crate) refuse_backends: Option<u16>,
+    /// The same for a client that comes back.
+    pub(crate) refuse_returns: Option<u16>,
     /// Whether a client that comes back is left without a welcome.
     pub(crate) ignore_returns: bool,
     /// Granted heartbeat, seconds.
@@ -73,6 +77,8 @@ impl Default for Script {
             broadcast_leaves_out: 0,
             broadcast_admits: false,
             refuse_logins: None,
+            refuse_backends: None,
+            refuse_returns: None,
             ignore_returns: false,
             heartbeat: 300,
         }
@@ -89,6 +95,10 @@ pub(crate) struct Seen {
     pub(crate) byes: u64,
     pub(crate) acks: u64,
     pub(crate) greatest_ack: u64,
+    /// Messages that a backend pushed.
+    pub(crate) pushes: u64,
+    /// The name and the key of the last backend.
+    pub(crate) backend: (String, Vec<u8>),
 }
 
 struct User {
@@ -158,7 +168,8 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
                 state.seen.hellos += 1;
                 state.seen.resumes += u64::from(hello.resume.is_some());
                 state.seen.tokens += u64::from(!hello.token.is_empty());
-                if let Some(code) = script.refuse_logins {
+                let returns = script.refuse_returns.filter(|_| hello.resume.is_some());
+                if let Some(code) = script.refuse_logins.or(returns) {
                     let mut out = Vec::new();
                     from_server::put_close(code, "by script", &mut out);
                     write(stream, &out);
@@ -226,7 +237,13 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
     frames(stream, BACKEND_PAYLOAD, |frame| {
         let mut out = Vec::new();
         match Request::decode(frame).unwrap() {
-            Request::Hello { .. } => {
+            Request::Hello { name, key, .. } => {
+                state.lock().unwrap().seen.backend = (name.to_owned(), key.to_vec());
+                if let Some(code) = script.refuse_backends {
+                    answer::put_close(code, "by script", &mut out);
+                    write(stream, &out);
+                    return false;
+                }
                 let body_max = u32::try_from(BODY_BYTES_DEFAULT).unwrap();
                 let granted =
                     answer::Welcome { window: script.window, body_max, host: 1, incarnation: 1 };
@@ -235,6 +252,7 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
             Request::Push(id, push) => {
                 stall(script, state);
                 let mut state = state.lock().unwrap();
+                state.seen.pushes += push.targets.iter().count() as u64;
                 let outcomes: Vec<Outcome> = push
                     .targets
                     .iter()

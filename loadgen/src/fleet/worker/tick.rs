@@ -118,11 +118,7 @@ impl Worker {
 
     /// Testifies, then says bye for some more clients.
     fn leave(&self, table: &mut Table) {
-        if table.left == 0 {
-            let absences = std::mem::take(&mut table.absences);
-            let heard = table.clients.iter().map(Client::heard);
-            self.shared.testify(absences, heard);
-        }
+        self.testify(table);
         for _ in 0..BYES.min(table.opened - table.left) {
             let slot = table.left;
             table.left += 1;
@@ -136,6 +132,14 @@ impl Worker {
                 State::Opening => self.release(client),
                 _ => {}
             }
+        }
+    }
+
+    /// Says what the clients heard and when they were away; once, before the first of them leaves.
+    fn testify(&self, table: &mut Table) {
+        if !std::mem::replace(&mut table.testified, true) {
+            let absences = std::mem::take(&mut table.absences);
+            self.shared.testify(absences, table.clients.iter().map(Client::heard));
         }
     }
 
@@ -157,6 +161,8 @@ impl Worker {
     /// Ends what is left, and adds up for the last time.
     fn stop(&self) {
         let table = &mut *self.table.borrow_mut();
+        // Where nobody was connected any more, no tick saw the leaving.
+        self.testify(table);
         for client in &mut table.clients {
             self.release(client);
             client.state = State::Over;

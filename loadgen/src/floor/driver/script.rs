@@ -77,7 +77,8 @@ fn run(args: DriveArgs) -> Result<(), String> {
         api_key: args.api_key,
     };
     let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    let signer = args.secret.map(|secret| Signer::new(&secret, args.key_id.as_deref(), now));
+    let signer =
+        args.secret.map(|secret| Signer::new(secret.as_bytes(), args.key_id.as_deref(), now));
     let signer = signer.transpose()?;
     let tokens = Arc::new(move |number| match &signer {
         Some(signer) => signer.sign(language::PRODUCT, &language::user(number)).into_bytes(),

@@ -1,10 +1,19 @@
 //! The report as a table for people.
 
 use super::super::progress::latency;
-use super::{Cpu, Memory, Report};
+use super::{Cpu, Memory, Report, counted};
 use crate::histogram::Percentiles;
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
+
+/// No gateway keeps a connection in less than this, in bytes.
+const PLAUSIBLE: f64 = 64.0;
+/// What the names of latencies do not say by themselves.
+const LEGEND: [(&str, &str); 3] = [
+    ("api_answer", "from when a push was due to the gateway's answer to the backend"),
+    ("broadcast_spread", "from when a broadcast was due to its arrival at each client"),
+    ("generator_lateness", "from when a push was due to its sending, a full window included"),
+];
 
 /// The whole table.
 pub(super) fn render(report: &Report) -> String {
@@ -17,9 +26,13 @@ pub(super) fn render(report: &Report) -> String {
 fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "\n{} clients on {} threads, {} source addresses; logged in within {:.1} s",
-        report.clients, report.threads, report.source_addresses, report.seconds.ramp
+        "\n{} on {}, source addresses: {}; logged in within {:.1} s",
+        counted(u64::from(report.clients), "client"),
+        counted(u64::from(report.threads), "thread"),
+        report.source_addresses,
+        report.seconds.ramp
     )?;
+    writeln!(out, "{}", report.plan)?;
     writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
     latencies(report, out)?;
     accounts(report, out)?;
@@ -33,6 +46,9 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
         for (reason, count) in &report.connection_reasons {
             writeln!(out, "  {count:>10}  {reason}")?;
         }
+    }
+    if report.interrupted {
+        writeln!(out, "\nINTERRUPTED after {:.1} s of pushing", report.seconds.push)?;
     }
     if report.verdict.is_empty() {
         writeln!(out, "\nall is accounted for: nothing lost, doubled, out of order or corrupt")?;
@@ -53,6 +69,11 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
     for (name, values) in &report.latencies {
         if values.count > 0 {
             row(name, values, out)?;
+        }
+    }
+    for (name, meaning) in LEGEND {
+        if report.latencies.get(name).is_some_and(|values| values.count > 0) {
+            writeln!(out, "  {}: {meaning}", name.replace('_', " "))?;
         }
     }
     Ok(())
@@ -130,6 +151,10 @@ fn stage(cpu: &Cpu, out: &mut String) -> std::fmt::Result {
 fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nmemory for each connection, settled")?;
     match (memory.server_anonymous_per_connection, memory.server_rss_per_connection) {
+        // Memory that earlier connections left behind is used again.
+        (Some(anonymous), _) if anonymous < PLAUSIBLE => {
+            writeln!(out, "  gateway    unknown: it had served connections before")?;
+        }
         (Some(anonymous), Some(rss)) => {
             writeln!(out, "  gateway    {anonymous:.0} B anonymous, {rss:.0} B resident")?;
         }

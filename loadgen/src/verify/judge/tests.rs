@@ -24,8 +24,14 @@ fn schedule(count: u64) -> Schedule {
 fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
     let schedule = schedule(10);
     let absences = Absences::new(away);
-    let evidence =
-        Evidence { schedule: &schedule, ledger, sent, start: START, absences: &absences };
+    let evidence = Evidence {
+        schedule: &schedule,
+        ledger,
+        offered: 10,
+        sent,
+        start: START,
+        absences: &absences,
+    };
     let sum = pushes(&evidence);
     assert!(sum.closes(), "{sum:?}");
     sum
@@ -74,8 +80,9 @@ fn a_drop_long_before_or_after_excuses_nothing() {
 #[test]
 fn broadcast_pairs_fall_into_their_classes() {
     let sent = [
-        Sent { at: 100, refused: None, dropped: 1 },
-        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), dropped: 0 },
+        Sent { at: 100, refused: None, dropped: 1, cancelled: 0 },
+        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), dropped: 0, cancelled: 0 },
+        Sent { at: 200, refused: None, dropped: 1, cancelled: 2 },
     ];
     let heard = [
         Heard { broadcasts: 0b01, since: 10 },
@@ -86,7 +93,7 @@ fn broadcast_pairs_fall_into_their_classes() {
     ];
     let sum = broadcasts(&sent, &heard);
     assert!(sum.closes(), "{sum:?}");
-    assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (2, 10, 1, 1));
-    assert_eq!(sum.refused, reasons(&[("dropped", 1), ("too_many_jobs", 4)]));
-    assert_eq!(sum.gone, 3);
+    assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (3, 15, 1, 2));
+    assert_eq!(sum.refused, reasons(&[("dropped", 2), ("cancelled", 2), ("too_many_jobs", 4)]));
+    assert_eq!(sum.gone, 4);
 }

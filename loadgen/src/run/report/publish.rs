@@ -1,0 +1,93 @@
+//! Where the report goes: the table to standard output, JSON where the options say, findings to
+//! standard error.
+
+use super::{Report, table};
+use crate::options::Output;
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Where the JSON goes.
+enum Json {
+    Nowhere,
+    Stdout,
+    File(PathBuf, File),
+}
+
+/// Where a report goes. It is made before the run, so that a report is never lost for want of a
+/// place.
+pub(crate) struct Publisher {
+    json: Json,
+    quiet: bool,
+}
+
+impl Publisher {
+    /// Opens what the options name. A file that exists keeps its content until the report is
+    /// written.
+    ///
+    /// # Errors
+    /// The file cannot be opened for writing; the text names it.
+    pub(crate) fn open(options: &Output) -> Result<Self, String> {
+        let json = match options.json.as_deref() {
+            None => Json::Nowhere,
+            Some(path) if path == Path::new("-") => Json::Stdout,
+            Some(path) => {
+                let file = File::options().write(true).create(true).truncate(false).open(path);
+                Json::File(path.to_owned(), file.map_err(|error| cannot_write(path, &error))?)
+            }
+        };
+        Ok(Self { json, quiet: options.quiet })
+    }
+
+    /// Prints the table and writes the JSON.
+    ///
+    /// # Errors
+    /// The JSON cannot be written.
+    pub(crate) fn publish(self, report: &Report) -> Result<(), String> {
+        let shown = !self.quiet && !matches!(self.json, Json::Stdout);
+        if shown {
+            print!("{}", table::render(report));
+        }
+        // The table ends with the findings: who reads both in one place has read them.
+        if !shown || !same_file(io::stdout().as_fd(), io::stderr().as_fd()) {
+            for finding in &report.verdict {
+                eprintln!("holdfast-loadgen: {finding}");
+            }
+        }
+        let mut json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string())?;
+        json.push(b'\n');
+        match self.json {
+            Json::Nowhere => Ok(()),
+            Json::Stdout => io::stdout()
+                .write_all(&json)
+                .map_err(|error| format!("cannot write the report: {error}")),
+            Json::File(path, file) => {
+                replace(file, &json).map_err(|error| cannot_write(&path, &error))
+            }
+        }
+    }
+}
+
+fn cannot_write(path: &Path, error: &io::Error) -> String {
+    format!("cannot write {}: {error}", path.display())
+}
+
+/// Makes `bytes` all that the file holds.
+fn replace(mut file: File, bytes: &[u8]) -> io::Result<()> {
+    // A pipe or a device has no length.
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
+}
+
+/// Whether both lead to the same file, pipe or terminal.
+fn same_file(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> bool {
+    let place = |end: BorrowedFd<'_>| {
+        let file = File::from(end.try_clone_to_owned().ok()?).metadata().ok()?;
+        Some((file.dev(), file.ino()))
+    };
+    place(one).is_some_and(|here| place(other) == Some(here))
+}
