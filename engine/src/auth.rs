@@ -11,18 +11,21 @@
 //! list of revoked tokens, so they should expire soon; a kick ends a session that runs.
 //!
 //! Map: [`client`] checks tokens, [`key`] prepares keys, `provider` has the arithmetic of
-//! signatures, [`backend`] checks API keys, [`issue`] makes tokens.
+//! signatures, [`reason`] says to the operator what was wrong, [`backend`] checks API keys,
+//! [`issue`] makes tokens.
 
 pub mod backend;
 pub mod client;
 pub mod issue;
 pub mod key;
 mod provider;
+pub mod reason;
 
 pub use backend::BackendAuth;
 pub use client::ClientAuth;
 pub use issue::{Claims, Signer};
 pub use key::KeyError;
+pub use reason::Reason;
 
 use holdfast_protocol::close::Code;
 use std::fmt;

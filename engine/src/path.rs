@@ -9,7 +9,7 @@
 //! ```
 //!
 //! [`spread`] is the walk of a broadcast, which joins the path at deliver; [`close`] is the end of
-//! every connection, [`time`] what happens when nothing does.
+//! every connection, [`time`] what happens when nothing does; [`note`] tells the log of both ends.
 
 pub mod accept;
 pub mod answer;
@@ -18,6 +18,7 @@ pub mod decode;
 pub mod deliver;
 pub mod flush;
 pub mod login;
+pub mod note;
 pub mod request;
 pub mod route;
 pub mod spread;

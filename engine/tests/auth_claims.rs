@@ -9,6 +9,8 @@ use std::path::Path;
 
 #[path = "auth_claims/a_library_lets_nothing_slip.rs"]
 mod a_library_lets_nothing_slip;
+#[path = "auth_claims/the_reason_is_told_to_the_operator.rs"]
+mod the_reason_is_told_to_the_operator;
 
 const SECRET: &str = "a-secret-of-at-least-thirty-two-bytes";
 const OTHER: &str = "another-secret-of-thirty-two-bytes-or-more";

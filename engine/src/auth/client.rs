@@ -1,7 +1,7 @@
 //! Login tokens of clients.
 
-use super::Denied;
-use super::key::{Key, KeyError};
+use super::key::{Dates, Key, KeyError};
+use super::{Denied, Reason};
 use crate::config::Auth;
 use holdfast_protocol::limits::TOKEN_BYTES;
 use std::fmt;
@@ -44,27 +44,48 @@ impl ClientAuth {
     /// # Errors
     /// [`Denied::Expired`] for a token that was good in all else, otherwise [`Denied::BadToken`].
     pub fn check(&self, product: &str, user: &str, token: &[u8], now: u64) -> Result<(), Denied> {
+        self.examine(product, user, token, now).map_err(Reason::denied)
+    }
+
+    /// As [`ClientAuth::check`], with what is wrong for the operator alone.
+    ///
+    /// # Errors
+    /// What is wrong with the token; of several keys that were tried, what the one that came
+    /// farthest found.
+    pub fn examine(&self, product: &str, user: &str, token: &[u8], now: u64) -> Result<(), Reason> {
         if self.is_open() {
             return Ok(());
         }
         let header_ends = token.iter().take(HEADER_BYTES + 1).any(|byte| *byte == b'.');
-        if token.len() > TOKEN_BYTES || !header_ends {
-            return Err(Denied::BadToken);
+        if token.is_empty() {
+            return Err(Reason::NoToken);
         }
-        let header = jsonwebtoken::decode_header(token).map_err(|_| Denied::BadToken)?;
+        if token.len() > TOKEN_BYTES || (token.len() > HEADER_BYTES && !header_ends) {
+            return Err(Reason::TooLong);
+        }
+        let header = jsonwebtoken::decode_header(token).map_err(|_| Reason::Malformed)?;
         // Extensions that must be understood: none is.
         if header.crit.is_some() {
-            return Err(Denied::BadToken);
+            return Err(Reason::UnknownExtension);
         }
+        let mut farthest = Reason::UnknownKid;
         let named = |key: &&Key| header.kid.as_ref().is_none_or(|kid| *kid == key.id);
-        let mut tried = self.keys.iter().filter(named);
-        let dates =
-            tried.find_map(|key| key.dates(token, product, user)).ok_or(Denied::BadToken)?;
-        let now = seconds(now);
-        if dates.nbf.is_some_and(|nbf| now + self.leeway < nbf) {
-            return Err(Denied::BadToken);
+        for key in self.keys.iter().filter(named) {
+            match key.dates(token, product, user) {
+                Ok(dates) => return self.holds(&dates, seconds(now)),
+                Err(reason) => farthest = farthest.max(reason),
+            }
         }
-        if now >= dates.exp + self.leeway { Err(Denied::Expired) } else { Ok(()) }
+        Err(farthest)
+    }
+
+    /// Whether a token with these dates holds at `now`.
+    fn holds(&self, dates: &Dates, now: f64) -> Result<(), Reason> {
+        let exp = dates.exp.ok_or(Reason::MissingExpiry)?;
+        if dates.nbf.is_some_and(|nbf| now + self.leeway < nbf) {
+            return Err(Reason::NotYetValid);
+        }
+        if now >= exp + self.leeway { Err(Reason::Expired) } else { Ok(()) }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Keys that check tokens, each with the rules that its tokens must keep.
 
-use super::provider;
+use super::{Reason, provider};
 use crate::config::{self, ClientKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -30,7 +30,7 @@ impl std::error::Error for KeyError {}
 /// When a token holds, in seconds since 1970 UTC. Numbers only, whole or not, as RFC 7519 has them.
 #[derive(Deserialize)]
 pub(super) struct Dates {
-    pub(super) exp: f64,
+    pub(super) exp: Option<f64>,
     pub(super) nbf: Option<f64>,
 }
 
@@ -59,11 +59,12 @@ impl Key {
 
     /// The dates of a token that this key signed, with its own algorithm, for this user of this
     /// product. Whether it holds now is not asked.
-    pub(super) fn dates(&self, token: &[u8], product: &str, user: &str) -> Option<Dates> {
+    pub(super) fn dates(&self, token: &[u8], product: &str, user: &str) -> Result<Dates, Reason> {
         let mut rules = self.rules.clone();
         rules.set_audience(&[product]);
         rules.sub = Some(user.to_owned());
-        Some(jsonwebtoken::decode(token, &self.checks, &rules).ok()?.claims)
+        let read = jsonwebtoken::decode(token, &self.checks, &rules);
+        read.map(|token| token.claims).map_err(|error| Reason::of(error.kind()))
     }
 }
 
@@ -71,7 +72,7 @@ impl Key {
 fn rules(algorithm: Algorithm) -> Validation {
     let mut rules = Validation::new(algorithm);
     rules.set_required_spec_claims(&["sub", "aud"]);
-    // The crate would read the clock; here the time is an argument. `Dates` demands `exp`.
+    // The crate would read the clock; here the time is an argument, and `exp` is demanded with it.
     rules.validate_exp = false;
     rules.validate_nbf = false;
     rules

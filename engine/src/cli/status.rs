@@ -47,6 +47,7 @@ const GROUPS: &[(&str, &[&str])] = &[
             "accepted_backends",
             "backend_logins",
             "backend_closes",
+            "backends_closed_by_peer",
             "backend_violations",
             "request_errors",
         ],

@@ -65,8 +65,10 @@ names! {
         BackendBytesIn = "backend_received", Bytes;
         /// Bytes that the kernel took for backends.
         BackendBytesOut = "backend_sent", Bytes;
-        /// Connections that the peer closed without a bye.
+        /// Connections of clients that the client closed without a bye.
         PeerClosed = "closed_by_peer";
+        /// Connections of backends that the backend closed.
+        BackendPeerClosed = "backends_closed_by_peer";
         /// Connections that broke.
         PeerReset = "broken_connections";
         /// Broadcast jobs that were started.

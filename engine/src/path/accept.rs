@@ -84,7 +84,8 @@ impl<I: Io> Shard<I> {
         self.sent.clear();
         self.io.send(&[Outgoing { socket, bytes: &bytes }], &mut self.sent);
         if let Some(held) = self.may_log(|gates| &mut gates.refused) {
-            tracing::warn!(shard = self.number, why = why.name(), held, "connection refused");
+            let peer = self.io.peer(socket).map(tracing::field::display);
+            tracing::warn!(shard = self.number, peer, why = why.name(), held, "connection refused");
         }
     }
 

@@ -9,6 +9,7 @@ use crate::io::{Interest, Io, Key, Port, Received};
 use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::client::FromClient;
+use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
 use holdfast_protocol::frame::{Frame, split};
 use holdfast_protocol::limits::{BACKEND_HELLO_PAYLOAD, BACKEND_PAYLOAD, CLIENT_PAYLOAD};
@@ -118,16 +119,33 @@ impl<I: Io> Shard<I> {
                     break;
                 }
                 Received::End => {
-                    self.gone(key);
+                    self.ended(key);
                     break;
                 }
                 Received::Broken => {
+                    self.note_lost(key, "broken");
                     self.broken(key);
                     break;
                 }
             }
         }
         self.buffer = buffer;
+    }
+
+    /// The peer closed its direction. Backends have a number of their own, since they leave so
+    /// whenever they have done.
+    fn ended(&mut self, key: Key) {
+        let Some(connection) = self.connections.get(key) else { return };
+        self.note_lost(key, "closed by the peer");
+        match connection.role {
+            Role::Client(_) => self.gone(key),
+            Role::Backend(_) => {
+                if connection.ending == Ending::Open {
+                    self.metrics.count(Counter::BackendPeerClosed);
+                }
+                self.kill(key);
+            }
+        }
     }
 
     /// Watches for what the connection waits for, unless it is watched or dead.
@@ -252,7 +270,10 @@ impl<I: Io> Shard<I> {
             (Action::LogIn, FromClient::Hello(hello)) => self.log_in(key, hello),
             (Action::Pong, _) => self.pong(key),
             (Action::Acknowledge(sequence), _) => self.acknowledged(key, sequence),
-            (Action::Leave, _) => self.left(key),
+            (Action::Leave, _) => {
+                self.note_close(key, Code::Bye, "bye");
+                self.left(key);
+            }
             (Action::LogIn | Action::Ignore, _) => {}
         }
         Ok(())
@@ -272,9 +293,11 @@ impl<I: Io> Shard<I> {
             Role::Backend(_) => self.metrics.backend_violation(violation),
         }
         if let Some(held) = self.may_log(|gates| &mut gates.violation) {
+            let (shard, slot, peer) = (self.number, key.slot, self.peer(key));
             let violation = violation.name();
-            tracing::info!(shard = self.number, slot = key.slot, violation, held, "bad frame");
+            tracing::info!(shard, slot, peer, violation, held, "bad frame");
         }
+        self.note_close(key, violation.close_code(), violation.name());
         self.close(key, violation.close_code(), violation.name());
     }
 }

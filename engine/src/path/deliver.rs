@@ -84,7 +84,9 @@ impl<I: Io> Shard<I> {
             (Code::Replaced, _) => "the user logged in again",
             (_, _) => code.name(),
         };
-        self.close(key_of(connection), code, words);
+        let key = key_of(connection);
+        self.note_close(key, code, words);
+        self.close(key, code, words);
     }
 
     /// Queues a frame for a connection; when that is closed, or its outbox is full, the frame is
@@ -114,6 +116,7 @@ impl<I: Io> Shard<I> {
                 return;
             }
             if !self.has_room(key, length.saturating_sub(CONTROL_BYTES)) {
+                self.note_close(key, Code::SlowReader, "its outbox is full");
                 self.give_up(key, Code::SlowReader);
                 return;
             }

@@ -137,6 +137,7 @@ impl<I: Io> Shard<I> {
                 for queued in staging.chain(queue) {
                     self.settle(queued.receipt, lost);
                 }
+                self.note_lost(key, "broken");
                 self.broken(key);
             }
         }
@@ -234,7 +235,10 @@ impl<I: Io> Shard<I> {
                 self.settle(receipt, fate);
             }
             match taken {
-                None => return self.broken(key),
+                None => {
+                    self.note_lost(key, "broken");
+                    return self.broken(key);
+                }
                 Some(taken) if taken < self.arena.len() => break,
                 Some(_) => {}
             }

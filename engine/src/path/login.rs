@@ -1,6 +1,5 @@
 //! A client says who it is: its token is checked here, its session is made at the user's home.
 
-use crate::auth::Denied;
 use crate::connection::id::ConnectionId;
 use crate::connection::outbox::{Frame, Queued};
 use crate::connection::{Ending, Tag};
@@ -29,19 +28,16 @@ pub(crate) struct Login {
 impl<I: Io> Shard<I> {
     pub(crate) fn log_in(&mut self, key: Key, hello: &Hello<'_>) {
         let Some(product) = self.settings.product(hello.product) else {
-            self.refuse_login(key, Code::UnknownProduct);
+            self.refuse_login(key, hello, Code::UnknownProduct, Code::UnknownProduct.name());
             return;
         };
         let seconds = self.now.unix_millis / 1000;
         let auth = &self.settings.client_auth;
-        if let Err(denied) = auth.check(hello.product, hello.user, hello.token, seconds) {
-            let code = match denied {
-                Denied::BadToken => Code::BadToken,
-                Denied::Expired => Code::ExpiredToken,
-            };
-            self.refuse_login(key, code);
+        if let Err(why) = auth.examine(hello.product, hello.user, hello.token, seconds) {
+            self.refuse_login(key, hello, why.denied().close_code(), why.name());
             return;
         }
+        self.note_login(key, hello);
         let heartbeat = self.settings.grant(hello.heartbeat);
         let Some(connection) = self.connections.get_mut(key) else { return };
         if !hello.tags.is_empty() {
@@ -63,11 +59,15 @@ impl<I: Io> Shard<I> {
         self.ends.home_out.send(home, ToHome::Register(Box::new(register)));
     }
 
-    fn refuse_login(&mut self, key: Key, code: Code) {
+    /// The peer is told the code alone; `why` is for the operator.
+    fn refuse_login(&mut self, key: Key, hello: &Hello<'_>, code: Code, why: &str) {
         self.metrics.login_refused(code);
         if let Some(held) = self.may_log(|gates| &mut gates.login) {
-            tracing::info!(shard = self.number, why = code.name(), held, "login refused");
+            let (shard, slot, peer) = (self.number, key.slot, self.peer(key));
+            let Hello { product, user, device, .. } = *hello;
+            tracing::info!(shard, slot, peer, product, user, device, why, held, "login refused");
         }
+        self.note_close(key, code, why);
         self.close(key, code, code.name());
     }
 

@@ -57,8 +57,10 @@ impl<I: Io> Shard<I> {
     fn greet(&mut self, key: Key, name: &str, secret: &[u8]) {
         if self.settings.backend_auth.check(name, secret).is_err() {
             if let Some(held) = self.may_log(|gates| &mut gates.login) {
-                tracing::warn!(shard = self.number, name, held, "backend refused: wrong API key");
+                let (shard, peer) = (self.number, self.peer(key));
+                tracing::warn!(shard, peer, name, held, "backend refused: wrong API key");
             }
+            self.note_close(key, Code::BadToken, "the API key is not valid");
             self.close(key, Code::BadToken, "the API key is not valid");
             return;
         }
@@ -67,7 +69,7 @@ impl<I: Io> Shard<I> {
         backend.open = true;
         self.metrics.count(Counter::BackendLogins);
         backend.name = CompactString::new(name);
-        tracing::info!(shard = self.number, name, "backend connected");
+        self.note_backend(key, name);
         let welcome = Welcome {
             window: self.settings.window,
             body_max: u32::try_from(self.settings.body_max).unwrap_or(u32::MAX),

@@ -29,6 +29,9 @@ impl<I: Io> Shard<I> {
             self.wheel.set(slot, due);
             return;
         }
+        if let Verdict::Close(code) = verdict {
+            self.note_close(key, code, code.name());
+        }
         match verdict {
             // Who reads nothing would not read the close either.
             Verdict::Close(Code::SlowReader) => self.give_up(key, Code::SlowReader),
