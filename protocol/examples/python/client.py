@@ -18,6 +18,7 @@ import wire
 ACK_EVERY_SECONDS = 1
 ACK_EVERY_PUSHES = 64
 PONG_WITHIN_SECONDS = 10
+WELCOME_WITHIN_SECONDS = 15
 
 
 class Ended(Exception):
@@ -77,6 +78,7 @@ class Connection:
         self.client = client
         self.socket = socket.create_connection((client.args.host, client.args.port), timeout=10)
         self.buffer = bytearray()
+        self.began_at = time.monotonic()
         self.heartbeat = None  # seconds, once welcomed
         self.pinged = None  # when, while the pong is awaited
         self.unacked = 0
@@ -137,6 +139,8 @@ class Connection:
         now = time.monotonic()
         if self.unacked >= ACK_EVERY_PUSHES or now - self.acked_at >= ACK_EVERY_SECONDS:
             self.ack()
+        if self.heartbeat is None and now - self.began_at > WELCOME_WITHIN_SECONDS:
+            raise Ended(reason="no welcome")
         if self.pinged and now - self.pinged > PONG_WITHIN_SECONDS:
             raise Ended(reason="no pong")
         # Half a heartbeat early, so that a slow network does not make us late.
