@@ -3,7 +3,11 @@
 //! Each shard starts on its own thread: it takes its own descriptor table and its core, binds its
 //! listeners, and only then says that it is ready. The first shard settles which port "0" is.
 
-use crate::auth::{BackendAuth, ClientAuth};
+mod host;
+mod settings;
+
+use self::host::{can_own_tables, host, usable_cores};
+use self::settings::{settings, socket_options};
 use crate::clock::Clock;
 use crate::config::{Config, IoChoice, Pin};
 use crate::io::epoll::Epoll;
@@ -12,11 +16,13 @@ use crate::io::table::{own_descriptor_table, pin_to_core};
 use crate::io::uring::{self, Uring, UringOptions};
 use crate::io::wake::WakeFd;
 use crate::io::{Io, Port, Wake};
-use crate::limits::{Host, IDLE_CLIENT_BYTES, KERNEL_CLIENT_BYTES, Limits, TooLarge};
+use crate::limits::{IDLE_CLIENT_BYTES, KERNEL_CLIENT_BYTES, Limits, TooLarge};
 use crate::mesh::{Ends, connect};
 use crate::metrics::ShardMetrics;
 use crate::shard::Shard;
-use crate::shard::settings::{Product, Settings};
+use crate::shard::drain::Left;
+use crate::shard::settings::Settings;
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -25,12 +31,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// The longest silence of a backend, in seconds: its client library pings far more often.
-const BACKEND_IDLE_SECONDS: u32 = 300;
-/// The time to live of a message that asks for none, in seconds.
-const TTL_SECONDS: u32 = 60;
-/// The time to live of a broadcast that asks for none, in seconds: a paced one may take hours.
-const BROADCAST_TTL_SECONDS: u32 = 24 * 3600;
+/// Room for fewer clients than this is most likely a limit that nobody chose.
+const FEW: usize = 1000;
 
 /// Why a gateway does not start.
 #[derive(Debug, thiserror::Error)]
@@ -52,13 +54,23 @@ pub enum BootError {
     Kernel(&'static str, io::Error),
 }
 
-/// Which back end runs, and why.
+/// Which back end runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Backing {
     /// `io_uring`.
     Uring,
     /// epoll.
     Epoll,
+}
+
+impl fmt::Display for Backing {
+    /// As the configuration names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Uring => "uring",
+            Self::Epoll => "epoll",
+        })
+    }
 }
 
 /// What a control thread may ask of a shard.
@@ -86,7 +98,7 @@ pub struct Gateway {
     /// Grows each time the process starts.
     pub incarnation: u32,
     commands: Vec<(flume::Sender<Command>, WakeFd)>,
-    threads: Vec<JoinHandle<io::Result<u64>>>,
+    threads: Vec<JoinHandle<io::Result<Left>>>,
 }
 
 /// What the shards were started with, the same for each.
@@ -118,11 +130,13 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let backing = choose(config.io)?;
     let cores = usable_cores();
     let own_tables = can_own_tables();
-    let host =
-        Host { cores: cores.len(), descriptors: descriptor_limit(), memory: available_memory() };
-    let limits = Limits::new(config, host, own_tables)?;
+    let limits = Limits::new(config, host(), own_tables)?;
     report(&limits);
     warn_of_open_doors(config);
+    let mut addresses = config.client.listen.iter().chain(&config.backend.listen);
+    addresses.try_for_each(|&address| {
+        Listener::claim(address).map_err(|error| BootError::Listen(address, error))
+    })?;
     let clock = Clock::new();
     let incarnation = u32::try_from(clock.now().unix_millis / 1000).unwrap_or(u32::MAX);
     let wakers = (0..limits.shards).map(|_| WakeFd::new()).collect::<Result<Vec<_>, _>>();
@@ -146,23 +160,6 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
         left: Arc::default(),
     };
     launch(plan, config.mesh.capacity, incarnation)
-}
-
-/// Whether a thread may take a descriptor table of its own: containers often forbid it, together
-/// with `io_uring`.
-fn can_own_tables() -> bool {
-    let tried = std::thread::spawn(|| own_descriptor_table(&[])).join();
-    match tried {
-        Ok(Ok(())) => true,
-        Ok(Err(error)) => {
-            tracing::warn!(
-                "the shards share one descriptor table, because unshare(2) or close_range(2) is \
-                 forbidden ({error}): they share its limit too"
-            );
-            false
-        }
-        Err(_) => false,
-    }
 }
 
 fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, BootError> {
@@ -209,9 +206,8 @@ impl Gateway {
     }
 
     /// Leaves in order: nobody new, everybody told, what is queued sent. Returns when every
-    /// connection is closed, at the latest shortly after `timeout`; says how many had to be cut
-    /// off.
-    pub fn drain(mut self, timeout: Duration) -> u64 {
+    /// connection is closed, at the latest shortly after `timeout`; says what became of them.
+    pub fn drain(mut self, timeout: Duration) -> Left {
         self.tell(Command::Drain(timeout));
         self.join()
     }
@@ -224,9 +220,13 @@ impl Gateway {
         }
     }
 
-    fn join(&mut self) -> u64 {
+    fn join(&mut self) -> Left {
         let ended = self.threads.drain(..).map(JoinHandle::join);
-        ended.map(|ended| ended.ok().and_then(Result::ok).unwrap_or(0)).sum()
+        let left = ended.map(|ended| ended.ok().and_then(Result::ok).unwrap_or_default());
+        left.fold(Left::default(), |sum, shard| Left {
+            closed: sum.closed + shard.closed,
+            cut: sum.cut + shard.cut,
+        })
     }
 
     /// Whether a shard has ended although nobody asked it to.
@@ -250,7 +250,7 @@ fn serve(
     ends: Ends<WakeFd>,
     commands: &flume::Receiver<Command>,
     ready: &flume::Sender<Ready>,
-) -> io::Result<u64> {
+) -> io::Result<Left> {
     match prepare(plan, number) {
         Ok((listeners, clients, backends)) => {
             let waker = plan.wakers[usize::from(number)].clone();
@@ -268,7 +268,7 @@ fn serve(
         }
         Err(error) => {
             let _ = ready.send(Err(error));
-            Ok(0)
+            Ok(Left::default())
         }
     }
 }
@@ -312,12 +312,12 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     ends: Ends<WakeFd>,
     commands: &flume::Receiver<Command>,
     (ready, addresses): (&flume::Sender<Ready>, (Vec<SocketAddr>, Vec<SocketAddr>)),
-) -> io::Result<u64> {
+) -> io::Result<Left> {
     let io = match io {
         Ok(io) => io,
         Err(error) => {
             let _ = ready.send(Err(BootError::Kernel("cannot make the shard's ring", error)));
-            return Ok(0);
+            return Ok(Left::default());
         }
     };
     let (settings, metrics) = (Arc::clone(&plan.settings), Arc::clone(&plan.metrics));
@@ -331,18 +331,18 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
         let now = plan.clock.now();
         match commands.try_recv() {
             Ok(Command::Drain(timeout)) => shard.begin_drain(now, timeout),
-            Ok(Command::Stop) => return Ok(0),
+            Ok(Command::Stop) => return Ok(Left::default()),
             Err(_) => {}
         }
         shard.turn(now, &mut events);
         shard.turned(plan.clock.now());
-        if let Some(cut) = shard.drained() {
+        if let Some(what) = shard.drained() {
             if !left {
                 left = true;
                 plan.left.fetch_add(1, Ordering::Relaxed);
             }
             if plan.left.load(Ordering::Relaxed) == plan.wakers.len() {
-                return Ok(cut);
+                return Ok(what);
             }
         }
     }
@@ -366,59 +366,6 @@ fn choose(choice: IoChoice) -> Result<Backing, BootError> {
     }
 }
 
-fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settings, BootError> {
-    let client_auth =
-        ClientAuth::new(&config.auth).map_err(|error| BootError::Key(error.to_string()))?;
-    let (client, backend, broadcast) = (&config.client, &config.backend, &config.broadcast);
-    Ok(Settings {
-        host: config.host,
-        incarnation,
-        shards: limits.shards,
-        products: config.products.iter().map(|name| Product::new(name)).collect(),
-        client_auth,
-        backend_auth: BackendAuth::new(&config.auth),
-        clients_max: limits.connections,
-        clients_total: u64::try_from(client.connections_max).ok().filter(|&most| most > 0),
-        backends_max: limits.backends,
-        hello_timeout: seconds(client.hello_timeout),
-        frame_timeout: seconds(client.frame_timeout),
-        heartbeat: client.heartbeat_default,
-        heartbeat_min: client.heartbeat_min,
-        heartbeat_max: client.heartbeat_max,
-        pong_delay: client.pong_delay,
-        frames_per_second: u16::try_from(client.frames_per_second).unwrap_or(u16::MAX),
-        outbox_bytes: client.outbox_bytes,
-        slow_reader_timeout: seconds(client.slow_reader_timeout),
-        body_max: config.body_max,
-        window: backend.window,
-        backend_outbox_bytes: backend.outbox_bytes,
-        backend_idle: BACKEND_IDLE_SECONDS,
-        jobs_max: broadcast.jobs_max,
-        slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
-        broadcast_pace: broadcast.users_per_second,
-        ttl: TTL_SECONDS,
-        broadcast_ttl: BROADCAST_TTL_SECONDS,
-    })
-}
-
-/// Whole seconds, at least one.
-fn seconds(duration: Duration) -> u32 {
-    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
-}
-
-fn socket_options(config: &Config) -> SocketOptions {
-    let socket = &config.socket;
-    let set = |bytes: usize| (bytes > 0).then_some(bytes);
-    SocketOptions {
-        no_delay: true,
-        user_timeout: (!socket.user_timeout.is_zero()).then_some(socket.user_timeout),
-        not_sent_low_water: set(socket.notsent_lowat).and_then(|bytes| u32::try_from(bytes).ok()),
-        send_buffer: set(socket.send_buffer),
-        receive_buffer: set(socket.receive_buffer),
-        backlog: socket.backlog,
-    }
-}
-
 fn report(limits: &Limits) {
     let shards = usize::from(limits.shards);
     let connections = limits.connections;
@@ -430,6 +377,13 @@ fn report(limits: &Limits) {
         bytes_per_idle_client = IDLE_CLIENT_BYTES,
         "limits; memory is used only as connections come"
     );
+    if connections * shards < FEW {
+        tracing::warn!(
+            "there is room for no more than {} clients; raise the descriptor limit (ulimit -n, \
+             LimitNOFILE=)",
+            connections * shards
+        );
+    }
     for (name, bytes) in &limits.lines {
         tracing::debug!(name, kib = bytes >> 10, "memory of a shard, at its limit");
     }
@@ -444,31 +398,4 @@ fn warn_of_open_doors(config: &Config) {
     if config.auth.backend_keys.is_empty() {
         tracing::warn!("NO KEY IN auth.backend_keys: any backend may push (loopback only)");
     }
-}
-
-/// The cores that the process may run on.
-fn usable_cores() -> Vec<usize> {
-    let all = 0..rustix::thread::CpuSet::MAX_CPU;
-    let usable = rustix::thread::sched_getaffinity(None)
-        .map(|set| all.filter(|&core| set.is_set(core)).collect::<Vec<_>>())
-        .unwrap_or_default();
-    if usable.is_empty() { vec![0] } else { usable }
-}
-
-fn descriptor_limit() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    limit.current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
-}
-
-/// Memory that could be had, by the kernel's own estimate; what a container allows, where that is
-/// less.
-fn available_memory() -> usize {
-    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let available = meminfo
-        .lines()
-        .find_map(|line| line.strip_prefix("MemAvailable:"))
-        .and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<usize>().ok())
-        .map_or(usize::MAX, |kib| kib << 10);
-    let cgroup = std::fs::read_to_string("/sys/fs/cgroup/memory.max").unwrap_or_default();
-    available.min(cgroup.trim().parse().unwrap_or(usize::MAX))
 }

@@ -82,12 +82,22 @@ pub fn parse_from(
         Some(Typed::Serve(serve)) => Command::Serve(serve),
         Some(Typed::Config(serve)) => Command::Config(serve),
         Some(Typed::Client(command)) => {
-            command
-                .check()
-                .map_err(|text| Cli::command().error(ErrorKind::ValueValidation, text))?;
+            command.check().map_err(|text| mistake(command.name(), &text))?;
             Command::Client(command)
         }
     })
+}
+
+/// A mistake in the arguments of a command, with the usage of that command.
+fn mistake(name: &str, text: &str) -> clap::Error {
+    let mut cli = Cli::command();
+    // It gives the commands their whole names.
+    cli.build();
+    let command = cli.find_subcommand_mut(name);
+    match command {
+        Some(command) => command.error(ErrorKind::ValueValidation, text),
+        None => Cli::command().error(ErrorKind::ValueValidation, text),
+    }
 }
 
 /// Carries out an operator command against a running gateway, and says what became of it.

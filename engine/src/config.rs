@@ -5,7 +5,8 @@
 //! [`Config::load`] holds every key that it names a file for; nothing is read later.
 //!
 //! Map: [`sections`] declares the settings, [`kind`] says what values are, [`keys`] holds secrets,
-//! `check` knows which settings go together, [`refused`] speaks to the operator.
+//! `check` knows which settings go together, `source` finds the lines of settings, [`refused`]
+//! speaks to the operator.
 
 mod check;
 pub mod keys;
@@ -13,6 +14,7 @@ pub(crate) mod kind;
 pub mod refused;
 pub(crate) mod schema;
 pub mod sections;
+mod source;
 
 pub use keys::{Algorithm, BackendKey, ClientKey, Material, Secret};
 pub use refused::{Problem, Refused};
@@ -22,6 +24,7 @@ pub use sections::{
 };
 
 use schema::Setting;
+use source::Source;
 use std::fmt::Write as _;
 use std::path::Path;
 use toml::{Table, Value};
@@ -69,7 +72,7 @@ impl Config {
         let mut config = Self::default();
         let mut problems = Vec::new();
         match text.parse::<Table>() {
-            Ok(table) => config.apply(&table, "", &mut problems),
+            Ok(table) => config.apply(&table, "", &Source::new(place, text), &mut problems),
             Err(error) => {
                 let (place, error) = (place.to_owned(), format!("not TOML: {error}"));
                 problems.push(Problem::Syntax { place, error });
@@ -77,7 +80,9 @@ impl Config {
         }
         for set in sets {
             match split_set(set) {
-                Some((key, value)) => config.assign(key, &value, &mut problems),
+                Some((key, value)) => {
+                    problems.extend(config.assign(key, &value, || "--set".to_owned()));
+                }
                 None => problems.push(Problem::Syntax {
                     place: format!("--set {set}"),
                     error: "it must be key=value, such as client.listen=127.0.0.1:7500".to_owned(),
@@ -125,27 +130,40 @@ impl Config {
     }
 
     /// Applies every setting of a table whose keys start with `prefix`.
-    fn apply(&mut self, table: &Table, prefix: &str, problems: &mut Vec<Problem>) {
+    fn apply(
+        &mut self,
+        table: &Table,
+        prefix: &str,
+        source: &Source<'_>,
+        problems: &mut Vec<Problem>,
+    ) {
         for (key, value) in table {
             let key = format!("{prefix}{key}");
             match value {
                 Value::Table(inner) if is_section(&key) => {
-                    self.apply(inner, &format!("{key}."), problems);
+                    self.apply(inner, &format!("{key}."), source, problems);
                 }
-                _ => self.assign(&key, value, problems),
+                _ => problems.extend(self.assign(&key, value, || source.place_of(&key))),
             }
         }
     }
 
-    fn assign(&mut self, key: &str, value: &Value, problems: &mut Vec<Problem>) {
+    /// Sets one setting; `place` says where it was written, should it be refused.
+    fn assign(
+        &mut self,
+        key: &str,
+        value: &Value,
+        place: impl FnOnce() -> String,
+    ) -> Option<Problem> {
         let Some(setting) = settings().find(|setting| setting.key == key) else {
-            problems.push(Problem::UnknownKey { key: key.to_owned(), near: near(key) });
-            return;
+            let near = near(key);
+            return Some(Problem::UnknownKey { place: place(), key: key.to_owned(), near });
         };
-        if !(setting.set)(self, value) {
-            let (value, allowed) = (setting.explain)(value);
-            problems.push(Problem::WrongValue { key: key.to_owned(), value, allowed });
+        if (setting.set)(self, value) {
+            return None;
         }
+        let (value, allowed) = (setting.explain)(value);
+        Some(Problem::WrongValue { place: place(), key: key.to_owned(), value, allowed })
     }
 }
 

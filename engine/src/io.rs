@@ -158,6 +158,10 @@ pub trait Io {
     /// connecting into the listener's backlog, and wait there.
     fn stop_accepting(&mut self, port: Port);
 
+    /// Stops listening on the port for good: who connects is refused from now on, and so is who
+    /// waits in the backlog. A socket accepted before may still be reported.
+    fn stop_listening(&mut self, port: Port);
+
     /// Arms the one watch of a socket.
     fn watch(&mut self, key: Key, socket: &Self::Socket, interest: Interest);
 

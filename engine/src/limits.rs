@@ -63,6 +63,13 @@ pub enum TooLarge {
         /// Connections that the shards' descriptor tables hold.
         most: usize,
     },
+    /// Not even one connection has a descriptor.
+    NoRoom {
+        /// Descriptors that a table may hold.
+        limit: usize,
+        /// Descriptors that are not for clients.
+        kept: usize,
+    },
     /// More memory than there is.
     Memory {
         /// Bytes asked for.
@@ -79,6 +86,12 @@ impl fmt::Display for TooLarge {
                 out,
                 "client.connections_max = {asked} needs more descriptors than there are: {most} \
                  connections fit; raise the limit (ulimit -n, LimitNOFILE=), or add shards"
+            ),
+            Self::NoRoom { limit, kept } => write!(
+                out,
+                "no client could connect: the limit is {limit} descriptors, and the gateway keeps \
+                 {kept} for itself and its backends; raise it (ulimit -n, LimitNOFILE=), or lower \
+                 backend.connections_max"
             ),
             Self::Memory { asked, most } => write!(
                 out,
@@ -107,6 +120,12 @@ impl Limits {
         let backends = config.backend.connections_max.div_ceil(shards) + shards.min(8);
         let fitting = (host.descriptors / tables).saturating_sub(kept + backends).min(SLOTS_MAX);
         let asked = config.client.connections_max;
+        if fitting == 0 {
+            return Err(TooLarge::NoRoom {
+                limit: host.descriptors,
+                kept: (kept + backends) * tables,
+            });
+        }
         if asked > fitting * shards {
             return Err(TooLarge::Descriptors { asked, most: fitting * shards });
         }
@@ -168,6 +187,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_refused_with_the_numbers() {
+        let none = Host { descriptors: 64, ..HOST };
+        let refused = Limits::new(&config(&[]), none, true).unwrap_err();
+        assert!(matches!(refused, TooLarge::NoRoom { limit: 64, .. }), "{refused}");
         let many = config(&["client.connections_max=100000"]);
         let refused = Limits::new(&many, HOST, true).unwrap_err();
         assert!(matches!(refused, TooLarge::Descriptors { asked: 100_000, .. }), "{refused}");

@@ -24,14 +24,16 @@ fn main() -> ExitCode {
 
 fn load(args: &ServeArgs) -> Result<Config, ExitCode> {
     Config::load(args.config.as_deref(), &args.sets()).map_err(|refused| {
-        eprintln!("{refused}");
+        for problem in refused.0 {
+            eprintln!("error: {problem}");
+        }
         Exit::Usage.into()
     })
 }
 
 fn run(config: &Config) -> ExitCode {
     if let Err(error) = logs::install(&config.log) {
-        eprintln!("cannot log: {error}");
+        eprintln!("error: cannot log: {error}");
     }
     serve::serve(config)
 }

@@ -160,6 +160,12 @@ impl ShardMetrics {
         self.drops.add_at(DropReason::ALL, &why, n);
     }
 
+    /// How many messages were given up for this reason.
+    pub fn drops(&self, why: DropReason) -> u64 {
+        let place = DropReason::ALL.iter().position(|known| *known == why);
+        place.map_or(0, |place| self.drops.get(place))
+    }
+
     /// Counts a request of a backend that was answered with an error.
     pub fn request_error(&self, code: ErrorCode) {
         self.request_errors.add_at(ErrorCode::ALL, &code, 1);

@@ -3,7 +3,10 @@
 use crate::admin::{self, State, Status};
 use crate::boot::{self, BootError, Gateway};
 use crate::config::Config;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use crate::metrics::{Gauge, ShardMetrics};
+use crate::shard::drain::Left;
+use holdfast_protocol::backend::answer::DropReason;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -52,7 +55,7 @@ struct Serving {
 }
 
 fn begin(config: &Config) -> Result<Serving, BeginError> {
-    let signals = Signals::new([SIGTERM, SIGINT]).map_err(BeginError::Signals)?;
+    let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(BeginError::Signals)?;
     let gateway = boot::start(config)?;
     let clock = gateway.clock;
     let status = Arc::new(Status::new(gateway.incarnation));
@@ -61,7 +64,7 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
     status.set(State::Ready);
     tracing::info!(
         clients = ?gateway.client_addresses, backends = ?gateway.backend_addresses,
-        admin = %admin.address(), shards = gateway.shards(), io = ?gateway.backing, "ready"
+        admin = %admin.address(), shards = gateway.shards(), io = %gateway.backing, "ready"
     );
     Ok(Serving { gateway, admin, status, signals })
 }
@@ -69,7 +72,7 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
 impl Serving {
     fn until_told(mut self, config: &Config) -> ExitCode {
         loop {
-            if let Some(signal) = self.signals.pending().next() {
+            if let Some(signal) = told_to_end(&mut self.signals) {
                 return self.leave(signal, config.drain.timeout);
             }
             if self.gateway.has_lost_a_shard() {
@@ -82,27 +85,27 @@ impl Serving {
         }
     }
 
+    /// The signal that ends the process, if one came.
     fn leave(mut self, signal: i32, timeout: Duration) -> ExitCode {
         let seconds = timeout.as_secs();
         tracing::info!(signal, "leaving within {seconds} s; a second signal ends at once");
         self.status.set(State::Draining);
         let (done, is_done) = flume::bounded(1);
+        let metrics = Arc::clone(&self.gateway.metrics);
+        let broadcasts = metrics.iter().map(|shard| shard.gauge(Gauge::Broadcasts)).sum::<u64>();
         let gateway = self.gateway;
         std::thread::spawn(move || done.send(gateway.drain(timeout)));
         // The steps are counted, so that no clock is needed.
         let steps = (timeout + GRACE).as_millis() / WATCH.as_millis();
         for _ in 0..=steps {
-            if self.signals.pending().next().is_some() {
+            if told_to_end(&mut self.signals).is_some() {
                 tracing::warn!("a second signal: ends at once");
                 return ExitCode::from(EXIT_FAILED);
             }
             match is_done.recv_timeout(WATCH) {
-                Ok(cut) => {
+                Ok(left) => {
                     self.admin.stop();
-                    tracing::info!(
-                        cut,
-                        "every connection is closed; `cut` of them had to be cut off"
-                    );
+                    report(left, &metrics, broadcasts);
                     return ExitCode::SUCCESS;
                 }
                 Err(flume::RecvTimeoutError::Timeout) => {}
@@ -112,6 +115,29 @@ impl Serving {
         tracing::error!("a shard did not end in time");
         ExitCode::from(EXIT_FAILED)
     }
+}
+
+/// The signal that ends the process, if one came.
+fn told_to_end(signals: &mut Signals) -> Option<i32> {
+    signals.pending().find(|&signal| {
+        if signal == SIGHUP {
+            tracing::warn!("SIGHUP is ignored: settings and keys are read at the start alone");
+        }
+        signal != SIGHUP
+    })
+}
+
+/// Says what became of everything that was there when the leaving began.
+fn report(Left { closed, cut }: Left, metrics: &[ShardMetrics], broadcasts_cut_short: u64) {
+    let lost = |shard: &ShardMetrics| shard.drops(DropReason::Shutdown);
+    let messages_given_up: u64 = metrics.iter().map(lost).sum();
+    tracing::info!(
+        connections_closed = closed,
+        connections_cut_off = cut,
+        messages_given_up,
+        broadcasts_cut_short,
+        "left"
+    );
 }
 
 /// A panic anywhere ends the process with a clear message: a gateway that lost a shard would hold

@@ -105,9 +105,9 @@ fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
     assert!(refusal("hello_timeout = 5", &[]).contains("did you mean client.hello_timeout?"));
     assert!(refusal("[client]\nheartbeat = 5", &[]).contains("did you mean client.heartbeat_"));
     assert!(refusal("zzz = 5", &[]).contains("no such setting; `holdfast config` prints them all"));
-    assert!(refusal("[client.listen]\nx = 1", &[]).starts_with("client.listen = "), "no section");
-    assert!(refusal("[nonsense]\nx = 1", &[]).starts_with("nonsense: no such setting"));
-    assert!(refusal("client = 5", &[]).starts_with("client: no such setting"));
+    assert!(refusal("[client.listen]\nx = 1", &[]).contains(": client.listen = "), "no section");
+    assert!(refusal("[nonsense]\nx = 1", &[]).contains("nonsense: no such setting"));
+    assert!(refusal("client = 5", &[]).contains("client: no such setting"));
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_wrong_value_is_refused_with_what_is_allowed() {
     ] {
         let words = refusal("", &[set]);
         let (key, value) = set.split_once('=').unwrap();
-        assert!(words.starts_with(&format!("{key} = ")), "{words}");
+        assert!(words.starts_with(&format!("--set: {key} = ")), "{words}");
         assert!(words.contains(value), "{words}");
         assert!(words.contains(&format!("allowed: {allowed}")), "{words}");
     }
@@ -149,6 +149,24 @@ fn what_is_no_toml_is_refused_with_its_place() {
     let words = refusal("shards = = 1", &[]);
     assert!(words.starts_with("test.toml: not TOML") && words.contains("line 1"), "{words}");
     assert!(refusal("shards = 1\nshards = 2", &[]).contains("duplicate key"));
+}
+
+#[test]
+fn what_is_refused_is_told_with_its_file_and_line() {
+    for (text, place) in [
+        ("shard = 1", "test.toml:1: shard: no such setting"),
+        ("# one\n\nshards = -1", "test.toml:3: shards = -1 "),
+        ("shards = 1\n[client]\nlisten = [\n]", "test.toml:3: client.listen = "),
+        ("[client]\n\n  hello_timout = 5", "test.toml:3: client.hello_timout: no such"),
+        ("client.hello_timeout = 0", "test.toml:1: client.hello_timeout = 0 "),
+        ("client = { hello_timeout = 0 }", "test.toml:1: client.hello_timeout = 0 "),
+        ("shards = 1\n[nonsense]\nx = 1", "test.toml:2: nonsense: no such setting"),
+        ("\"a.b\" = 1", "test.toml:1: a.b: no such setting"),
+    ] {
+        let words = refusal(text, &[]);
+        assert!(words.starts_with(place), "{words}");
+    }
+    assert!(refusal("shards = 1", &["shard=2"]).starts_with("--set: shard: no such setting"));
 }
 
 #[test]

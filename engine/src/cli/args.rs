@@ -68,6 +68,18 @@ pub enum ClientCommand {
 }
 
 impl ClientCommand {
+    /// What is typed for it.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Push(_) => "push",
+            Self::Broadcast(_) => "broadcast",
+            Self::Job(_) => "job",
+            Self::Online(_) => "online",
+            Self::Kick(_) => "kick",
+            Self::Status(_) => "status",
+        }
+    }
+
     /// What no single argument can tell: an error in words.
     pub(super) fn check(&self) -> Result<(), String> {
         let (text, ttl, class) = match self {
@@ -120,7 +132,8 @@ pub enum Class {
     /// To sessions that are online now; never stored
     #[default]
     Online,
-    /// Stored until the client acknowledges it, or until its time to live ends
+    /// Stored until the client acknowledges it, or until its time to live ends; a gateway of this
+    /// version has no store and answers no_store
     Durable,
 }
 
@@ -131,7 +144,7 @@ pub struct PushArgs {
     pub product: String,
     /// The user
     pub user: String,
-    /// The message; - reads it from standard input
+    /// The message; - reads it from standard input, byte for byte: a newline at its end is sent too
     pub text: String,
     /// How carefully it is delivered
     #[arg(long, value_enum, default_value_t)]
@@ -149,7 +162,7 @@ pub struct PushArgs {
 pub struct BroadcastArgs {
     /// The product (tenant, app)
     pub product: String,
-    /// The message; - reads it from standard input
+    /// The message; - reads it from standard input, byte for byte: a newline at its end is sent too
     pub text: String,
     /// Only to sessions with this tag
     #[arg(long, default_value = "", hide_default_value = true)]

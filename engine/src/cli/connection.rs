@@ -2,7 +2,8 @@
 
 use crate::cli::args::Api;
 use crate::cli::exit::Failure;
-use holdfast_client::{Backend, Options, Pending};
+use crate::cli::value::counted;
+use holdfast_client::{Backend, Error, ErrorCode, Options, Pending};
 
 use std::fs;
 
@@ -23,6 +24,22 @@ pub(super) fn connect(api: &Api) -> Result<Backend, Failure> {
 /// Waits for an answer.
 pub(super) fn answer<T>(pending: Result<Pending<T>, holdfast_client::Error>) -> Result<T, Failure> {
     Ok(pending?.wait()?)
+}
+
+/// What went wrong with a message, with the limit where it is too long.
+pub(super) fn refused(error: Error, backend: &Backend) -> Failure {
+    let too_long = error.declined() == Some(ErrorCode::BodyTooLong);
+    let failure = Failure::from(error);
+    match limit(backend) {
+        Some(hint) if too_long => failure.with_hint(hint),
+        _ => failure,
+    }
+}
+
+/// How long a body may be, as advice.
+pub(super) fn limit(backend: &Backend) -> Option<String> {
+    let longest = backend.welcome()?.body_max;
+    Some(format!("at most {}: the gateway's `body_max`", counted(longest.into(), "byte")))
 }
 
 fn key(api: &Api) -> Result<Vec<u8>, Failure> {

@@ -23,7 +23,7 @@ pub enum Exit {
     Refused = 4,
     /// It was sent, and no answer came: it may or may not have been done.
     NoAnswer = 5,
-    /// The gateway declined this request: unknown product or job, a limit.
+    /// The gateway declined this request: unknown product or job, no store, a limit.
     Declined = 6,
     /// Interrupted with Ctrl-C while it waited.
     Interrupted = 130,
@@ -33,13 +33,29 @@ pub enum Exit {
 pub(super) const HELP: &str = "\
 Exit codes:
   0    done
-  1    the answer is no: not delivered, a user offline, a broadcast cancelled
+  1    the answer is no: not delivered, a user offline, a broadcast cancelled;
+       from `serve`: it could not start
   2    the command is wrong; nothing was sent
   3    no gateway was reached; nothing was done
   4    the gateway refused the key, the name or the version
   5    sent, but no answer came: it may or may not have been done
-  6    the gateway declined the request (unknown product or job, a limit)
+  6    the gateway declined the request (unknown product or job, no store, a limit)
+  70   from `serve`: a part of the gateway failed, or a second signal ended it
   130  interrupted with Ctrl-C";
+
+#[cfg(test)]
+impl Exit {
+    pub(super) const ALL: [Self; 8] = [
+        Self::Done,
+        Self::NotDelivered,
+        Self::Usage,
+        Self::Unreachable,
+        Self::Refused,
+        Self::NoAnswer,
+        Self::Declined,
+        Self::Interrupted,
+    ];
+}
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
@@ -91,6 +107,8 @@ impl From<Error> for Failure {
     }
 }
 
+/// What to try where nothing is stored.
+pub(super) const NO_STORE: &str = "--class online: this gateway stores nothing";
 const NO_ANSWER: &str = "`holdfast status` shows whether the gateway answers at all; it may have \
                          been done, so look before you repeat it; --timeout waits longer";
 const PORTS: &str =
@@ -127,7 +145,7 @@ fn declined(code: ErrorCode) -> Option<&'static str> {
     match code {
         ErrorCode::UnknownProduct => Some("`products` in the gateway's configuration names them"),
         ErrorCode::UnknownJob => Some("check the number; jobs that are long over are forgotten"),
-        ErrorCode::NoStore => Some("--class online: this gateway stores nothing"),
+        ErrorCode::NoStore => Some(NO_STORE),
         ErrorCode::TooManyJobs => Some("again when a job is over, or cancel one"),
         ErrorCode::ShuttingDown => Some("another gateway, with --api"),
         _ => None,

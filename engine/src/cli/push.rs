@@ -1,11 +1,11 @@
 //! `push`: one message to one user.
 
 use crate::cli::args::{Class as Typed, PushArgs};
-use crate::cli::connection::{answer, connect};
-use crate::cli::exit::{Exit, Failure};
+use crate::cli::connection::{answer, connect, limit};
+use crate::cli::exit::{Exit, Failure, NO_STORE};
 use crate::cli::screen::Screen;
 use crate::cli::value;
-use holdfast_client::{Class, Outcome, Target, target};
+use holdfast_client::{Backend, Class, Outcome, Rejection, Target, target};
 use serde_json::{Value, json};
 use std::io;
 
@@ -28,6 +28,11 @@ pub(super) fn run(args: &PushArgs, screen: &mut Screen<'_>) -> Result<Exit, Fail
         screen.say(&as_json(&args.user, outcome).to_string());
     } else {
         screen.say(&as_text(&args.user, outcome));
+        if let Outcome::Rejected(why) = outcome
+            && let Some(hint) = advice(why, &backend)
+        {
+            screen.advise(&hint);
+        }
     }
     Ok(exit(outcome))
 }
@@ -35,11 +40,18 @@ pub(super) fn run(args: &PushArgs, screen: &mut Screen<'_>) -> Result<Exit, Fail
 fn exit(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Delivered(_) | Outcome::Stored(_) | Outcome::Acked(_) => Exit::Done,
-        Outcome::Offline
-        | Outcome::Expired
-        | Outcome::Rejected(_)
-        | Outcome::Busy(_)
-        | Outcome::Dropped(_) => Exit::NotDelivered,
+        Outcome::Rejected(_) => Exit::Declined,
+        Outcome::Offline | Outcome::Expired | Outcome::Busy(_) | Outcome::Dropped(_) => {
+            Exit::NotDelivered
+        }
+    }
+}
+
+fn advice(why: Rejection, backend: &Backend) -> Option<String> {
+    match why {
+        Rejection::NoStore => Some(NO_STORE.to_owned()),
+        Rejection::BodyTooLong => limit(backend),
+        Rejection::EmptyBody => None,
     }
 }
 

@@ -49,9 +49,14 @@ impl<'a> Screen<'a> {
         let _ = writeln!(self.err, "{line}");
     }
 
-    /// What went wrong.
+    /// What went wrong, as what reads the arguments begins it.
     pub(super) fn complain(&mut self, text: &str) {
-        self.note(&format!("holdfast: {text}"));
+        self.note(&format!("error: {text}"));
+    }
+
+    /// What to try.
+    pub(super) fn advise(&mut self, text: &str) {
+        self.note(&format!("  try: {text}"));
     }
 
     /// The line that changes; a line of its own where nothing can be written over.

@@ -28,6 +28,8 @@ pub enum Problem {
     },
     /// There is no such setting.
     UnknownKey {
+        /// Where: a path with a line, or `--set`.
+        place: String,
         /// The key as it was written.
         key: String,
         /// The setting that was probably meant.
@@ -35,6 +37,8 @@ pub enum Problem {
     },
     /// A value that the setting does not take.
     WrongValue {
+        /// Where: a path with a line, or `--set`.
+        place: String,
         /// The setting.
         key: String,
         /// The value as it was written; never that of a secret.
@@ -59,14 +63,14 @@ impl fmt::Display for Problem {
                 write!(out, "{key}: cannot read {}: {error}", path.display())
             }
             Self::Syntax { place, error } => write!(out, "{place}: {}", error.trim()),
-            Self::UnknownKey { key, near: Some(near) } => {
-                write!(out, "{key}: no such setting; did you mean {near}?")
+            Self::UnknownKey { place, key, near: Some(near) } => {
+                write!(out, "{place}: {key}: no such setting; did you mean {near}?")
             }
-            Self::UnknownKey { key, near: None } => {
-                write!(out, "{key}: no such setting; `holdfast config` prints them all")
+            Self::UnknownKey { place, key, near: None } => {
+                write!(out, "{place}: {key}: no such setting; `holdfast config` prints them all")
             }
-            Self::WrongValue { key, value, allowed } => {
-                write!(out, "{key} = {value} is not allowed; allowed: {allowed}")
+            Self::WrongValue { place, key, value, allowed } => {
+                write!(out, "{place}: {key} = {value} is not allowed; allowed: {allowed}")
             }
             Self::Conflict(text) => out.write_str(text),
         }

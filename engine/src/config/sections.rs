@@ -221,6 +221,10 @@ settings! {
     DRAIN: Drain, "drain.", [drain] {
         /// How long a stopping gateway tells its clients, flushes and closes before it ends anyway.
         timeout: Duration = Duration::from_secs(10), Time(0, 3600);
+        /// Clients closed in a second by a stopping gateway, over all shards; 0 is all at once.
+        /// They come back at this rate, so it is what the gateways left must bear. Faster where
+        /// `drain.timeout` leaves less time.
+        clients_per_second: u32 = 10_000, Count(0, 1 << 30);
     }
 }
 

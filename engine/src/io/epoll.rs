@@ -187,6 +187,12 @@ impl Io for Epoll {
         }
     }
 
+    fn stop_listening(&mut self, port: Port) {
+        self.stop_accepting(port);
+        let listeners = self.acceptors.iter().filter(|acceptor| acceptor.port == port);
+        listeners.for_each(|acceptor| acceptor.listener.close());
+    }
+
     fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
         let mut arming = self.edges.arm(key, interest);
         if self.was_starved(socket) && arming == Arming::Done {

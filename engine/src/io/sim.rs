@@ -267,6 +267,10 @@ impl Io for SimIo {
         self.world.with(|state| state.shards[self.shard].accepting[place(port)] = false);
     }
 
+    fn stop_listening(&mut self, port: Port) {
+        self.world.with(|state| state.stop_listening(self.shard, port));
+    }
+
     fn watch(&mut self, key: Key, socket: &SimSocket, interest: Interest) {
         self.world.with(|state| state.arm(socket.link, key, interest));
     }

@@ -85,9 +85,30 @@ impl Listener {
         Ok(Self { fd })
     }
 
+    /// Whether nobody listens on the address yet: listeners of one port let each other in, so two
+    /// gateways would share their users without a word.
+    ///
+    /// # Errors
+    /// Somebody listens there, or the address is not ours.
+    pub fn claim(address: SocketAddr) -> io::Result<()> {
+        let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+        let fd = net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        if address.is_ipv6() {
+            sockopt::set_ipv6_v6only(&fd, true)?;
+        }
+        sockopt::set_socket_reuseaddr(&fd, true)?;
+        Ok(net::bind(&fd, &address)?)
+    }
+
     /// Where it listens; tells the port that the kernel chose for port 0.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         Ok(SocketAddr::try_from(net::getsockname(&self.fd)?)?)
+    }
+
+    /// Refuses who waits and who will come. The kernel gives nothing more to accept.
+    pub(super) fn close(&self) {
+        // It fails only where it does not listen any more.
+        let _ = net::shutdown(&self.fd, net::Shutdown::Read);
     }
 
     /// Takes one waiting connection, if there is one.

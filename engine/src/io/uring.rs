@@ -174,6 +174,14 @@ impl Io for Uring {
         }
     }
 
+    fn stop_listening(&mut self, port: Port) {
+        for (index, acceptor) in self.acceptors.iter_mut().enumerate() {
+            if acceptor.port() == port {
+                acceptor.close(&mut self.ring, index);
+            }
+        }
+    }
+
     fn watch(&mut self, key: Key, socket: &Socket, interest: Interest) {
         match self.watches.arm(key, interest) {
             Need::Poll(interest) => poll::arm(&mut self.ring, key, socket, interest),

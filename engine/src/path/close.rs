@@ -31,7 +31,8 @@ impl<I: Io> Shard<I> {
         if kicked && matches!(connection.role, Role::Client(_)) {
             from_server::put_kick(code.number(), reason, &mut bytes);
         }
-        if code == Code::GoingAway && matches!(connection.role, Role::Client(_)) {
+        let told = self.drain.is_some_and(|drain| drain.has_told_clients());
+        if code == Code::GoingAway && matches!(connection.role, Role::Client(_)) && !told {
             from_server::put_drain(0, &mut bytes);
         }
         from_server::put_close(code.number(), reason, &mut bytes);

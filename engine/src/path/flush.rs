@@ -229,6 +229,9 @@ impl<I: Io> Shard<I> {
             };
             let written = taken.unwrap_or(0);
             take_written(connection, written, &mut settled);
+            if connection.ending == Ending::Flushing && written > 0 {
+                connection.heard = now;
+            }
             self.outbox_bytes -= written;
             self.metrics.add(bytes_out(port), written as u64);
             for (receipt, fate) in settled {

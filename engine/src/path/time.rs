@@ -59,7 +59,15 @@ fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, 
     let heard = connection.heard;
     match connection.ending {
         Ending::Open => {}
-        Ending::Flushing | Ending::Lingering => return Some((heard + LINGER, Verdict::Kill)),
+        // What it takes of what is queued counts as hearing of it, but not for ever.
+        Ending::Flushing => {
+            let linger = heard + LINGER;
+            return Some((
+                stuck(connection, settings).map_or(linger, |end| end.min(linger)),
+                Verdict::Kill,
+            ));
+        }
+        Ending::Lingering => return Some((heard + LINGER, Verdict::Kill)),
         Ending::Dead => return None,
     }
     let silence = match &connection.role {
@@ -81,12 +89,15 @@ fn patience<S>(connection: &Connection<S>, settings: &Settings) -> Option<(u32, 
     let partial = busy
         .filter(|busy| !busy.partial.is_empty() && !is_held(connection))
         .map(|busy| (busy.begun + settings.frame_timeout, Code::FrameTimeout));
-    // However little a peer reads: what waits for it longest bounds its time.
-    let stuck = busy
-        .and_then(|busy| busy.parked.front())
-        .map(|front| (front.since + settings.slow_reader_timeout, Code::SlowReader));
-    let all = [silence, partial, stuck].into_iter().flatten();
+    let slow = stuck(connection, settings).map(|end| (end, Code::SlowReader));
+    let all = [silence, partial, slow].into_iter().flatten();
     all.min().map(|(due, code)| (due, Verdict::Close(code)))
+}
+
+/// However little a peer reads: what waits for it longest bounds its time.
+fn stuck<S>(connection: &Connection<S>, settings: &Settings) -> Option<u32> {
+    let front = connection.busy.as_deref()?.parked.front()?;
+    Some(front.since + settings.slow_reader_timeout)
 }
 
 /// A backend that is held could not finish its frame.

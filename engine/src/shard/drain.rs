@@ -1,32 +1,80 @@
 //! Leaving in order: nobody new, everybody told, what is queued sent, what is left counted.
 //!
-//! Clients go first, in slices; backends stay until their requests are answered. At the deadline
-//! whatever is left is cut off and counted.
+//! Nobody can connect any more from the first moment. Clients go first: those that will have to
+//! wait for their turn are told how long at most, and are closed at a pace that the gateways which
+//! they go to can bear, or faster where time demands it. Backends stay until their requests are
+//! answered. At the deadline whatever is left is cut off and counted.
 
 use super::Shard;
 use crate::clock::Now;
 use crate::connection::{Ending, Role};
 use crate::io::{Io, Port};
 use holdfast_protocol::backend::answer;
+use holdfast_protocol::client::from_server;
 use holdfast_protocol::close::Code;
+use holdfast_protocol::session::State;
 use std::time::Duration;
 
-/// Connections told in one turn.
+/// Connections told, and connections closed, in one turn.
 const SLICE: u32 = 256;
+/// Where all can be closed within this time there is nothing to be told before, in microseconds.
+const SOON_MICROS: u64 = 1_000_000;
 /// How long backends may go on asking about what is in flight, in microseconds.
 const QUIET_MICROS: u64 = 200_000;
+/// What everybody is told, for a person.
+const REASON: &str = "the gateway shuts down";
 
-/// How far the leaving has come.
+/// What became of the connections of a shard that left.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Left {
+    /// Closed with a reason, after all that was queued for them.
+    pub closed: u64,
+    /// Cut off as time was over.
+    pub cut: u64,
+}
+
+/// How far the leaving has come. All times are in microseconds.
 #[derive(Debug, Clone, Copy)]
 pub struct Drain {
-    /// When whatever is left is cut off, in microseconds.
+    begun: u64,
+    /// Over how long clients are closed; zero where it can be done at once.
+    window: u64,
+    /// When whatever is left is cut off.
     deadline: u64,
     /// From when on backends without requests are closed.
     quiet: u64,
-    /// The next slot to look at.
+    /// The next slot to tell.
+    told: u32,
+    /// The next slot to close.
     next: u32,
-    /// Connections that were cut off.
-    cut: u64,
+    left: Left,
+}
+
+impl Drain {
+    /// Of a shard with `clients` that closes `rate` of them in a second (zero: all at once).
+    fn new(now: u64, timeout: u64, clients: usize, rate: u32) -> Self {
+        let wanted = (clients as u64 * 1_000_000).checked_div(u64::from(rate)).unwrap_or(0);
+        // What is queued for the last ones needs time too.
+        let window = Some(wanted.min(timeout / 5 * 4)).filter(|&window| window >= SOON_MICROS);
+        let deadline = now.saturating_add(timeout);
+        let quiet = now.saturating_add(QUIET_MICROS).min(deadline);
+        let window = window.unwrap_or(0);
+        Self { begun: now, window, deadline, quiet, told: 0, next: 0, left: Left::default() }
+    }
+
+    /// Whether clients were told before it is their turn.
+    pub(crate) fn has_told_clients(&self) -> bool {
+        self.window > 0
+    }
+
+    /// Below which of `slots` everybody shall be closed by now.
+    fn goal(&self, now: u64, slots: u32) -> u32 {
+        let elapsed = now.saturating_sub(self.begun);
+        if elapsed >= self.window {
+            return slots;
+        }
+        u32::try_from(u64::from(slots) * elapsed / self.window).unwrap_or(slots)
+    }
 }
 
 impl<I: Io> Shard<I> {
@@ -37,15 +85,13 @@ impl<I: Io> Shard<I> {
         }
         self.now = now;
         let timeout = u64::try_from(timeout.as_micros()).unwrap_or(u64::MAX);
-        let deadline = now.micros.saturating_add(timeout);
-        self.io.stop_accepting(Port::Client);
-        self.io.stop_accepting(Port::Backend);
+        self.io.stop_listening(Port::Client);
+        self.io.stop_listening(Port::Backend);
         self.accept_at = [None; 2];
-        let quiet = self.now.micros.saturating_add(QUIET_MICROS).min(deadline);
-        self.drain = Some(Drain { deadline, quiet, next: 0, cut: 0 });
-        let delay = deadline.saturating_sub(self.now.micros) / 1000;
+        let clients = self.connections.len() - self.backends.len();
+        self.drain = Some(Drain::new(now.micros, timeout, clients, self.settings.drain_rate));
         let mut notice = Vec::new();
-        answer::put_drain(u32::try_from(delay).unwrap_or(u32::MAX), &mut notice);
+        answer::put_drain(millis(timeout), &mut notice);
         for key in self.backends.clone() {
             self.queue_bytes(key, notice.clone());
         }
@@ -56,13 +102,17 @@ impl<I: Io> Shard<I> {
         self.drain.is_some()
     }
 
-    /// Once everybody has gone: how many had to be cut off.
-    pub fn drained(&self) -> Option<u64> {
-        self.drain.filter(|_| self.connections.is_empty()).map(|drain| drain.cut)
+    /// Once everybody has gone: what became of them.
+    pub fn drained(&self) -> Option<Left> {
+        self.drain.filter(|_| self.connections.is_empty()).map(|drain| drain.left)
     }
 
     pub(crate) fn drain_has_work(&self) -> bool {
-        self.drain.is_some_and(|drain| drain.next < self.connections.high_water())
+        let slots = self.connections.high_water();
+        self.drain.is_some_and(|drain| {
+            (drain.has_told_clients() && drain.told < slots)
+                || drain.next < drain.goal(self.now.micros, slots)
+        })
     }
 
     pub(crate) fn continue_drain(&mut self) {
@@ -70,36 +120,60 @@ impl<I: Io> Shard<I> {
         if self.now.micros >= drain.deadline {
             // Backends a little later: what becomes of the cut clients' messages is still told.
             let backends_too = self.now.micros >= drain.deadline.saturating_add(QUIET_MICROS);
-            drain.cut += self.cut_off(backends_too);
-            self.drain = Some(drain);
+            drain.left.cut += self.cut_off(backends_too);
         }
-        let end = drain.next.saturating_add(SLICE).min(self.connections.high_water());
+        let slots = self.connections.high_water();
+        if drain.has_told_clients() {
+            let end = drain.told.saturating_add(SLICE).min(slots);
+            (drain.told..end).for_each(|slot| self.tell(slot, millis(drain.window)));
+            drain.told = end;
+        }
+        let end = drain.next.saturating_add(SLICE).min(drain.goal(self.now.micros, slots));
         for slot in drain.next..end {
-            self.tell(slot);
+            drain.left.closed += u64::from(self.close_client(slot));
         }
-        drain.next = end;
+        drain.next = drain.next.max(end);
+        if self.now.micros >= drain.quiet && drain.next == slots {
+            drain.left.closed += self.close_quiet_backends();
+        }
         self.drain = Some(drain);
-        if self.now.micros >= drain.quiet && end == self.connections.high_water() {
-            self.close_quiet_backends();
-        }
     }
 
-    fn tell(&mut self, slot: u32) {
+    /// Tells a client within how many milliseconds it will be closed.
+    fn tell(&mut self, slot: u32, delay: u32) {
         let Some((key, connection)) = self.connections.at(slot) else { return };
-        if matches!(connection.role, Role::Client(_)) {
-            self.close(key, Code::GoingAway, "the gateway shuts down");
+        let online = connection.client().is_some_and(|client| client.state == State::Online);
+        if online && connection.ending == Ending::Open {
+            let mut notice = Vec::new();
+            from_server::put_drain(delay, &mut notice);
+            self.queue_bytes(key, notice);
         }
     }
 
-    fn close_quiet_backends(&mut self) {
+    /// Whether there was one to close.
+    fn close_client(&mut self, slot: u32) -> bool {
+        let Some((key, connection)) = self.connections.at(slot) else { return false };
+        let open = connection.ending == Ending::Open;
+        let leaves = open && matches!(connection.role, Role::Client(_));
+        if leaves {
+            self.close(key, Code::GoingAway, REASON);
+        }
+        leaves
+    }
+
+    /// How many there were to close.
+    fn close_quiet_backends(&mut self) -> u64 {
+        let mut closed = 0;
         for key in self.backends.clone() {
             let Some(connection) = self.connections.get_mut(key) else { continue };
             let open = connection.ending == Ending::Open;
             let quiet = connection.backend().is_some_and(|backend| backend.requests.is_empty());
             if open && quiet {
-                self.close(key, Code::GoingAway, "the gateway shuts down");
+                self.close(key, Code::GoingAway, REASON);
+                closed += 1;
             }
         }
+        closed
     }
 
     fn cut_off(&mut self, backends_too: bool) -> u64 {
@@ -113,5 +187,33 @@ impl<I: Io> Shard<I> {
             }
         }
         cut
+    }
+}
+
+fn millis(micros: u64) -> u32 {
+    u32::try_from(micros / 1000).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_are_closed_at_once_and_many_at_a_pace() {
+        let few = Drain::new(0, 10_000_000, 500, 1000);
+        assert_eq!((few.window, few.goal(0, 512)), (0, 512));
+        let many = Drain::new(0, 10_000_000, 4000, 1000);
+        assert_eq!(many.window, 4_000_000);
+        assert_eq!(
+            [0, 1, 3, 4].map(|second| many.goal(second * 1_000_000, 4000)),
+            [0, 1000, 3000, 4000]
+        );
+    }
+
+    #[test]
+    fn time_wins_over_the_pace() {
+        assert_eq!(Drain::new(0, 10_000_000, 1_000_000, 1000).window, 8_000_000);
+        assert_eq!(Drain::new(0, 10_000_000, 1_000_000, 0).window, 0);
+        assert_eq!(Drain::new(0, 100_000, 1_000_000, 1000).window, 0);
     }
 }

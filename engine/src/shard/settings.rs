@@ -51,6 +51,8 @@ pub struct Settings {
     pub heartbeat_min: u16,
     /// The longest heartbeat granted.
     pub heartbeat_max: u16,
+    /// Clients of one shard closed in a second while it leaves; zero for all at once.
+    pub drain_rate: u32,
     /// How long pongs may wait for one another on an idle shard.
     pub pong_delay: Duration,
     /// Most frames that a client may send in one second.

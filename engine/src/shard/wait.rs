@@ -2,8 +2,8 @@
 //!
 //! Idle clients send heartbeats at times of their own, so each would cost a wake-up, which is
 //! dearer than the answer. After a turn that had nothing to do but answer heartbeats, the shard
-//! lets the next ones gather for a moment ([`Io::rest`]). Nobody waits for a pong; whoever may wait for
-//! something ends the rest (backends, neighbours, who connects) or keeps it from beginning.
+//! lets the next ones gather for a moment ([`Io::rest`]). Nobody waits for a pong; whoever may wait
+//! for something ends the rest (backends, neighbours, who connects) or keeps it from beginning.
 
 use super::Shard;
 use crate::io::{Event, Io};

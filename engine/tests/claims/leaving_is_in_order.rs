@@ -3,14 +3,19 @@
 
 use crate::support::backend::target;
 use crate::support::client::hello;
-use crate::support::{Client, Gateway, Peer, Told, Which, until};
+use crate::support::{Client, Gateway, Peer, Said, Told, Which, until};
+use holdfast::shard::drain::Left;
 use holdfast_protocol::close::Code;
+use std::io::ErrorKind;
+use std::net::TcpStream;
 use std::time::Duration;
 
 on_both! {
     everybody_is_told,
     what_was_accepted_is_answered_and_nothing_more,
     who_does_not_listen_is_cut_off_and_counted,
+    nobody_new_connects_meanwhile,
+    many_are_told_first_and_closed_one_after_the_other,
 }
 
 const LONG: Duration = Duration::from_mins(1);
@@ -29,7 +34,7 @@ fn everybody_is_told(io: Which) {
     assert_eq!(backend.peer.told(), Told::Close { code: Code::GoingAway.number() });
     assert_eq!(backend.peer.told(), Told::End);
     // Those who were told need not close by themselves.
-    assert_eq!(ended.join().unwrap(), 0, "nobody had to be cut off");
+    assert_eq!(ended.join().unwrap(), Left { closed: 56, cut: 0 });
     drop((clients, strangers));
 }
 
@@ -62,5 +67,37 @@ fn who_does_not_listen_is_cut_off_and_counted(io: Which) {
     until("much waits for it", || gateway.count("outbox") > 100_000);
     let ended = std::thread::spawn(move || gateway.drain(Duration::from_millis(100)));
     assert_eq!(backend.peer.told(), Told::Drain);
-    assert!(ended.join().unwrap() >= 1);
+    assert!(ended.join().unwrap().cut >= 1);
+}
+
+fn nobody_new_connects_meanwhile(io: Which) {
+    let gateway = Gateway::start(io, &["shards=2"]);
+    let (clients, backends) = (gateway.clients, gateway.backends);
+    // It does not close its side, so the gateway waits for it.
+    let mut client = gateway.client("ann");
+    let ended = std::thread::spawn(move || gateway.drain(LONG));
+    client.peer.expect_leaving();
+    for address in [clients, backends] {
+        until("the kernel refuses newcomers", || {
+            let refused = TcpStream::connect(address).map_err(|error| error.kind());
+            matches!(refused, Err(ErrorKind::ConnectionRefused))
+        });
+    }
+    assert!(!ended.is_finished(), "the gateway is still there");
+    drop(client);
+    ended.join().unwrap();
+}
+
+fn many_are_told_first_and_closed_one_after_the_other(io: Which) {
+    let gateway = Gateway::start(io, &["shards=1", "drain.clients_per_second=25"]);
+    let mut clients: Vec<_> = (0..50).map(|n| gateway.client(&format!("user-{n}"))).collect();
+    let ended = std::thread::spawn(move || gateway.drain(LONG));
+    for client in &mut clients {
+        assert_eq!(client.peer.said(), Said::Drain(2000));
+    }
+    for client in &mut clients {
+        client.peer.expect_close(Code::GoingAway);
+    }
+    drop(clients);
+    assert_eq!(ended.join().unwrap(), Left { closed: 50, cut: 0 });
 }

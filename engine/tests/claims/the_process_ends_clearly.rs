@@ -15,6 +15,9 @@ on_both! {
     a_deaf_client_does_not_hold_the_end_up,
     a_second_signal_ends_at_once,
     a_panic_in_a_shard_ends_the_process,
+    a_hangup_is_ignored_and_said,
+    two_gateways_do_not_share_a_port,
+    no_room_for_clients_is_no_start,
 }
 
 fn a_signal_leaves_in_order_and_reports(io: Which) {
@@ -32,7 +35,7 @@ fn a_signal_leaves_in_order_and_reports(io: Which) {
         drop((clients, backend));
         let (status, said) = process.end();
         assert_eq!(status.code(), Some(0), "{said}");
-        assert!(said.contains("cut=0"), "it reports what was left: {said}");
+        assert!(said.contains("closed=21 connections_cut_off=0"), "it reports: {said}");
     }
 }
 
@@ -51,7 +54,7 @@ fn a_deaf_client_does_not_hold_the_end_up(io: Which) {
     process.signal(Signal::TERM);
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(0), "{said}");
-    assert!(said.contains("cut=1"), "it reports what was left: {said}");
+    assert!(said.contains("connections_cut_off=1"), "it reports what was left: {said}");
 }
 
 fn a_second_signal_ends_at_once(io: Which) {
@@ -64,6 +67,33 @@ fn a_second_signal_ends_at_once(io: Which) {
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(70), "{said}");
     assert!(said.contains("second signal"), "it says why: {said}");
+}
+
+fn a_hangup_is_ignored_and_said(io: Which) {
+    let process = Process::serve(io, &[]);
+    let mut client = Client::at(process.clients, "ann");
+    process.signal(Signal::HUP);
+    process.signal(Signal::TERM);
+    client.peer.expect_leaving();
+    drop(client);
+    let (status, said) = process.end();
+    assert_eq!(status.code(), Some(0), "{said}");
+    assert!(said.contains("SIGHUP is ignored"), "{said}");
+}
+
+fn two_gateways_do_not_share_a_port(io: Which) {
+    let first = Process::serve(io, &[]);
+    for (name, address) in [("client", first.clients), ("backend", first.backends)] {
+        let (code, said) = Process::refused(io, &[&format!("{name}.listen={address}")], None);
+        assert_eq!(code, Some(1), "{said}");
+        assert!(said.contains(&format!("cannot listen on {address}")), "{said}");
+    }
+}
+
+fn no_room_for_clients_is_no_start(io: Which) {
+    let (code, said) = Process::refused(io, &["shards=1"], Some(64));
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("no client could connect"), "{said}");
 }
 
 /// Not a claim of its own: the process that [`a_panic_in_a_shard_ends_the_process`] starts.

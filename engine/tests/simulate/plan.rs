@@ -71,6 +71,8 @@ pub(crate) struct Plan {
     pub(crate) slice: u32,
     /// The heartbeat that clients ask for, in seconds.
     pub(crate) heartbeat: u16,
+    /// Clients that a leaving shard closes in a second; zero for all at once.
+    pub(crate) drain_rate: u32,
     /// Whether the gateway is told to stop while the load lasts.
     pub(crate) drain_under_load: bool,
     /// Whether all peers go before the gateway is told to stop.
@@ -109,6 +111,7 @@ impl Plan {
             connections_max: if chance.happens(100) { 16 } else { 4096 },
             slice: *chance.pick(&[1, 16, 1024]),
             heartbeat: *chance.pick(&[5, 10, 30]),
+            drain_rate: *chance.pick(&[0, 5, 50]),
             drain_under_load: chance.happens(200),
             all_leave: chance.happens(500),
             pause: *chance.pick(pauses),

@@ -95,6 +95,7 @@ fn settings(plan: &Plan) -> Settings {
         heartbeat: plan.heartbeat,
         heartbeat_min: 5,
         heartbeat_max: 60,
+        drain_rate: plan.drain_rate,
         pong_delay: Duration::from_millis(200),
         frames_per_second: 1000,
         outbox_bytes: plan.outbox,

@@ -12,7 +12,7 @@ use std::thread;
 /// The failure ends so, and says each of these words, on standard error alone.
 fn fails(ran: &Ran, exit: Exit, words: &[&str]) {
     assert_eq!((ran.exit, ran.out.as_str()), (exit, ""), "{}", ran.err);
-    assert!(ran.err.starts_with("holdfast: "), "{}", ran.err);
+    assert!(ran.err.starts_with("error: "), "{}", ran.err);
     for word in words {
         assert!(ran.err.contains(word), "{word} is not in: {}", ran.err);
     }

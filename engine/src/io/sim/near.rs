@@ -207,17 +207,31 @@ impl State {
     }
 
     /// The shard is gone, with its listeners.
+    /// Refuses who waits in the backlog of a port and who will come.
+    pub(super) fn stop_listening(&mut self, shard: usize, port: Port) {
+        let (shard, place) = (&mut self.shards[shard], place(port));
+        shard.accepting[place] = false;
+        shard.closed[place] = true;
+        for link in std::mem::take(&mut shard.backlog[place]) {
+            self.links[link].near.closed = true;
+            self.at(self.now, Due::BreakFar(link));
+        }
+    }
+
     pub(super) fn end_shard(&mut self, shard: usize) {
+        self.stop_listening(shard, Port::Client);
+        self.stop_listening(shard, Port::Backend);
         let shard = &mut self.shards[shard];
         shard.alive = false;
-        shard.accepting = [false; 2];
-        let mut refused: Vec<_> =
-            shard.backlog.iter_mut().flat_map(|queue| queue.drain(..)).collect();
-        refused.extend(shard.pending.drain(..).filter_map(|pending| match pending {
-            Pending::Accepted(_, link) => Some(link),
-            _ => None,
-        }));
-        for link in refused {
+        let unreported: Vec<_> = shard
+            .pending
+            .drain(..)
+            .filter_map(|pending| match pending {
+                Pending::Accepted(_, link) => Some(link),
+                _ => None,
+            })
+            .collect();
+        for link in unreported {
             self.links[link].near.closed = true;
             self.at(self.now, Due::BreakFar(link));
         }

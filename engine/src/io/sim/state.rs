@@ -41,6 +41,8 @@ pub(super) struct State {
 pub(super) struct Shard {
     pub(super) alive: bool,
     pub(super) accepting: [bool; 2],
+    /// Who connects is refused.
+    pub(super) closed: [bool; 2],
     pub(super) backlog: [VecDeque<LinkId>; 2],
     pub(super) pending: VecDeque<Pending>,
     pub(super) wake: Arc<AtomicBool>,
@@ -206,7 +208,7 @@ impl State {
 
     fn arrive_at_listener(&mut self, link: LinkId) {
         let Link { shard, port, .. } = self.links[link];
-        if !self.shards[shard].alive {
+        if !self.shards[shard].alive || self.shards[shard].closed[place(port)] {
             self.break_far(link);
             return;
         }

@@ -76,6 +76,12 @@ impl Acceptor {
         unsafe { ring.push(&entry) };
     }
 
+    /// Stops for good.
+    pub(super) fn close(&mut self, ring: &mut Ring, index: usize) {
+        self.stop(ring, index);
+        self.listener.close();
+    }
+
     pub(super) fn completed(&mut self, completion: Completion) -> Outcome {
         self.in_kernel = completion.more;
         match socket(completion.result) {

@@ -13,10 +13,21 @@ use std::net::SocketAddr;
 pub(crate) enum Said {
     Welcome(Welcome),
     Pong,
-    Push { broadcast: bool, sequence: u64, body: Vec<u8> },
-    Kick { code: u16, reason: String },
-    Drain,
-    Close { code: u16, reason: String },
+    Push {
+        broadcast: bool,
+        sequence: u64,
+        body: Vec<u8>,
+    },
+    Kick {
+        code: u16,
+        reason: String,
+    },
+    /// With so many milliseconds.
+    Drain(u32),
+    Close {
+        code: u16,
+        reason: String,
+    },
     Other,
     End,
     Reset,
@@ -140,7 +151,7 @@ impl Peer {
                 Said::Kick { code, reason: reason.to_owned() }
             }
             FromServer::Close { code, reason } => Said::Close { code, reason: reason.to_owned() },
-            FromServer::Notice(Notice::Drain { .. }) => Said::Drain,
+            FromServer::Notice(Notice::Drain { delay }) => Said::Drain(delay),
             FromServer::Notice(_) | FromServer::Skipped => Said::Other,
         }
     }
@@ -158,7 +169,7 @@ impl Peer {
     /// Expects to be told that the gateway leaves, with the notice and the close.
     #[track_caller]
     pub(crate) fn expect_leaving(&mut self) {
-        assert_eq!(self.said(), Said::Drain);
+        assert_eq!(self.said(), Said::Drain(0));
         self.expect_close(Code::GoingAway);
     }
 

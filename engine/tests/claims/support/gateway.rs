@@ -4,6 +4,7 @@ use super::{Backend, Client, Peer, Which};
 use holdfast::boot;
 use holdfast::config::Config;
 use holdfast::metrics::flat;
+use holdfast::shard::drain::Left;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -72,8 +73,8 @@ impl Gateway {
         found.unwrap_or_else(|| panic!("no counter \"{name}\"")).1
     }
 
-    /// Leaves in order; gives how many connections had to be cut off.
-    pub(crate) fn drain(mut self, timeout: Duration) -> u64 {
+    /// Leaves in order; gives what became of the connections.
+    pub(crate) fn drain(mut self, timeout: Duration) -> Left {
         self.inner.take().unwrap().drain(timeout)
     }
 }

@@ -166,6 +166,7 @@ fn settings() -> Settings {
         heartbeat: 300,
         heartbeat_min: 10,
         heartbeat_max: 300,
+        drain_rate: 0,
         pong_delay: Duration::from_millis(200),
         frames_per_second: 1000,
         outbox_bytes: 64 << 10,

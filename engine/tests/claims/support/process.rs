@@ -59,6 +59,22 @@ impl Process {
         Self::start(command.args(serve(io, changes)))
     }
 
+    /// `holdfast serve` where it does not start, with so many descriptors: its exit code and what
+    /// it said.
+    #[track_caller]
+    pub(crate) fn refused(
+        io: Which,
+        changes: &[&str],
+        descriptors: Option<u32>,
+    ) -> (Option<i32>, String) {
+        let limit = descriptors.map_or(String::new(), |most| format!("ulimit -S -n {most} && "));
+        let script = format!("{limit}exec timeout 20 \"$0\" \"$@\"");
+        let mut command = Command::new("sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_holdfast")]).args(serve(io, changes));
+        let output = command.stdin(Stdio::null()).output().expect("the process starts");
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    }
+
     /// Any process that says where it listens, as the gateway does.
     #[track_caller]
     pub(crate) fn start(command: &mut Command) -> Self {

@@ -1,0 +1,74 @@
+//! From the configuration to what shards and sockets need to know of it.
+
+use super::BootError;
+use crate::auth::{BackendAuth, ClientAuth};
+use crate::config::Config;
+use crate::io::socket::SocketOptions;
+use crate::limits::Limits;
+use crate::shard::settings::{Product, Settings};
+use std::time::Duration;
+
+/// The longest silence of a backend, in seconds: its client library pings far more often.
+const BACKEND_IDLE_SECONDS: u32 = 300;
+/// The time to live of a message that asks for none, in seconds.
+const TTL_SECONDS: u32 = 60;
+/// The time to live of a broadcast that asks for none, in seconds: a paced one may take hours.
+const BROADCAST_TTL_SECONDS: u32 = 24 * 3600;
+
+pub(super) fn settings(
+    config: &Config,
+    limits: &Limits,
+    incarnation: u32,
+) -> Result<Settings, BootError> {
+    let client_auth =
+        ClientAuth::new(&config.auth).map_err(|error| BootError::Key(error.to_string()))?;
+    let (client, backend, broadcast) = (&config.client, &config.backend, &config.broadcast);
+    Ok(Settings {
+        host: config.host,
+        incarnation,
+        shards: limits.shards,
+        products: config.products.iter().map(|name| Product::new(name)).collect(),
+        client_auth,
+        backend_auth: BackendAuth::new(&config.auth),
+        clients_max: limits.connections,
+        clients_total: u64::try_from(client.connections_max).ok().filter(|&most| most > 0),
+        backends_max: limits.backends,
+        hello_timeout: seconds(client.hello_timeout),
+        frame_timeout: seconds(client.frame_timeout),
+        heartbeat: client.heartbeat_default,
+        heartbeat_min: client.heartbeat_min,
+        heartbeat_max: client.heartbeat_max,
+        drain_rate: config.drain.clients_per_second.div_ceil(u32::from(limits.shards)),
+        pong_delay: client.pong_delay,
+        frames_per_second: u16::try_from(client.frames_per_second).unwrap_or(u16::MAX),
+        outbox_bytes: client.outbox_bytes,
+        slow_reader_timeout: seconds(client.slow_reader_timeout),
+        body_max: config.body_max,
+        window: backend.window,
+        backend_outbox_bytes: backend.outbox_bytes,
+        backend_idle: BACKEND_IDLE_SECONDS,
+        jobs_max: broadcast.jobs_max,
+        slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
+        broadcast_pace: broadcast.users_per_second,
+        ttl: TTL_SECONDS,
+        broadcast_ttl: BROADCAST_TTL_SECONDS,
+    })
+}
+
+/// Whole seconds, at least one.
+fn seconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
+}
+
+pub(super) fn socket_options(config: &Config) -> SocketOptions {
+    let socket = &config.socket;
+    let set = |bytes: usize| (bytes > 0).then_some(bytes);
+    SocketOptions {
+        no_delay: true,
+        user_timeout: (!socket.user_timeout.is_zero()).then_some(socket.user_timeout),
+        not_sent_low_water: set(socket.notsent_lowat).and_then(|bytes| u32::try_from(bytes).ok()),
+        send_buffer: set(socket.send_buffer),
+        receive_buffer: set(socket.receive_buffer),
+        backlog: socket.backlog,
+    }
+}
