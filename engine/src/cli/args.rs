@@ -133,7 +133,7 @@ pub enum Class {
     #[default]
     Online,
     /// Stored until the client acknowledges it, or until its time to live ends; a gateway of this
-    /// version has no store and answers no_store
+    /// version has no store and answers "no store"
     Durable,
 }
 

@@ -4,7 +4,7 @@
 //! terminal leave it running, and its number is all that is needed to come back to it.
 
 use crate::cli::args::{BroadcastArgs, JobAction as Typed, JobArgs, OneJob};
-use crate::cli::connection::{answer, connect};
+use crate::cli::connection::{answer, connect, refused};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::value::{self, counted, grouped};
@@ -14,12 +14,12 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How often the gateway is asked while a terminal shows progress.
-const REFRESH_LIVE: Duration = Duration::from_millis(250);
-/// How often where each report is a line of its own.
-const REFRESH_PLAIN: Duration = Duration::from_secs(2);
+/// How often the gateway is asked; the end of a job is noticed at most so late.
+const ASK: Duration = Duration::from_millis(200);
 /// The first question comes sooner, since most broadcasts are over by then.
-const REFRESH_FIRST: Duration = Duration::from_millis(50);
+const ASK_FIRST: Duration = Duration::from_millis(50);
+/// How often progress is reported where each report is a line of its own.
+const REPORT_PLAIN: Duration = Duration::from_secs(2);
 /// How long Ctrl-C may go unnoticed.
 const NOTICE: Duration = Duration::from_millis(25);
 
@@ -34,12 +34,14 @@ pub(super) fn start(args: &BroadcastArgs, screen: &mut Screen<'_>) -> Result<Exi
         bits_per_second: args.bits_per_second,
         ..broadcast(&args.product, &body)
     };
-    let job = answer(backend.broadcast(&message))?;
+    let begun = Instant::now();
+    let job = backend.broadcast(&message).and_then(Pending::wait);
+    let job = job.map_err(|error| refused(error, &backend))?;
     if args.no_wait {
         show(&job, args.api.json, screen);
         return Ok(Exit::Done);
     }
-    watch(&backend, job, args.api.json, screen)
+    watch(&backend, job, Speed { served: 0, ..Speed::new(&job, begun) }, args.api.json, screen)
 }
 
 pub(super) fn steer(args: &JobArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
@@ -58,19 +60,20 @@ pub(super) fn steer(args: &JobArgs, screen: &mut Screen<'_>) -> Result<Exit, Fai
 fn watch_one(one: &OneJob, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let backend = connect(&one.api)?;
     let job = answer(backend.job(JobAction::Status, one.job))?;
-    watch(&backend, job, one.api.json, screen)
+    watch(&backend, job, Speed::new(&job, Instant::now()), one.api.json, screen)
 }
 
 /// Shows how the job goes until it is over, or until Ctrl-C.
 fn watch(
     backend: &Backend,
     mut job: Job,
+    mut speed: Speed,
     json: bool,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Failure> {
     listen_for_ctrl_c(screen)?;
-    let mut speed = Speed::new(&job);
-    let mut pause = REFRESH_FIRST;
+    let mut pause = ASK_FIRST;
+    let mut reported = Instant::now();
     while matches!(job.state, JobState::Running | JobState::Paused) {
         if !nap(pause, screen) {
             screen.note(&left_running(&job));
@@ -78,11 +81,12 @@ fn watch(
             return Ok(Exit::Interrupted);
         }
         job = ask(backend, &job).map_err(|failure| failure.with_hint(perhaps_running(&job)))?;
-        let longest = if screen.is_live() { REFRESH_LIVE } else { REFRESH_PLAIN };
-        if screen.is_live() || pause == longest {
-            screen.progress(&progress(&job, speed.update(&job)));
+        let rate = speed.update(&job, Instant::now());
+        if screen.is_live() || reported.elapsed() >= REPORT_PLAIN {
+            screen.progress(&progress(&job, rate));
+            reported = Instant::now();
         }
-        pause = (pause * 2).min(longest);
+        pause = (pause * 2).min(ASK);
     }
     show(&job, json, screen);
     Ok(if job.state == JobState::Done { Exit::Done } else { Exit::NotDelivered })
@@ -123,25 +127,32 @@ fn nap(time: Duration, screen: &Screen<'_>) -> bool {
     }
 }
 
-/// Sessions a second, from the last few reports.
+/// Sessions a second since the job, or the watching, began; the time of pauses does not count.
+#[derive(Debug)]
 struct Speed {
-    since: Instant,
+    /// What was served before.
     served: u64,
-    rate: u64,
+    looked: Instant,
+    was_paused: bool,
+    active: Duration,
 }
 
 impl Speed {
-    fn new(job: &Job) -> Self {
-        Self { since: Instant::now(), served: served(job), rate: 0 }
+    fn new(job: &Job, now: Instant) -> Self {
+        let was_paused = job.state == JobState::Paused;
+        Self { served: served(job), looked: now, was_paused, active: Duration::ZERO }
     }
 
-    fn update(&mut self, job: &Job) -> u64 {
-        let millis = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
-        if millis >= 500 {
-            let more = served(job).saturating_sub(self.served);
-            *self = Self { rate: more.saturating_mul(1_000) / millis, ..Self::new(job) };
+    /// The rate as the job stands now; 0 as long as it says nothing.
+    fn update(&mut self, job: &Job, now: Instant) -> u64 {
+        if !self.was_paused {
+            self.active += now.saturating_duration_since(self.looked);
         }
-        self.rate
+        self.looked = now;
+        self.was_paused = job.state == JobState::Paused;
+        let millis = u64::try_from(self.active.as_millis()).unwrap_or(u64::MAX);
+        let more = served(job).saturating_sub(self.served);
+        if millis < 100 { 0 } else { more.saturating_mul(1_000) / millis }
     }
 }
 
@@ -202,4 +213,34 @@ fn as_json(job: &Job) -> Value {
         "dropped": job.dropped,
         "left": left(job),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(state: JobState, delivered: u64) -> Job {
+        let job = holdfast_client::testing::job(7, state);
+        Job { total: 100, delivered, dropped: 0, ..job }
+    }
+
+    #[test]
+    fn the_rate_is_that_since_the_beginning() {
+        let begun = Instant::now();
+        let seconds = |n| begun + Duration::from_secs(n);
+        let mut speed = Speed::new(&at(JobState::Running, 0), begun);
+        assert_eq!(speed.update(&at(JobState::Running, 1), begun), 0, "too early to tell");
+        assert_eq!(speed.update(&at(JobState::Running, 10), seconds(1)), 10);
+        assert_eq!(speed.update(&at(JobState::Running, 30), seconds(3)), 10);
+    }
+
+    #[test]
+    fn a_pause_does_not_lower_the_rate() {
+        let begun = Instant::now();
+        let seconds = |n| begun + Duration::from_secs(n);
+        let mut speed = Speed::new(&at(JobState::Running, 50), begun);
+        assert_eq!(speed.update(&at(JobState::Paused, 60), seconds(1)), 10);
+        assert_eq!(speed.update(&at(JobState::Running, 60), seconds(60)), 10);
+        assert_eq!(speed.update(&at(JobState::Running, 70), seconds(61)), 10);
+    }
 }

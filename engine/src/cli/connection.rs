@@ -22,7 +22,7 @@ pub(super) fn connect(api: &Api) -> Result<Backend, Failure> {
 }
 
 /// Waits for an answer.
-pub(super) fn answer<T>(pending: Result<Pending<T>, holdfast_client::Error>) -> Result<T, Failure> {
+pub(super) fn answer<T>(pending: Result<Pending<T>, Error>) -> Result<T, Failure> {
     Ok(pending?.wait()?)
 }
 

@@ -45,12 +45,6 @@ fn a_push_says_what_became_of_it() {
             json!({"user": "alice", "outcome": "offline"}),
         ),
         (
-            Outcome::Rejected(Rejection::NoStore),
-            Exit::NotDelivered,
-            "not delivered to alice: no_store\n",
-            json!({"user": "alice", "outcome": "rejected", "reason": "no_store"}),
-        ),
-        (
             Outcome::Dropped(DropReason::OutboxFull),
             Exit::NotDelivered,
             "not delivered to alice: outbox_full\n",
@@ -68,6 +62,33 @@ fn a_push_says_what_became_of_it() {
         assert_eq!((ran.exit, ran.out.as_str(), ran.err.as_str()), (exit, text, ""));
         let ran = run(gateway.address(), &["push", "chat", "alice", "hi", "--json"]);
         assert_eq!((ran.exit, as_json(&ran)), (exit, json));
+    }
+}
+
+#[test]
+fn what_is_refused_is_refused_alike_for_one_and_for_all() {
+    use holdfast_client::ErrorCode;
+    use holdfast_protocol::backend::answer::put_error;
+    for (why, code, hint) in [
+        (Rejection::NoStore, ErrorCode::NoStore, "  try: --class online"),
+        (Rejection::BodyTooLong, ErrorCode::BodyTooLong, "  try: at most 65,536 bytes"),
+    ] {
+        let gateway = Gateway::bind().run_with(8, move |request, out| match request {
+            Request::Push(id, _) => put_outcomes(*id, &[Outcome::Rejected(why)], out),
+            Request::Broadcast(id, _) => put_error(*id, code, 0, code.name(), out),
+            _ => {}
+        });
+        let push = run(gateway.address(), &["push", "chat", "alice", "hi"]);
+        assert_eq!(push.out, format!("not delivered to alice: {}\n", why.name()));
+        let broadcast = run(gateway.address(), &["broadcast", "chat", "hi"]);
+        assert!(broadcast.err.contains(code.name()), "{}", broadcast.err);
+        for ran in [push, broadcast] {
+            assert_eq!(ran.exit, Exit::Declined);
+            assert!(ran.err.contains(hint), "{hint} is not in: {}", ran.err);
+        }
+        let push = run(gateway.address(), &["push", "chat", "alice", "hi", "--json"]);
+        let json = json!({"user": "alice", "outcome": "rejected", "reason": why.name()});
+        assert_eq!((push.exit, as_json(&push)), (Exit::Declined, json));
     }
 }
 

@@ -106,7 +106,13 @@ fn mistakes_end_with_2_and_say_what_is_right() {
         let text = error.render().to_string();
         assert!(text.contains(wanted), "{line}: {text}");
     }
-    assert_eq!(parse_from(["holdfast", "push", "a", "b", ""]).unwrap_err().exit_code(), 2);
+    for line in [&["push", "a", "b", ""][..], &["broadcast", "a", ""]] {
+        let error = parse_from([&["holdfast"], line].concat()).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line:?}");
+        let text = error.render().to_string();
+        assert!(text.starts_with("error: the text is empty"), "{text}");
+        assert!(text.contains(&format!("Usage: holdfast {} ", line[0])), "{text}");
+    }
 }
 
 #[test]
@@ -119,6 +125,24 @@ fn help_and_version_are_no_mistakes() {
     }
     assert!(text.contains("130  interrupted"), "{text}");
     assert_eq!(mistake("holdfast --version").exit_code(), 0);
+}
+
+#[test]
+fn the_help_lists_every_exit_code_and_no_other() {
+    use crate::cli::exit::{Exit, HELP};
+    use crate::serve::{EXIT_FAILED, EXIT_NOT_STARTED};
+    let mut listed: Vec<u8> = HELP
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .map(|line| line.split_whitespace().next().unwrap().parse().unwrap())
+        .collect();
+    let mut used: Vec<u8> = Exit::ALL.iter().map(|exit| *exit as u8).collect();
+    used.extend([EXIT_FAILED, EXIT_NOT_STARTED]);
+    for codes in [&mut listed, &mut used] {
+        codes.sort_unstable();
+        codes.dedup();
+    }
+    assert_eq!(listed, used, "{HELP}");
 }
 
 #[test]
