@@ -37,8 +37,9 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     latencies(report, out)?;
     accounts(report, out)?;
     writeln!(out, "\ncpu")?;
+    let known = report.cpu.iter().any(|cpu| cpu.server_ms.is_some());
     for cpu in &report.cpu {
-        stage(cpu, out)?;
+        stage(cpu, known, out)?;
     }
     memory(&report.memory, out)?;
     if !report.connection_reasons.is_empty() {
@@ -132,13 +133,15 @@ fn with_reasons(reasons: &Reasons) -> String {
     format!("{total} ({})", parts.join(", "))
 }
 
-fn stage(cpu: &Cpu, out: &mut String) -> std::fmt::Result {
+/// `known` says whether the gateway's process was there in some stage.
+fn stage(cpu: &Cpu, known: bool, out: &mut String) -> std::fmt::Result {
     write!(out, "  {:<6}", cpu.stage)?;
     match (cpu.server_ms, cpu.server_us_per_operation) {
         (Some(ms), Some(us)) => {
             write!(out, " gateway {ms:.0} ms ({us:.2} us a {}),", cpu.operation)?;
         }
         (Some(ms), None) => write!(out, " gateway {ms:.0} ms,")?,
+        (None, _) if known => write!(out, " gateway unknown (its process ended),")?,
         (None, _) => write!(out, " gateway unknown (give --server-pid),")?,
     }
     writeln!(
