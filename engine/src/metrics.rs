@@ -6,8 +6,9 @@
 //! may be of different moments. A second writer would lose counts, and break nothing else.
 //!
 //! Map: [`names`] lists what is counted, `cell` holds the numbers, [`histogram`] the distributions,
-//! `frames` the kinds of frames, `families` puts it all into one table, and [`expose`] reads the
-//! table for Prometheus and for the backend API. No clock is read here; times come in as numbers.
+//! `frames` the kinds of frames, `possible` says what can occur where, `families` puts it all into
+//! one table, and [`expose`] reads the table for Prometheus and for the backend API. No clock is
+//! read here; times come in as numbers.
 
 mod cell;
 pub mod expose;
@@ -15,6 +16,7 @@ mod families;
 mod frames;
 pub mod histogram;
 pub mod names;
+mod possible;
 
 pub use expose::{Shards, flat};
 pub use histogram::Histogram;
@@ -28,6 +30,7 @@ use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Outcome, Rejecti
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
 use names::OUTCOMES;
+use possible::{BACKEND_CLOSES, BACKEND_VIOLATIONS, CLOSES, LOGIN_REFUSALS};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Everything that one shard counts.
@@ -40,11 +43,11 @@ pub struct ShardMetrics {
     connections: Cells<{ ConnectionState::ALL.len() }>,
     memory: Cells<{ Memory::ALL.len() }>,
     refused: Cells<{ Refusal::ALL.len() }>,
-    logins_refused: Cells<{ Code::ALL.len() }>,
-    closes: Cells<{ Code::ALL.len() }>,
-    backend_closes: Cells<{ Code::ALL.len() }>,
+    logins_refused: Cells<{ LOGIN_REFUSALS.len() }>,
+    closes: Cells<{ CLOSES.len() }>,
+    backend_closes: Cells<{ BACKEND_CLOSES.len() }>,
     violations: Cells<{ Violation::ALL.len() }>,
-    backend_violations: Cells<{ Violation::ALL.len() }>,
+    backend_violations: Cells<{ BACKEND_VIOLATIONS.len() }>,
     outcomes: Cells<{ OUTCOMES.len() }>,
     rejections: Cells<{ Rejection::ALL.len() }>,
     outcome_drops: Cells<{ DropReason::ALL.len() }>,
@@ -117,17 +120,17 @@ impl ShardMetrics {
 
     /// Counts the login of a client that was refused with this code.
     pub fn login_refused(&self, code: Code) {
-        self.logins_refused.add_at(Code::ALL, &code, 1);
+        self.logins_refused.add_at(LOGIN_REFUSALS, &code, 1);
     }
 
     /// Counts a connection of a client that ended for this reason.
     pub fn close(&self, code: Code) {
-        self.closes.add_at(Code::ALL, &code, 1);
+        self.closes.add_at(CLOSES, &code, 1);
     }
 
     /// Counts a connection of a backend that ended for this reason.
     pub fn backend_close(&self, code: Code) {
-        self.backend_closes.add_at(Code::ALL, &code, 1);
+        self.backend_closes.add_at(BACKEND_CLOSES, &code, 1);
     }
 
     /// Counts what a client did wrong.
@@ -137,7 +140,7 @@ impl ShardMetrics {
 
     /// Counts what a backend did wrong.
     pub fn backend_violation(&self, violation: Violation) {
-        self.backend_violations.add_at(&Violation::ALL, &violation, 1);
+        self.backend_violations.add_at(BACKEND_VIOLATIONS, &violation, 1);
     }
 
     /// Counts the answer for one target of a push.

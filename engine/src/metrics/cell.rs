@@ -30,7 +30,9 @@ impl<const N: usize> Cells<N> {
     pub(super) fn add_at<T: PartialEq>(&self, all: &[T], value: &T, n: u64) {
         debug_assert_eq!(all.len(), N, "a cell for each value");
         // The lists are short, and what they count is rare beside a frame.
-        if let Some(index) = all.iter().position(|each| each == value) {
+        let index = all.iter().position(|each| each == value);
+        debug_assert!(index.is_some(), "what is counted has a cell");
+        if let Some(index) = index {
             self.add(index, n);
         }
     }

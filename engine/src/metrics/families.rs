@@ -2,6 +2,7 @@
 
 use super::frames::{BACKEND_IN, BACKEND_OUT, CLIENT_IN, CLIENT_OUT, Kinds};
 use super::names::{ConnectionState, Counter, Gauge, Memory, OUTCOMES, Refusal, Unit};
+use super::possible::{BACKEND_CLOSES, BACKEND_VIOLATIONS, CLOSES, LOGIN_REFUSALS};
 use super::{Cells, ShardMetrics};
 use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Rejection};
 use holdfast_protocol::close::Code;
@@ -64,8 +65,6 @@ fn gauges(shard: &ShardMetrics) -> impl Iterator<Item = Family> {
 }
 
 fn connections(shard: &ShardMetrics) -> [Family; 6] {
-    let code = |cells| names(Code::ALL, Code::name, cells);
-    let fault = |cells| names(&Violation::ALL, Violation::name, cells);
     [
         labelled(
             ("refused_connections", "Connections closed before their first byte.", "reason"),
@@ -73,23 +72,23 @@ fn connections(shard: &ShardMetrics) -> [Family; 6] {
         ),
         labelled(
             ("refused_logins", "Logins of clients that were refused.", "reason"),
-            code(&shard.logins_refused),
+            names(LOGIN_REFUSALS, Code::name, &shard.logins_refused),
         ),
         labelled(
             ("closes", "Connections of clients that ended, by close code.", "code"),
-            code(&shard.closes),
+            names(CLOSES, Code::name, &shard.closes),
         ),
         labelled(
             ("backend_closes", "Connections of backends that ended, by close code.", "code"),
-            code(&shard.backend_closes),
+            names(BACKEND_CLOSES, Code::name, &shard.backend_closes),
         ),
         labelled(
             ("violations", "What clients did against the protocol.", "kind"),
-            fault(&shard.violations),
+            names(&Violation::ALL, Violation::name, &shard.violations),
         ),
         labelled(
             ("backend_violations", "What backends did against the protocol.", "kind"),
-            fault(&shard.backend_violations),
+            names(BACKEND_VIOLATIONS, Violation::name, &shard.backend_violations),
         ),
     ]
 }

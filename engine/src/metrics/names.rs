@@ -165,8 +165,6 @@ names! {
         BackendsFull = "backends_full";
         /// The gateway shuts down.
         Draining = "draining";
-        /// The kernel refused an option of the socket.
-        Socket = "socket";
     }
 }
 

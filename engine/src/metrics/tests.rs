@@ -57,35 +57,58 @@ fn each_name_is_declared_once() {
 #[test]
 fn every_close_and_every_violation_has_its_own_number() {
     let shards = shards(1);
-    for (index, code) in Code::ALL.iter().enumerate() {
+    for (index, code) in CLOSES.iter().enumerate() {
         for _ in 0..=index {
             shards[0].close(*code);
         }
+    }
+    for code in LOGIN_REFUSALS {
         shards[0].login_refused(*code);
+    }
+    for code in BACKEND_CLOSES {
         shards[0].backend_close(*code);
     }
     for violation in Violation::ALL {
         shards[0].violation(violation);
-        shards[0].backend_violation(violation);
+    }
+    for violation in BACKEND_VIOLATIONS {
+        shards[0].backend_violation(*violation);
     }
     let text = text(&shards);
-    for (index, code) in Code::ALL.iter().enumerate() {
-        let (code, closed) = (code.name(), index + 1);
-        has_line(&text, &format!("holdfast_closes_total{{shard=\"0\",code=\"{code}\"}} {closed}"));
-        has_line(
-            &text,
-            &format!("holdfast_refused_logins_total{{shard=\"0\",reason=\"{code}\"}} 1"),
-        );
-        has_line(&text, &format!("holdfast_backend_closes_total{{shard=\"0\",code=\"{code}\"}} 1"));
+    let has = |family: &str, label: &str, value: &str, number: usize| {
+        let line = format!("holdfast_{family}_total{{shard=\"0\",{label}=\"{value}\"}} {number}");
+        has_line(&text, &line);
+    };
+    for (index, code) in CLOSES.iter().enumerate() {
+        has("closes", "code", code.name(), index + 1);
+    }
+    for code in LOGIN_REFUSALS {
+        has("refused_logins", "reason", code.name(), 1);
+    }
+    for code in BACKEND_CLOSES {
+        has("backend_closes", "code", code.name(), 1);
     }
     for violation in Violation::ALL {
-        let kind = violation.name();
-        has_line(&text, &format!("holdfast_violations_total{{shard=\"0\",kind=\"{kind}\"}} 1"));
-        has_line(
-            &text,
-            &format!("holdfast_backend_violations_total{{shard=\"0\",kind=\"{kind}\"}} 1"),
-        );
+        has("violations", "kind", violation.name(), 1);
     }
+    for violation in BACKEND_VIOLATIONS {
+        has("backend_violations", "kind", violation.name(), 1);
+    }
+}
+
+#[test]
+fn what_cannot_occur_has_no_line() {
+    let text = text(&shards(1));
+    for line in [
+        "holdfast_refused_logins_total{shard=\"0\",reason=\"bye\"}",
+        "holdfast_closes_total{shard=\"0\",code=\"overloaded\"}",
+        "holdfast_backend_closes_total{shard=\"0\",code=\"replaced\"}",
+        "holdfast_backend_violations_total{shard=\"0\",kind=\"ack_from_the_future\"}",
+        "holdfast_refused_connections_total{shard=\"0\",reason=\"socket\"}",
+    ] {
+        assert!(!text.contains(line), "{line}");
+    }
+    has_line(&text, "holdfast_refused_logins_total{shard=\"0\",reason=\"bad_token\"} 0");
 }
 
 #[test]
