@@ -43,8 +43,10 @@ pub struct Shard<I: Io> {
     pub(crate) io: I,
     pub(crate) now: Now,
     pub(crate) turns: usize,
-    /// Heartbeats answered in this turn.
+    /// Heartbeats answered in this turn, in this second, and in the second before.
     pub(crate) pongs: usize,
+    pub(crate) pongs_this_second: u32,
+    pub(crate) pongs_last_second: u32,
     /// Whether this turn had nothing to do but answer heartbeats.
     pub(crate) at_ease: bool,
     pub(crate) connections: Table<Connection<I::Socket>>,
@@ -156,6 +158,8 @@ impl<I: Io> Shard<I> {
             now: Now::default(),
             turns: 0,
             pongs: 0,
+            pongs_this_second: 0,
+            pongs_last_second: 0,
             at_ease: false,
             connections: Table::new(capacity),
             backends: Vec::new(),

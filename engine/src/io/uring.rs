@@ -220,7 +220,7 @@ impl Io for Uring {
     /// As nobody waits at the ring, what its polls find wakes nobody. What is not submitted yet can
     /// stay so: a poll that is armed later looks at its socket then.
     fn rest(&mut self, limit: Duration) {
-        if self.held.is_empty() && !self.ring.has_completions() {
+        if self.held.is_empty() && !self.ring.has_completions() && !self.ring.has_work() {
             self.urgent.rest(limit);
         }
     }

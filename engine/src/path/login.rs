@@ -149,6 +149,7 @@ impl<I: Io> Shard<I> {
 
     pub(crate) fn pong(&mut self, key: Key) {
         self.pongs += 1;
+        self.pongs_this_second += 1;
         self.queue(key, Queued::control(Frame::Fixed(&from_server::PONG)));
     }
 }

@@ -144,6 +144,7 @@ impl<I: Io> Shard<I> {
         let second = self.now.seconds();
         if second != self.shown {
             self.shown = second;
+            self.pongs_last_second = std::mem::take(&mut self.pongs_this_second);
             self.show_memory();
         }
     }

@@ -2,14 +2,20 @@
 //!
 //! Idle clients send heartbeats at times of their own, so each would cost a wake-up, which is
 //! dearer than the answer. After a turn that had nothing to do but answer heartbeats, the shard
-//! lets the next ones gather for a moment ([`Io::rest`]). Nobody waits for a pong; whoever may wait
+//! lets the next few gather for a moment ([`Io::rest`]). Nobody waits for a pong; whoever may wait
 //! for something ends the rest (backends, neighbours, who connects) or keeps it from beginning.
 
 use super::Shard;
 use crate::io::{Event, Io};
 use crate::metrics::ConnectionState;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
+/// How many heartbeats a rest gathers.
+const GATHERED: u32 = 8;
+/// With how many heartbeats a second it pays to rest: fewer cost nothing that shows, and more come
+/// together anyway.
+const RESTFUL: RangeInclusive<u32> = 16..=8192;
 /// The longest sleep: a shard shows at least once a second that it lives.
 const SLEEP_MICROS: u64 = 1_000_000;
 /// How long to wait for a neighbour to make room in its rings.
@@ -35,11 +41,16 @@ impl<I: Io> Shard<I> {
         waited
     }
 
-    /// How much of the coming sleep may be a rest, at most `pong_delay`; zero where somebody might
-    /// wait. Ask after [`Shard::sleep`].
+    /// How much of the coming sleep may be a rest: as long as a few heartbeats take to come, at
+    /// most `pong_delay`; zero where somebody might wait, and where it would gain nothing. Ask
+    /// after [`Shard::sleep`].
     pub fn rest(&self, sleep: Duration) -> Duration {
-        let rests = self.at_ease && !self.somebody_waits();
-        if rests { sleep.min(self.settings.pong_delay) } else { Duration::ZERO }
+        let rate = self.pongs_last_second;
+        if !self.at_ease || !RESTFUL.contains(&rate) || self.somebody_waits() {
+            return Duration::ZERO;
+        }
+        let gathering = Duration::from_secs(1) * GATHERED / rate;
+        gathering.min(self.settings.pong_delay).min(sleep)
     }
 
     /// Whether any client is due an answer, or any peer bytes that did not fit.

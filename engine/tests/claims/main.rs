@@ -30,6 +30,7 @@ mod a_session_that_was_kicked_is_over;
 mod backends_are_told_what_they_did_wrong;
 mod broadcasts_reach_whom_they_are_for;
 mod frames_may_be_cut_anywhere;
+mod heartbeats_of_an_idle_shard_gather;
 mod leaving_is_in_order;
 mod malformed_input_is_refused_with_its_code;
 mod more_at_once_than_a_queue_holds_is_served;

@@ -17,13 +17,15 @@ pub(crate) struct Gateway {
 }
 
 /// Two shards on loopback with room for a thousand, so that every claim crosses shards.
-const SETTINGS: [&str; 6] = [
+const SETTINGS: [&str; 7] = [
     "client.listen=[\"127.0.0.1:0\"]",
     "backend.listen=[\"127.0.0.1:0\"]",
     "shards=2",
     "pin=off",
     "client.connections_max=1024",
     "admin.listen=127.0.0.1:0",
+    // Claims wait for pongs, to know that something was dealt with.
+    "client.pong_delay=0s",
 ];
 
 /// The configuration of a gateway with `settings` on `io`.
