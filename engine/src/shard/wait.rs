@@ -12,7 +12,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// How many heartbeats a rest gathers.
-const GATHERED: u32 = 8;
+const GATHERED: u32 = 16;
 /// With how many heartbeats a second it pays to rest: fewer cost nothing that shows, and more come
 /// together anyway.
 const RESTFUL: RangeInclusive<u32> = 16..=8192;
