@@ -1,8 +1,8 @@
 //! `cargo xtask bench`: the figures that the gateway is held to, each beside what the kernel alone
 //! costs.
 //!
-//! A figure is a file under `bench/`. One run of it starts what it compares on core 0, one after
-//! the other, drives each with the same driver on core 1, and gives one number; the median of the
+//! A figure is a file under `bench/`. One run of it starts what it compares on core 0, drives each
+//! in turn with the same driver on core 1, and gives one number; the median of the
 //! runs is held against the bound. The raw runs are left under `target/bench/`.
 
 use std::process::ExitCode;
@@ -23,6 +23,7 @@ mod push;
 mod report;
 mod runtimes;
 mod subject;
+mod turns;
 mod unicast;
 mod user_memory;
 

@@ -133,7 +133,7 @@ settings! {
         heartbeat_max: u16 = limits::HEARTBEAT_SECONDS_MAX,
             Seconds(limits::HEARTBEAT_SECONDS_MIN, limits::HEARTBEAT_SECONDS_MAX);
         /// How long pongs may wait for one another on a shard that has nothing else to do; 0 is not
-        /// at all. A wake-up costs more than a pong, so a shard lets about sixteen heartbeats gather
+        /// at all. A wake-up costs more than a pong, so a shard lets about sixteen of them gather
         /// where that takes no longer. No push, login or request ever waits for it.
         pong_delay: Duration = Duration::from_millis(200), Time(0, 1);
         /// Frames that one client may send in a second; more close it.

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::driver::{Answer, Driver};
 use super::subject::Subject;
+use super::turns::{in_turns, ratio, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -20,16 +21,25 @@ pub(super) const FIGURE: Figure = Figure {
 };
 
 fn run(io: Io) -> Result<Run> {
-    let floor = cost(Subject::floor(io, CLIENTS, true)?)?;
-    let gateway = cost(Subject::gateway(io, CLIENTS, false)?)?;
-    let value = gateway.micros()? / floor.micros()?;
-    Ok(Run { value, raw: json!({ "floor": floor.0, "gateway": gateway.0 }) })
+    let mut floor = warm(Subject::floor(io, CLIENTS, true)?)?;
+    let mut gateway = warm(Subject::gateway(io, CLIENTS, false)?)?;
+    let answers = in_turns(&mut [(&mut floor, PHASE), (&mut gateway, PHASE)])?;
+    let value = ratio(&answers[1], &answers[0], "us")?;
+    Ok(Run { value, raw: json!({ "floor": raw(&answers[0]), "gateway": raw(&answers[1]) }) })
 }
 
-/// Ten broadcasts, after one that warms.
-pub(super) fn cost(subject: Subject) -> Result<Answer> {
+/// Two broadcasts.
+pub(super) const PHASE: &str = "broadcast 1 2";
+
+/// All clients are there, and have received a broadcast.
+pub(super) fn warm(subject: Subject) -> Result<Driver> {
     let mut driver = Driver::start(subject)?;
     driver.phase(&format!("login {CLIENTS}"))?;
     driver.phase("broadcast 1 1")?;
-    driver.phase("broadcast 1 10")
+    Ok(driver)
+}
+
+/// What one delivery costs a subject that is measured alone.
+pub(super) fn cost(subject: Subject) -> Result<Answer> {
+    warm(subject)?.phase("broadcast 1 10")
 }

@@ -4,8 +4,9 @@
 use serde_json::json;
 
 use super::broadcast::CLIENTS;
-use super::driver::{Answer, Driver};
+use super::driver::Driver;
 use super::subject::Subject;
+use super::turns::{ROUNDS, ratio, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -19,18 +20,14 @@ pub(super) const FIGURE: Figure = Figure {
 };
 
 fn run(io: Io) -> Result<Run> {
-    let floor = costs(Subject::floor(io, CLIENTS, true)?)?;
-    let gateway = costs(Subject::gateway(io, CLIENTS, false)?)?;
-    let value = gateway[0].micros()? / gateway[1].micros()?;
-    let of = |[one, eight]: [Answer; 2]| json!({ "one_user": one.0, "eight_users": eight.0 });
-    Ok(Run { value, raw: json!({ "floor": of(floor), "gateway": of(gateway) }) })
-}
-
-fn costs(subject: Subject) -> Result<[Answer; 2]> {
-    let mut driver = Driver::start(subject)?;
+    let mut driver = Driver::start(Subject::gateway(io, CLIENTS, false)?)?;
     driver.phase(&format!("login {CLIENTS}"))?;
     driver.phase("push 8 1000 1")?;
-    let one = driver.phase("push 1 5000 8")?;
-    let eight = driver.phase("push 8 5000 1")?;
-    Ok([one, eight])
+    let (mut one, mut eight) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        one.push(driver.phase("push 1 1000 8")?);
+        eight.push(driver.phase("push 8 1000 1")?);
+    }
+    let value = ratio(&one, &eight, "us")?;
+    Ok(Run { value, raw: json!({ "one_user": raw(&one), "eight_users": raw(&eight) }) })
 }

@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
-use super::driver::{Answer, Driver};
+use super::driver::Driver;
 use super::subject::Subject;
+use super::turns::{in_turns, ratio, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -19,18 +20,19 @@ pub(super) const FIGURE: Figure = Figure {
     run,
 };
 
-/// Clients that warm, and clients that are counted.
-const PHASES: [&str; 2] = ["storm 2000", "storm 16000"];
+/// Clients of one round; those of all rounds stay, and fit in one shard.
+const PHASE: &str = "storm 1800";
 
 fn run(io: Io) -> Result<Run> {
-    let floor = cost(Subject::floor(io, 18_000, true)?)?;
-    let gateway = cost(Subject::gateway(io, 18_000, true)?)?;
-    let value = gateway.micros()? / floor.micros()?;
-    Ok(Run { value, raw: json!({ "floor": floor.0, "gateway": gateway.0 }) })
+    let mut floor = warm(Subject::floor(io, 18_000, true)?)?;
+    let mut gateway = warm(Subject::gateway(io, 18_000, true)?)?;
+    let answers = in_turns(&mut [(&mut floor, PHASE), (&mut gateway, PHASE)])?;
+    let value = ratio(&answers[1], &answers[0], "us")?;
+    Ok(Run { value, raw: json!({ "floor": raw(&answers[0]), "gateway": raw(&answers[1]) }) })
 }
 
-fn cost(subject: Subject) -> Result<Answer> {
+fn warm(subject: Subject) -> Result<Driver> {
     let mut driver = Driver::start(subject)?;
-    driver.phase(PHASES[0])?;
-    driver.phase(PHASES[1])
+    driver.phase(PHASE)?;
+    Ok(driver)
 }

@@ -5,8 +5,9 @@
 use serde_json::json;
 
 use super::broadcast::CLIENTS;
-use super::driver::{Answer, Driver};
+use super::driver::Driver;
 use super::subject::Subject;
+use super::turns::{in_turns, ratio, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -20,15 +21,18 @@ pub(super) const FIGURE: Figure = Figure {
 };
 
 fn run(io: Io) -> Result<Run> {
-    let floor = cost(Subject::floor(io, CLIENTS, true)?)?;
-    let gateway = cost(Subject::gateway(io, CLIENTS, false)?)?;
-    let value = gateway.micros()? / floor.micros()?;
-    Ok(Run { value, raw: json!({ "floor": floor.0, "gateway": gateway.0 }) })
+    let mut floor = warm(Subject::floor(io, CLIENTS, true)?)?;
+    let mut gateway = warm(Subject::gateway(io, CLIENTS, false)?)?;
+    let answers = in_turns(&mut [(&mut floor, PHASE), (&mut gateway, PHASE)])?;
+    let value = ratio(&answers[1], &answers[0], "us")?;
+    Ok(Run { value, raw: json!({ "floor": raw(&answers[0]), "gateway": raw(&answers[1]) }) })
 }
 
-fn cost(subject: Subject) -> Result<Answer> {
+const PHASE: &str = "push 64 600 1";
+
+fn warm(subject: Subject) -> Result<Driver> {
     let mut driver = Driver::start(subject)?;
     driver.phase(&format!("login {CLIENTS}"))?;
     driver.phase("push 64 300 1")?;
-    driver.phase("push 64 3000 1")
+    Ok(driver)
 }

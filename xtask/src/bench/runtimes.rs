@@ -6,6 +6,7 @@ use serde_json::json;
 use super::broadcast::{self, CLIENTS};
 use super::driver::{Answer, Driver};
 use super::subject::Subject;
+use super::turns::{in_turns, ratio, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -18,7 +19,7 @@ pub(super) const ECHO: Figure = Figure {
     unit: "",
     at_most: 1.0,
     runs_max: 99,
-    run: |io| compare(io, echo, "us"),
+    run: |io| compare(io, echo, "echo 10"),
 };
 
 pub(super) const BROADCAST: Figure = Figure {
@@ -27,7 +28,7 @@ pub(super) const BROADCAST: Figure = Figure {
     unit: "",
     at_most: 1.0,
     runs_max: 99,
-    run: |io| compare(io, broadcast::cost, "us"),
+    run: |io| compare(io, broadcast::warm, broadcast::PHASE),
 };
 
 pub(super) const MEMORY: Figure = Figure {
@@ -36,29 +37,43 @@ pub(super) const MEMORY: Figure = Figure {
     unit: "",
     at_most: 1.0,
     runs_max: 99,
-    run: |io| compare(io, memory, "user"),
+    run: memory,
 };
 
-fn compare(io: Io, measure: fn(Subject) -> Result<Answer>, number: &str) -> Result<Run> {
-    let gateway = measure(Subject::gateway(io, CLIENTS, false)?)?;
-    let mut raw = json!({ "gateway": gateway.0 });
-    let mut best = f64::INFINITY;
+/// CPU time in turns; the ratio to the runtime that did best beside the gateway.
+fn compare(io: Io, warm: fn(Subject) -> Result<Driver>, phase: &str) -> Result<Run> {
+    let mut gateway = warm(Subject::gateway(io, CLIENTS, false)?)?;
+    let mut all = json!({});
+    let mut value = 0.0_f64;
     for runtime in RUNTIMES {
-        let answer = measure(Subject::baseline(runtime)?)?;
-        best = best.min(answer.number(number)?);
-        raw[runtime] = answer.0;
+        let mut baseline = warm(Subject::baseline(runtime)?)?;
+        let answers = in_turns(&mut [(&mut gateway, phase), (&mut baseline, phase)])?;
+        value = value.max(ratio(&answers[0], &answers[1], "us")?);
+        all[runtime] = json!({ "gateway": raw(&answers[0]), "baseline": raw(&answers[1]) });
     }
-    Ok(Run { value: gateway.number(number)? / best, raw })
+    Ok(Run { value, raw: all })
 }
 
-fn echo(subject: Subject) -> Result<Answer> {
+fn echo(subject: Subject) -> Result<Driver> {
     let mut driver = Driver::start(subject)?;
     driver.phase("login 1000")?;
     driver.phase("echo 5")?;
-    driver.phase("echo 50")
+    Ok(driver)
 }
 
-fn memory(subject: Subject) -> Result<Answer> {
+fn memory(io: Io) -> Result<Run> {
+    let gateway = grown(Subject::gateway(io, CLIENTS, false)?)?;
+    let mut raw = json!({ "gateway": gateway.0 });
+    let mut best = f64::INFINITY;
+    for runtime in RUNTIMES {
+        let answer = grown(Subject::baseline(runtime)?)?;
+        best = best.min(answer.number("user")?);
+        raw[runtime] = answer.0;
+    }
+    Ok(Run { value: gateway.number("user")? / best, raw })
+}
+
+fn grown(subject: Subject) -> Result<Answer> {
     let mut driver = Driver::start(subject)?;
     driver.phase("mark")?;
     driver.phase(&format!("login {CLIENTS}"))?;

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::broadcast::CLIENTS;
 use super::driver::Driver;
 use super::subject::Subject;
+use super::turns::{ROUNDS, median, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
 
@@ -21,8 +22,11 @@ fn run(io: Io) -> Result<Run> {
     let mut driver = Driver::start(Subject::gateway(io, CLIENTS, false)?)?;
     driver.phase(&format!("login {CLIENTS}"))?;
     driver.phase("probe 500 1 0")?;
-    let without = driver.phase("probe 1000 5 0")?;
-    let with = driver.phase("probe 1000 5 1")?;
-    let value = with.number("p99_us")? / without.number("p99_us")?;
-    Ok(Run { value, raw: json!({ "without": without.0, "with": with.0 }) })
+    let (mut without, mut with) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        without.push(driver.phase("probe 1000 1 0")?);
+        with.push(driver.phase("probe 1000 1 1")?);
+    }
+    let value = median(&with, "p99_us")? / median(&without, "p99_us")?;
+    Ok(Run { value, raw: json!({ "without": raw(&without), "with": raw(&with) }) })
 }
