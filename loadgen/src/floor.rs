@@ -6,7 +6,8 @@
 //! driven in the same way in the same minutes can then be stated as a ratio to the machine it runs
 //! on.
 //!
-//! Alone, `floor` prints its own table. `floor serve` and `floor drive` are its two halves, for
+//! Alone, `floor` prints its own table; with `--gateway` it starts a gateway beside the bare server,
+//! gives both the same work, and prints each figure as a ratio too. `floor serve` and `floor drive` are its two halves, for
 //! those who put something else in the place of either.
 
 mod control;
@@ -17,6 +18,7 @@ mod machine;
 mod report;
 mod ring;
 mod server;
+mod started;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -92,6 +94,10 @@ struct ExperimentArgs {
     /// The server's core; the driver takes the next one
     #[arg(long, default_value_t = 0)]
     core: usize,
+    /// A gateway's program, such as target/release/holdfast: it is started on the same core, does
+    /// the same work, and each figure is printed as a ratio to the bare server's as well
+    #[arg(long, value_name = "PROGRAM")]
+    gateway: Option<PathBuf>,
     /// Write every run to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,

@@ -18,6 +18,8 @@ const GROUPS: &[(&str, &[&str])] = &[
         &[
             "users",
             "connections",
+            "shards",
+            "shard_clients",
             "backends",
             "broadcasts",
             "pushes_in_flight",

@@ -77,7 +77,8 @@ fn encode_histogram(
     Ok(())
 }
 
-/// Every number summed over the shards, as `name` or `name.label`; at most [`COUNTERS`] with names
+/// Every number summed over the shards, as `name` or `name.label`, and how evenly the kernel spread
+/// the clients over them; at most [`COUNTERS`] with names
 /// of at most [`COUNTER_NAME_BYTES`] bytes, as the backend API allows.
 pub fn flat(shards: &[ShardMetrics]) -> Vec<(String, u64)> {
     let mut sums: Vec<(String, u64)> = Vec::new();
@@ -94,6 +95,10 @@ pub fn flat(shards: &[ShardMetrics]) -> Vec<(String, u64)> {
             }
         }
     }
+    let clients = || shards.iter().map(ShardMetrics::clients);
+    sums.push(("shards".to_owned(), shards.len() as u64));
+    sums.push(("shard_clients.least".to_owned(), clients().min().unwrap_or(0)));
+    sums.push(("shard_clients.most".to_owned(), clients().max().unwrap_or(0)));
     debug_assert!(sums.len() <= COUNTERS);
     debug_assert!(sums.iter().all(|(name, _)| name.len() <= COUNTER_NAME_BYTES));
     sums

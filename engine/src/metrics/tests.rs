@@ -97,6 +97,18 @@ fn every_close_and_every_violation_has_its_own_number() {
 }
 
 #[test]
+fn how_evenly_clients_are_spread_is_shown() {
+    let shards = shards(3);
+    for (shard, clients) in [(0, 5), (1, 2), (2, 3)] {
+        (0..clients).for_each(|_| shards[shard].moved(None, Some(ConnectionState::Online)));
+    }
+    let shown = flat(&shards);
+    for (name, number) in [("shards", 3), ("shard_clients.least", 2), ("shard_clients.most", 5)] {
+        assert!(shown.contains(&(name.to_owned(), number)), "{name}");
+    }
+}
+
+#[test]
 fn what_cannot_occur_has_no_line() {
     let text = text(&shards(1));
     for line in [
@@ -126,7 +138,8 @@ fn every_outcome_is_counted_under_its_own_name() {
     for outcome in plain.into_iter().chain(rejected).chain(dropped) {
         let shards = shards(1);
         shards[0].outcome(outcome);
-        let counted: Vec<_> = flat(&shards).into_iter().filter(|(_, number)| *number > 0).collect();
+        let counted = flat(&shards).into_iter().filter(|(name, n)| *n > 0 && name != "shards");
+        let counted: Vec<_> = counted.collect();
         assert_eq!(counted, [(format!("pushes.{}", outcome.name()), 1)]);
     }
 }

@@ -165,6 +165,11 @@ impl Driver {
         self.workers.iter().try_fold(0, |came, worker| Ok(came + worker.wait()?.came))
     }
 
+    /// Whether clients must greet the server before it serves them.
+    pub(super) fn greets(&self) -> bool {
+        self.subject.language == Language::Holdfast
+    }
+
     /// The server's process.
     pub(super) fn pid(&self) -> u32 {
         self.subject.pid

@@ -1,16 +1,14 @@
-//! `floor` alone: bare server and driver together, a fresh pair for each run, back ends
-//! interleaved.
+//! `floor` alone: a server and its driver together, a fresh pair for each run, back ends
+//! interleaved, and the gateway after the bare server where one is to be compared.
 
-use std::io::{self, BufRead, BufReader};
-use std::process::{Child, Command, ExitCode, Stdio};
-use std::sync::Arc;
+use std::process::ExitCode;
 
 use serde_json::{Value, json};
 
-use super::driver::{Driver, Manner, Subject, script};
-use super::language::Language;
+use super::driver::{Driver, Manner, script};
 use super::machine;
-use super::report::{self, Line};
+use super::report::{self, Line, Whose};
+use super::started::{bare, gateway};
 use super::{Backend, ExperimentArgs};
 
 /// Connections of the echo measurement: few enough for hot caches.
@@ -56,80 +54,53 @@ fn run(args: &ExperimentArgs) -> Result<Vec<Line>, String> {
     Ok(lines)
 }
 
-/// A bare server in a child process; ends with it.
-struct Server {
-    child: Child,
-    subject: Subject,
-}
-
-impl Server {
-    fn start(options: &[&str]) -> io::Result<Self> {
-        let mut child = Command::new(std::env::current_exe()?)
-            .args(["floor", "serve"])
-            .args(options)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        let mut line = String::new();
-        if let Some(stdout) = child.stdout.take() {
-            BufReader::new(stdout).read_line(&mut line)?;
-        }
-        let mut ports = line.split_whitespace().map_while(|word| word.parse().ok());
-        let subject = Subject {
-            language: Language::Bare,
-            pid: child.id(),
-            client_port: ports.next().ok_or_else(|| io::Error::other("no server"))?,
-            api_ports: ports.collect(),
-            api_key: String::new(),
-        };
-        Ok(Self { child, subject })
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // It may be gone already; then there is nothing to stop.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-fn started(core: usize, io: Backend, options: &[&str]) -> Result<(Driver, Server), String> {
-    let core = core.to_string();
-    let common = ["--io", io.name(), "--core", &core];
-    let server = Server::start(&[&common, options].concat())
-        .map_err(|error| format!("the bare server did not start: {error}"))?;
-    let driver = Driver::new(server.subject.clone(), Arc::new(|_| Vec::new()))?;
-    Ok((driver, server))
-}
-
 fn one_run(args: &ExperimentArgs, backend: Backend, lines: &mut Vec<Line>) -> Result<(), String> {
     let unwatched = unwatched_memory(args, backend)?;
-    // The driver is dropped first, so that the server closes connections while it lives.
-    let (mut driver, _server) = started(args.core, backend, &[])?;
+    {
+        // The driver is dropped first, so that the server closes connections while it lives.
+        let (mut driver, _server) = bare(args.core, backend, &[])?;
+        figures(args, &mut driver, &unwatched, |name, value, unit, raw| {
+            lines.push(Line { name, backend: backend.name(), of: Whose::Floor, value, unit, raw });
+        })?;
+    }
+    let Some(program) = &args.gateway else { return Ok(()) };
+    let (mut driver, _server) = gateway(args.core, backend, program)?;
+    figures(args, &mut driver, &unwatched, |name, value, unit, raw| {
+        lines.push(Line { name, backend: backend.name(), of: Whose::Gateway, value, unit, raw });
+    })
+}
+
+fn figures(
+    args: &ExperimentArgs,
+    driver: &mut Driver,
+    unwatched: &Value,
+    mut note: impl FnMut(&'static str, f64, &'static str, Value),
+) -> Result<(), String> {
+    // A gateway's clients always greet it: who has not logged in is not served.
+    let greet = driver.greets();
     let echoing = ECHOING.min(args.connections / 4);
     let greeting = args.connections / 6;
-    let mut note = |name, value: f64, unit, raw: Value| {
-        lines.push(Line { name, backend: backend.name(), value, unit, raw });
-    };
-    driver.open(echoing, Manner { greet: false, held: None })?;
+    driver.open(echoing, Manner { greet, held: None })?;
     let echo = driver.echo(30)?;
     note("echo 64 B, 1,000 connections", echo.micros(), "µs", script::to_json(&echo));
-    let mark = script::memory(&driver)?;
+    let mark = script::memory(driver)?;
     let rest = args.connections - echoing - greeting;
-    let accept = driver.open(rest, Manner { greet: false, held: Some(driver.pid()) })?;
-    note("accept", accept.micros(), "µs", script::to_json(&accept));
-    let grown = script::grown(&driver, &mark, u64::from(rest))?;
+    let accept = driver.open(rest, Manner { greet, held: Some(driver.pid()) })?;
+    if !greet {
+        note("accept", accept.micros(), "µs", script::to_json(&accept));
+    }
+    let grown = script::grown(driver, &mark, u64::from(rest))?;
     let of = |grown: &Value, key: &str| grown[key].as_f64().unwrap_or(0.0);
-    let watch = of(&grown, "both_ends") - of(&unwatched, "both_ends");
+    let watch = of(&grown, "both_ends") - of(unwatched, "both_ends");
     note("idle memory, user", of(&grown, "user"), "B", grown.clone());
     note("idle memory, kernel", of(&grown, "one_socket") + watch, "B", grown.clone());
-    note("  of which the watch", watch, "B", unwatched);
-    let greet = driver.open(greeting, Manner { greet: true, held: Some(driver.pid()) })?;
-    note("accept and echo", greet.micros(), "µs", script::to_json(&greet));
+    note("  of which the watch", watch, "B", unwatched.clone());
+    let greeted = driver.open(greeting, Manner { greet: true, held: Some(driver.pid()) })?;
+    note("accept and echo (a login)", greeted.micros(), "µs", script::to_json(&greeted));
     let send = driver.broadcast(1, 5)?;
     note("send 256 B to each", send.micros(), "µs", script::to_json(&send));
-    let joined = driver.broadcast(8, 2)?;
+    // A gateway's broadcasts are eight jobs; what it joins is what comes for one user at once.
+    let joined = if greet { driver.push(1, 5000, 8)? } else { driver.broadcast(8, 2)? };
     note("8 messages in one send, each", joined.micros(), "µs", script::to_json(&joined));
     let asked = driver.push(64, 500, 1)?;
     note("send 256 B, 64 to a request", asked.micros(), "µs", script::to_json(&asked));
@@ -138,7 +109,7 @@ fn one_run(args: &ExperimentArgs, backend: Backend, lines: &mut Vec<Line>) -> Re
 
 /// Memory of connections that nobody watches.
 fn unwatched_memory(args: &ExperimentArgs, backend: Backend) -> Result<Value, String> {
-    let (mut driver, _server) = started(args.core, backend, &["--unwatched"])?;
+    let (mut driver, _server) = bare(args.core, backend, &["--unwatched"])?;
     let silent = Manner { greet: false, held: None };
     driver.open(args.connections / 10, silent)?;
     let mark = script::memory(&driver)?;
@@ -154,14 +125,15 @@ fn grow(
     lines: &mut Vec<Line>,
 ) -> Result<(), String> {
     let shards = connections.div_ceil(PER_SHARD).to_string();
-    let (mut driver, _server) = started(args.core, backend, &["--shards", &shards])?;
+    let (mut driver, _server) = bare(args.core, backend, &["--shards", &shards])?;
     let opened = driver.open(connections, Manner { greet: false, held: None })?;
     eprintln!("floor: connected in {:.1} s", opened.wall.as_secs_f64());
     for _ in 0..args.runs {
         let send = driver.broadcast(1, 1)?;
         let raw = json!({ "connections": connections, "sample": script::to_json(&send) });
         let (name, value) = ("send 256 B to each of many", send.micros());
-        lines.push(Line { name, backend: backend.name(), value, unit: "µs", raw });
+        let (of, backend) = (Whose::Floor, backend.name());
+        lines.push(Line { name, backend, of, value, unit: "µs", raw });
     }
     Ok(())
 }

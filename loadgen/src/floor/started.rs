@@ -1,0 +1,120 @@
+//! What is measured, in a child process on its core, and a driver connected to it.
+
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::Backend;
+use super::driver::{Driver, Subject};
+use super::language::{Language, PRODUCT};
+use super::machine;
+
+/// How often, and how long apart, a gateway is asked whether it listens: for ten seconds.
+const ASKED: (u32, Duration) = (200, Duration::from_millis(50));
+
+/// A server in a child process; ends with it.
+#[derive(Debug)]
+pub(super) struct Server(Child);
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may be gone already; then there is nothing to stop.
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
+/// The bare server with these options.
+pub(super) fn bare(core: usize, io: Backend, options: &[&str]) -> Result<(Driver, Server), String> {
+    let core = core.to_string();
+    let common = ["--io", io.name(), "--core", &core];
+    let (server, subject) = start_bare(&[&common, options].concat())
+        .map_err(|error| format!("the bare server did not start: {error}"))?;
+    Ok((Driver::new(subject, Arc::new(|_| Vec::new()))?, server))
+}
+
+fn start_bare(options: &[&str]) -> io::Result<(Server, Subject)> {
+    let child = Command::new(std::env::current_exe()?)
+        .args(["floor", "serve"])
+        .args(options)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut server = Server(child);
+    let mut line = String::new();
+    if let Some(stdout) = server.0.stdout.take() {
+        BufReader::new(stdout).read_line(&mut line)?;
+    }
+    let mut ports = line.split_whitespace().map_while(|word| word.parse().ok());
+    let subject = Subject {
+        language: Language::Bare,
+        pid: server.0.id(),
+        client_port: ports.next().ok_or_else(|| io::Error::other("no server"))?,
+        api_ports: ports.collect(),
+        api_key: String::new(),
+    };
+    Ok((server, subject))
+}
+
+/// A gateway of one shard, with its defaults but for ports and product.
+pub(super) fn gateway(
+    core: usize,
+    io: Backend,
+    program: &Path,
+) -> Result<(Driver, Server), String> {
+    let failed = |error: io::Error| format!("{}: {error}", program.display());
+    let [client_port, api, admin] = free_ports().map_err(failed)?;
+    let settings = [
+        format!("io={}", io.name()),
+        "shards=1".to_owned(),
+        format!("products=[\"{PRODUCT}\"]"),
+        format!("client.listen=127.0.0.1:{client_port}"),
+        format!("backend.listen=127.0.0.1:{api}"),
+        format!("admin.listen=127.0.0.1:{admin}"),
+        "log.level=error".to_owned(),
+    ];
+    let mut command = Command::new(program);
+    command.arg("serve").args(settings.iter().flat_map(|set| ["--set", set.as_str()]));
+    // A child begins where its parent is.
+    machine::pin_to(core).map_err(failed)?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
+    machine::pin_to(core + 1).map_err(failed)?;
+    let mut server = Server(child.map_err(failed)?);
+    await_listening(&mut server, api).map_err(failed)?;
+    let subject = Subject {
+        language: Language::Holdfast,
+        pid: server.0.id(),
+        client_port,
+        api_ports: vec![api],
+        api_key: String::new(),
+    };
+    Ok((Driver::new(subject, Arc::new(|_| Vec::new()))?, server))
+}
+
+/// Three ports that nobody had a moment ago.
+fn free_ports() -> io::Result<[u16; 3]> {
+    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    let held = [any()?, any()?, any()?];
+    let mut ports = [0; 3];
+    for (port, listener) in ports.iter_mut().zip(&held) {
+        *port = listener.local_addr()?.port();
+    }
+    Ok(ports)
+}
+
+fn await_listening(server: &mut Server, port: u16) -> io::Result<()> {
+    for _ in 0..ASKED.0 {
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return Ok(());
+        }
+        if let Some(status) = server.0.try_wait()? {
+            return Err(io::Error::other(format!("it ended with {status}")));
+        }
+        sleep(ASKED.1);
+    }
+    Err(io::Error::other("it does not listen"))
+}
