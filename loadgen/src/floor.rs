@@ -6,9 +6,9 @@
 //! driven in the same way in the same minutes can then be stated as a ratio to the machine it runs
 //! on.
 //!
-//! Alone, `floor` prints its own table; with `--gateway` it starts a gateway beside the bare server,
-//! gives both the same work, and prints each figure as a ratio too. `floor serve` and `floor drive` are its two halves, for
-//! those who put something else in the place of either.
+//! Alone, `floor` prints its own table; with `--gateway` it starts a gateway beside the bare
+//! server, gives both the same work, and prints each figure as a ratio too. `floor serve` and
+//! `floor drive` are its two halves, for those who put something else in the place of either.
 
 mod control;
 mod driver;
