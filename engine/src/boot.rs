@@ -122,7 +122,8 @@ struct Plan {
 /// What a shard says once, when it is ready or cannot be.
 type Ready = Result<(Vec<SocketAddr>, Vec<SocketAddr>), BootError>;
 
-/// Starts the gateway; it serves when this returns.
+/// Starts the gateway; it serves when this returns. Whether somebody else listens on its addresses
+/// is not looked at: see [`Listener::claim`].
 ///
 /// # Errors
 /// Why it cannot start; whatever was started has ended.
@@ -133,10 +134,6 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let limits = Limits::new(config, host(), own_tables)?;
     report(&limits);
     warn_of_open_doors(config);
-    let mut addresses = config.client.listen.iter().chain(&config.backend.listen);
-    addresses.try_for_each(|&address| {
-        Listener::claim(address).map_err(|error| BootError::Listen(address, error))
-    })?;
     let clock = Clock::new();
     let incarnation = u32::try_from(clock.now().unix_millis / 1000).unwrap_or(u32::MAX);
     let wakers = (0..limits.shards).map(|_| WakeFd::new()).collect::<Result<Vec<_>, _>>();

@@ -3,11 +3,14 @@
 use crate::admin::{self, State, Status};
 use crate::boot::{self, BootError, Gateway};
 use crate::config::Config;
+use crate::io::socket::Listener;
 use crate::metrics::{Gauge, ShardMetrics};
 use crate::shard::drain::Left;
 use holdfast_protocol::backend::answer::DropReason;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,6 +20,9 @@ pub const EXIT_FAILED: u8 = 70;
 /// The gateway could not start.
 pub const EXIT_NOT_STARTED: u8 = 1;
 
+/// How often, and how far apart, an address is asked for that somebody holds: for two seconds.
+const CLAIMS: u32 = 40;
+const CLAIM_PAUSE: Duration = Duration::from_millis(50);
 /// How often the process looks after its shards.
 const WATCH: Duration = Duration::from_millis(200);
 /// What joining the shards may take over the drain's own time.
@@ -56,6 +62,8 @@ struct Serving {
 
 fn begin(config: &Config) -> Result<Serving, BeginError> {
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(BeginError::Signals)?;
+    let mut addresses = config.client.listen.iter().chain(&config.backend.listen);
+    addresses.try_for_each(|&address| claim(address))?;
     let gateway = boot::start(config)?;
     let clock = gateway.clock;
     let status = Arc::new(Status::new(gateway.incarnation));
@@ -67,6 +75,24 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
         admin = %admin.address(), shards = gateway.shards(), io = %gateway.backing, "ready"
     );
     Ok(Serving { gateway, admin, status, signals })
+}
+
+/// Makes sure that nobody listens on the address. A gateway that was killed a moment ago may still
+/// hold it: the kernel takes its ring apart after the process has gone.
+fn claim(address: SocketAddr) -> Result<(), BootError> {
+    for left in (0..CLAIMS).rev() {
+        match Listener::claim(address) {
+            Ok(()) => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::AddrInUse && left > 0 => {
+                if left == CLAIMS - 1 {
+                    tracing::warn!(%address, "somebody listens there; waits for it to go");
+                }
+                std::thread::sleep(CLAIM_PAUSE);
+            }
+            Err(error) => return Err(BootError::Listen(address, error)),
+        }
+    }
+    Ok(())
 }
 
 impl Serving {

@@ -110,6 +110,7 @@ pub(crate) struct Gates {
     pub(crate) accept: Gate,
     pub(crate) violation: Gate,
     pub(crate) login: Gate,
+    pub(crate) backend: Gate,
 }
 
 /// Lines of one kind in a second.
@@ -118,7 +119,8 @@ const LINES: u32 = 5;
 impl Default for Gates {
     fn default() -> Self {
         let gate = Gate::new(LINES);
-        Self { refused: gate.clone(), accept: gate.clone(), violation: gate.clone(), login: gate }
+        let [refused, accept, violation, login, backend] = std::array::from_fn(|_| gate.clone());
+        Self { refused, accept, violation, login, backend }
     }
 }
 

@@ -50,6 +50,8 @@ pub struct Epoll {
     starved: Vec<RawFd>,
     /// Lent to the kernel in each wait; empty in between.
     reported: Vec<epoll::Event>,
+    /// The last wait took all that it could: the kernel may have more.
+    full: bool,
 }
 
 #[derive(Debug)]
@@ -84,7 +86,17 @@ impl Epoll {
             .collect();
         let reported = Vec::with_capacity(EVENTS_PER_WAIT);
         let (edges, held) = (Edges::default(), Vec::new());
-        Ok(Self { instance, wake, acceptors, edges, urgent, held, starved: Vec::new(), reported })
+        Ok(Self {
+            instance,
+            wake,
+            acceptors,
+            edges,
+            urgent,
+            held,
+            starved: Vec::new(),
+            reported,
+            full: false,
+        })
     }
 
     /// Registers the socket, or changes what it is registered for; both report what is so now.
@@ -241,7 +253,7 @@ impl Io for Epoll {
     }
 
     fn rest(&mut self, limit: Duration) {
-        if self.held.is_empty() {
+        if self.held.is_empty() && !self.full {
             self.urgent.rest(limit);
         }
     }
@@ -253,6 +265,7 @@ impl Io for Epoll {
         events.append(&mut self.held);
         let mut reported = std::mem::take(&mut self.reported);
         let waited = epoll::wait(&self.instance, spare_capacity(&mut reported), timeout.as_ref());
+        self.full = reported.len() == EVENTS_PER_WAIT;
         for event in reported.drain(..) {
             self.dispatch(event, events);
         }

@@ -31,7 +31,9 @@ impl<I: Io> Shard<I> {
         if kicked && matches!(connection.role, Role::Client(_)) {
             from_server::put_kick(code.number(), reason, &mut bytes);
         }
-        let told = self.drain.is_some_and(|drain| drain.has_told_clients());
+        let drain = self.drain.is_some_and(|drain| drain.has_told_clients());
+        let online = connection.client().is_some_and(|client| client.state == State::Online);
+        let told = drain && online;
         if code == Code::GoingAway && matches!(connection.role, Role::Client(_)) && !told {
             from_server::put_drain(0, &mut bytes);
         }

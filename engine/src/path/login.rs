@@ -88,6 +88,7 @@ impl<I: Io> Shard<I> {
         self.metrics.moved(Some(ConnectionState::LoggingIn), Some(ConnectionState::Online));
         self.enter(key, login);
         self.welcome(key, login.next_sequence);
+        self.tell_late(key.slot);
     }
 
     /// Makes the session one of its product's members, and of those with each of its tags.

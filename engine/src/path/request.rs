@@ -56,7 +56,7 @@ impl<I: Io> Shard<I> {
 
     fn greet(&mut self, key: Key, name: &str, secret: &[u8]) {
         if self.settings.backend_auth.check(name, secret).is_err() {
-            if let Some(held) = self.may_log(|gates| &mut gates.login) {
+            if let Some(held) = self.may_log(|gates| &mut gates.backend) {
                 let (shard, peer) = (self.number, self.peer(key));
                 tracing::warn!(shard, peer, name, held, "backend refused: wrong API key");
             }
@@ -89,7 +89,7 @@ impl<I: Io> Shard<I> {
         request: &Request<'_>,
         payload: &[u8],
     ) -> Result<(), (RequestId, ErrorCode)> {
-        if self.is_draining() {
+        if !self.takes_requests() {
             return Err((id_of(request), ErrorCode::ShuttingDown));
         }
         let (id, done) = match *request {

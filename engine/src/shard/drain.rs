@@ -27,7 +27,7 @@ const REASON: &str = "the gateway shuts down";
 /// What became of the connections of a shard that left.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Left {
-    /// Closed with a reason, after all that was queued for them.
+    /// Told why and closed before time was over.
     pub closed: u64,
     /// Cut off as time was over.
     pub cut: u64,
@@ -65,6 +65,10 @@ impl Drain {
     /// Whether clients were told before it is their turn.
     pub(crate) fn has_told_clients(&self) -> bool {
         self.window > 0
+    }
+
+    fn end_of_window(&self) -> u64 {
+        self.begun.saturating_add(self.window)
     }
 
     /// Below which of `slots` everybody shall be closed by now.
@@ -107,6 +111,20 @@ impl<I: Io> Shard<I> {
         self.drain.filter(|_| self.connections.is_empty()).map(|drain| drain.left)
     }
 
+    /// Whether requests are still carried out: as long as there are clients that wait for their
+    /// turn.
+    pub(crate) fn takes_requests(&self) -> bool {
+        self.drain.is_none_or(|drain| self.now.micros < drain.end_of_window())
+    }
+
+    /// Tells a client that came through the door as it was closed.
+    pub(crate) fn tell_late(&mut self, slot: u32) {
+        let now = self.now.micros;
+        if let Some(drain) = self.drain.filter(Drain::has_told_clients) {
+            self.tell(slot, millis(drain.end_of_window().saturating_sub(now)));
+        }
+    }
+
     pub(crate) fn drain_has_work(&self) -> bool {
         let slots = self.connections.high_water();
         self.drain.is_some_and(|drain| {
@@ -120,7 +138,10 @@ impl<I: Io> Shard<I> {
         if self.now.micros >= drain.deadline {
             // Backends a little later: what becomes of the cut clients' messages is still told.
             let backends_too = self.now.micros >= drain.deadline.saturating_add(QUIET_MICROS);
-            drain.left.cut += self.cut_off(backends_too);
+            let cut = self.cut_off(backends_too);
+            drain.left.cut += cut.closed + cut.cut;
+            // What was to be closed and is still there was not.
+            drain.left.closed = drain.left.closed.saturating_sub(cut.closed);
         }
         let slots = self.connections.high_water();
         if drain.has_told_clients() {
@@ -176,17 +197,19 @@ impl<I: Io> Shard<I> {
         closed
     }
 
-    fn cut_off(&mut self, backends_too: bool) -> u64 {
-        let mut cut = 0;
+    /// Ends what is left: how many were being closed already, and how many were not.
+    fn cut_off(&mut self, backends_too: bool) -> Left {
+        let mut left = Left::default();
         for slot in 0..self.connections.high_water() {
             let Some((key, connection)) = self.connections.at(slot) else { continue };
             let due = backends_too || matches!(connection.role, Role::Client(_));
             if due && connection.ending != Ending::Dead {
-                cut += 1;
+                let open = connection.ending == Ending::Open;
+                *(if open { &mut left.cut } else { &mut left.closed }) += 1;
                 self.kill(key);
             }
         }
-        cut
+        left
     }
 }
 

@@ -16,6 +16,7 @@ on_both! {
     who_does_not_listen_is_cut_off_and_counted,
     nobody_new_connects_meanwhile,
     many_are_told_first_and_closed_one_after_the_other,
+    who_waits_for_the_end_is_served,
 }
 
 const LONG: Duration = Duration::from_mins(1);
@@ -100,4 +101,21 @@ fn many_are_told_first_and_closed_one_after_the_other(io: Which) {
     }
     drop(clients);
     assert_eq!(ended.join().unwrap(), Left { closed: 50, cut: 0 });
+}
+
+fn who_waits_for_the_end_is_served(io: Which) {
+    // Closing all would take longer than any wait of a claim.
+    let gateway = Gateway::start(io, &["shards=1", "drain.clients_per_second=1"]);
+    let mut clients: Vec<_> = (0..50).map(|n| gateway.client(&format!("user-{n}"))).collect();
+    let mut backend = gateway.backend();
+    let ended = std::thread::spawn(move || gateway.drain(LONG));
+    for client in &mut clients {
+        assert_eq!(client.peer.said(), Said::Drain(48_000));
+    }
+    assert_eq!(backend.peer.told(), Told::Drain);
+    let id = backend.send_push(&[target("user-49", b"still here")]);
+    assert_eq!(clients[49].push(), (1, b"still here".to_vec()));
+    assert_eq!(backend.outcomes(id).len(), 1);
+    drop((clients, backend));
+    assert_eq!(ended.join().unwrap().cut, 0);
 }
