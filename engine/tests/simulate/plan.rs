@@ -85,7 +85,9 @@ impl Plan {
     pub(crate) fn draw(seed: u64, bug: Bug) -> Self {
         let mut chance = Chance::new(seed, "plan");
         let faults = Faults::draw(&mut chance);
-        let clients = draw(&mut chance, 10, 160);
+        let crowded = chance.happens(100);
+        let (least, most) = if crowded { (200, 500) } else { (10, 160) };
+        let clients = draw(&mut chance, least, most);
         let mesh = *chance.pick(&[2, 8, 64, 1024]);
         // Letters pass a small ring a few a turn: with long pauses too, nothing would be in time.
         let pauses: &[u64] = if mesh < 64 { &[0, 2_000] } else { &[0, 2_000, 100_000] };
@@ -100,7 +102,7 @@ impl Plan {
             outbox: draw(&mut chance, 16 << 10, 128 << 10),
             clients,
             users: draw(&mut chance, 1 + clients / 4, 2 * clients),
-            backends: draw(&mut chance, 1, 4),
+            backends: draw(&mut chance, 1, if crowded { 12 } else { 4 }),
             length: chance.between(5 * SECOND, 25 * SECOND),
             request_every: *chance.pick(&[20_000, 100_000, 500_000]),
             targets: *chance.pick(&[1, 8, 64]),
