@@ -131,7 +131,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let backing = choose(config.io)?;
     let cores = usable_cores();
     let own_tables = can_own_tables();
-    let limits = Limits::new(config, host(), own_tables)?;
+    let limits = Limits::new(config, host(cores.len()), own_tables)?;
     report(&limits);
     warn_of_open_doors(config);
     let clock = Clock::new();

@@ -3,13 +3,9 @@
 use crate::io::table::own_descriptor_table;
 use crate::limits::Host;
 
-/// What can be had now.
-pub(super) fn host() -> Host {
-    Host {
-        cores: usable_cores().len(),
-        descriptors: descriptor_limit(),
-        memory: available_memory(),
-    }
+/// What can be had now, beside so many cores.
+pub(super) fn host(cores: usize) -> Host {
+    Host { cores, descriptors: descriptor_limit(), memory: available_memory() }
 }
 
 /// The cores that the process may run on.

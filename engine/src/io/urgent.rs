@@ -47,7 +47,7 @@ impl Urgent {
     pub(super) fn add(&mut self, fd: impl AsFd) {
         let flags = epoll::EventFlags::IN | epoll::EventFlags::RDHUP | epoll::EventFlags::ET;
         // The kernel is out of memory or of watches: nobody shall wait for what is not seen.
-        let added = epoll::add(&self.instance, fd, epoll::EventData::new_u64(0), flags);
+        let added = epoll::add(&self.instance, fd, DATA, flags);
         self.incomplete |= !matches!(added, Ok(()) | Err(Errno::EXIST));
     }
 
@@ -63,4 +63,5 @@ impl Urgent {
     }
 }
 
+/// What is reported is not looked at.
 const DATA: epoll::EventData = epoll::EventData::new_u64(0);

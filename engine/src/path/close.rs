@@ -67,17 +67,23 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// The peer closed its direction.
+    /// The peer closed its direction. Backends have a number of their own, since they leave so
+    /// whenever they have done.
     pub(crate) fn gone(&mut self, key: Key) {
-        let open = self.connections.get(key).is_some_and(|it| it.ending == Ending::Open);
-        if open {
-            self.metrics.count(Counter::PeerClosed);
+        self.note_lost(key, "closed by the peer");
+        let open = self.connections.get(key).filter(|it| it.ending == Ending::Open);
+        if let Some(connection) = open {
+            self.metrics.count(match connection.role {
+                Role::Client(_) => Counter::PeerClosed,
+                Role::Backend(_) => Counter::BackendPeerClosed,
+            });
         }
         self.kill(key);
     }
 
     /// The connection broke.
     pub(crate) fn broken(&mut self, key: Key) {
+        self.note_lost(key, "broken");
         let open = self.connections.get(key).is_some_and(|it| it.ending == Ending::Open);
         if open {
             self.metrics.count(Counter::PeerReset);

@@ -119,33 +119,16 @@ impl<I: Io> Shard<I> {
                     break;
                 }
                 Received::End => {
-                    self.ended(key);
+                    self.gone(key);
                     break;
                 }
                 Received::Broken => {
-                    self.note_lost(key, "broken");
                     self.broken(key);
                     break;
                 }
             }
         }
         self.buffer = buffer;
-    }
-
-    /// The peer closed its direction. Backends have a number of their own, since they leave so
-    /// whenever they have done.
-    fn ended(&mut self, key: Key) {
-        let Some(connection) = self.connections.get(key) else { return };
-        self.note_lost(key, "closed by the peer");
-        match connection.role {
-            Role::Client(_) => self.gone(key),
-            Role::Backend(_) => {
-                if connection.ending == Ending::Open {
-                    self.metrics.count(Counter::BackendPeerClosed);
-                }
-                self.kill(key);
-            }
-        }
     }
 
     /// Watches for what the connection waits for, unless it is watched or dead.

@@ -137,7 +137,6 @@ impl<I: Io> Shard<I> {
                 for queued in staging.chain(queue) {
                     self.settle(queued.receipt, lost);
                 }
-                self.note_lost(key, "broken");
                 self.broken(key);
             }
         }
@@ -238,10 +237,7 @@ impl<I: Io> Shard<I> {
                 self.settle(receipt, fate);
             }
             match taken {
-                None => {
-                    self.note_lost(key, "broken");
-                    return self.broken(key);
-                }
+                None => return self.broken(key),
                 Some(taken) if taken < self.arena.len() => break,
                 Some(_) => {}
             }

@@ -15,6 +15,7 @@ pub(crate) use client::{Client, Hello, Said};
 pub(crate) use gateway::Gateway;
 pub(crate) use peer::Peer;
 
+use holdfast::metrics::{ShardMetrics, flat};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,14 @@ pub(crate) fn uring() -> Option<Which> {
 /// epoll, if it is to be tested.
 pub(crate) fn epoll() -> Option<Which> {
     wanted(Which::Epoll).then_some(Which::Epoll)
+}
+
+/// A counter or gauge, over all shards.
+#[track_caller]
+pub(crate) fn counted(shards: &[ShardMetrics], name: &str) -> u64 {
+    let all = flat(shards);
+    let found = all.iter().find(|(known, _)| known == name);
+    found.unwrap_or_else(|| panic!("no counter \"{name}\"")).1
 }
 
 /// Waits until `holds`; fails with `what` if that does not come.

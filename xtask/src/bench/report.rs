@@ -37,12 +37,8 @@ impl Verdict {
         }
     }
 
-    /// Smallest, middle and greatest value; `None` without a run.
     fn spread(&self) -> Option<[f64; 3]> {
-        let mut values: Vec<f64> = self.runs.iter().map(|run| run.value).collect();
-        values.sort_by(f64::total_cmp);
-        let last = values.len().checked_sub(1)?;
-        Some([values[0], f64::midpoint(values[last / 2], values[last.div_ceil(2)]), values[last]])
+        spread(self.runs.iter().map(|run| run.value).collect())
     }
 
     /// Whether every run ended and the median is within the bound.
@@ -68,6 +64,13 @@ impl Verdict {
             shown(max)
         );
     }
+}
+
+/// Smallest, middle and greatest value; `None` without a value.
+pub(super) fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
+    values.sort_by(f64::total_cmp);
+    let last = values.len().checked_sub(1)?;
+    Some([values[0], f64::midpoint(values[last / 2], values[last.div_ceil(2)]), values[last]])
 }
 
 /// Names the columns.

@@ -7,6 +7,7 @@
 use serde_json::{Value, json};
 
 use super::driver::{Answer, Driver};
+use super::report::spread;
 use crate::shell::Result;
 
 /// How often each subject has its turn.
@@ -42,14 +43,8 @@ pub(super) fn raw(answers: &[Answer]) -> Value {
     json!(answers.iter().map(|answer| &answer.0).collect::<Vec<_>>())
 }
 
-fn middle(mut numbers: Vec<f64>) -> f64 {
-    numbers.sort_by(f64::total_cmp);
-    let half = numbers.len() / 2;
-    match numbers.len() {
-        0 => f64::NAN,
-        odd if odd % 2 == 1 => numbers[half],
-        _ => f64::midpoint(numbers[half - 1], numbers[half]),
-    }
+fn middle(numbers: Vec<f64>) -> f64 {
+    spread(numbers).map_or(f64::NAN, |[_, middle, _]| middle)
 }
 
 #[cfg(test)]

@@ -1,9 +1,8 @@
 //! A gateway in this process.
 
-use super::{Backend, Client, Peer, Which};
+use super::{Backend, Client, Peer, Which, counted};
 use holdfast::boot;
 use holdfast::config::Config;
-use holdfast::metrics::flat;
 use holdfast::shard::drain::Left;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -70,9 +69,7 @@ impl Gateway {
     /// A counter or gauge, over all shards.
     #[track_caller]
     pub(crate) fn count(&self, name: &str) -> u64 {
-        let all = flat(&self.inner().metrics);
-        let found = all.iter().find(|(known, _)| known == name);
-        found.unwrap_or_else(|| panic!("no counter \"{name}\"")).1
+        counted(&self.inner().metrics, name)
     }
 
     /// Leaves in order; gives what became of the connections.

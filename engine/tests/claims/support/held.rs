@@ -4,7 +4,7 @@
 //!
 //! All else is the gateway's own.
 
-use super::{Backend, Client, Which};
+use super::{Backend, Client, Which, counted};
 use holdfast::auth::{BackendAuth, ClientAuth};
 use holdfast::clock::Clock;
 use holdfast::config::Config;
@@ -14,7 +14,7 @@ use holdfast::io::uring::{Uring, UringOptions};
 use holdfast::io::wake::WakeFd;
 use holdfast::io::{Io, Port, Wake};
 use holdfast::mesh::{Ends, connect};
-use holdfast::metrics::{ShardMetrics, flat};
+use holdfast::metrics::ShardMetrics;
 use holdfast::shard::Shard;
 use holdfast::shard::settings::{Product, Settings};
 use std::net::SocketAddr;
@@ -118,8 +118,7 @@ impl Held {
     /// A counter or gauge.
     #[track_caller]
     pub(crate) fn count(&self, name: &str) -> u64 {
-        let all = flat(&self.metrics);
-        all.iter().find(|(known, _)| known == name).expect("a known counter").1
+        counted(&self.metrics, name)
     }
 }
 
