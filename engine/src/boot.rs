@@ -132,7 +132,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let cores = usable_cores();
     let own_tables = can_own_tables();
     let limits = Limits::new(config, host(cores.len()), own_tables)?;
-    report(&limits);
+    report(&limits, config.client.connections_max > 0);
     warn_of_open_doors(config);
     let clock = Clock::new();
     let incarnation = u32::try_from(clock.now().unix_millis / 1000).unwrap_or(u32::MAX);
@@ -363,7 +363,7 @@ fn choose(choice: IoChoice) -> Result<Backing, BootError> {
     }
 }
 
-fn report(limits: &Limits) {
+fn report(limits: &Limits, chosen: bool) {
     let shards = usize::from(limits.shards);
     let connections = limits.connections;
     tracing::info!(
@@ -374,7 +374,7 @@ fn report(limits: &Limits) {
         bytes_per_idle_client = IDLE_CLIENT_BYTES,
         "limits; memory is used only as connections come"
     );
-    if connections * shards < FEW {
+    if !chosen && connections * shards < FEW {
         tracing::warn!(
             "there is room for no more than {} clients; raise the descriptor limit (ulimit -n, \
              LimitNOFILE=)",
