@@ -243,6 +243,10 @@ pub enum Event {
         messages: Vec<crate::Kept>,
         /// The greatest sequence that the store knows of this user; 0 for none.
         last: u64,
+        /// The user's idempotency keys whose window is not over.
+        keys: Vec<KeyMark>,
+        /// Numbers of the product's live broadcasts that the user has had.
+        seen: Vec<u64>,
     },
     /// Could not be answered now.
     Unanswered {
