@@ -80,7 +80,7 @@ const _: () = {
         + (1 + USER_BYTES)
         + (1 + DEVICE_BYTES)
         + (2 + TOKEN_BYTES)
-        + (1 + SESSION_ID_BYTES + 7)
+        + (1 + SESSION_ID_BYTES + 7 + 7)
         + (1 + TAGS * (1 + TAG_BYTES));
     assert!(hello <= CLIENT_PAYLOAD);
     // kind + three bytes of length + flags + seven bytes of sequence.

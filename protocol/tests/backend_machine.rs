@@ -12,7 +12,8 @@ use holdfast_protocol::backend::answer::{self, ErrorCode};
 use holdfast_protocol::backend::machine::{Machine, Refused, State};
 use holdfast_protocol::backend::request::JobAction;
 use holdfast_protocol::backend::{
-    Answer, Broadcast, Job, JobState, Outcome, Request, RequestId, Target, Welcome,
+    Answer, Broadcast, Job, JobState, Mailbox, MailboxAction, Outcome, Receipt, Request, RequestId,
+    Target, Welcome,
 };
 use holdfast_protocol::client::Class;
 use holdfast_protocol::error::Violation;
@@ -20,7 +21,7 @@ use peer::Peer;
 
 const WELCOME: Welcome = Welcome { window: 10, body_max: 65536, host: 1, incarnation: 3 };
 const TARGET: Target<'_> =
-    Target { user: "alice", class: Class::Online, ttl: 0, key: b"", body: b"hi" };
+    Target { user: "alice", class: Class::Online, ttl: 0, key: b"", receipt: false, body: b"hi" };
 const BROADCAST: Broadcast<'_> = Broadcast {
     product: "chat",
     tag: "",
@@ -33,6 +34,9 @@ const BROADCAST: Broadcast<'_> = Broadcast {
 };
 const JOB: Job =
     Job { id: 5, state: JobState::Running, sequence: 1, total: 9, delivered: 0, dropped: 0 };
+
+const RECEIPT: Receipt<'_> =
+    Receipt { product: "chat", user: "alice", sequence: 8, outcome: Outcome::Acked(8) };
 
 /// Delivers everything; gives the ids of the requests that were answered.
 fn deliver(gateway: &mut Peer, backend: &mut Machine) -> Result<Vec<RequestId>, Violation> {
@@ -85,11 +89,12 @@ fn every_target_costs_one_and_every_other_request_one() {
     assert_eq!(backend.online("chat", &["alice", "bob", "carol"]), Ok(4));
     assert_eq!(backend.kick("chat", "alice", "spam"), Ok(5));
     assert_eq!(backend.counters(), Ok(6));
+    assert_eq!(backend.mailbox(MailboxAction::Purge, "chat", "alice"), Ok(7));
     backend.ping();
-    assert_eq!(backend.window_left(), 10 - 3 - 5, "a ping costs nothing");
+    assert_eq!(backend.window_left(), 10 - 3 - 6, "a ping costs nothing");
     let mut ids = Vec::new();
     gateway.hear(backend.output());
-    for _ in 0..6 {
+    for _ in 0..7 {
         gateway.expect(|frame| match Request::decode(frame).expect("valid") {
             Request::Push(id, push) => {
                 assert_eq!((push.product, push.targets.len()), ("chat", 3));
@@ -101,7 +106,13 @@ fn every_target_costs_one_and_every_other_request_one() {
             }
             Request::Job(id, JobAction::Pause, 5)
             | Request::Kick { id, product: "chat", user: "alice", reason: "spam" }
-            | Request::Counters(id) => ids.push(id),
+            | Request::Counters(id)
+            | Request::Mailbox {
+                id,
+                product: "chat",
+                user: "alice",
+                action: MailboxAction::Purge,
+            } => ids.push(id),
             Request::Online(id, online) => {
                 assert!(online.users.iter().eq(["alice", "bob", "carol"]));
                 ids.push(id);
@@ -109,7 +120,7 @@ fn every_target_costs_one_and_every_other_request_one() {
             other => panic!("{other:?}"),
         });
     }
-    assert_eq!(ids, [1, 2, 3, 4, 5, 6], "in the order asked");
+    assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7], "in the order asked");
     gateway.expect(|frame| assert_eq!(Request::decode(frame), Ok(Request::Ping)));
     gateway.expect_silence();
 }
@@ -185,6 +196,20 @@ fn an_answer_to_nothing_and_a_second_answer_are_violations() {
     assert_eq!(backend.window_left(), 10, "and frees nothing twice");
 }
 
+#[test]
+fn a_receipt_answers_nothing_and_frees_nothing() {
+    let mut gateway = Peer::new(5);
+    let mut backend = open(&mut gateway, &WELCOME);
+    assert_eq!(backend.push("chat", &[TARGET; 4]), Ok(1));
+    assert_eq!(backend.mailbox(MailboxAction::Show, "chat", "alice"), Ok(2));
+    gateway
+        .say(|out| answer::put_receipt(&RECEIPT, out))
+        .say(|out| answer::put_mailbox(2, &Mailbox::default(), out))
+        .say(|out| answer::put_receipt(&RECEIPT, out));
+    assert_eq!(deliver(&mut gateway, &mut backend), Ok(vec![2]));
+    assert_eq!(backend.window_left(), 6, "the push is still in flight");
+}
+
 /// A backend in the state that a column of the table names; in `open`, request 1 is in flight.
 fn backend_in(gateway: &mut Peer, column: &str) -> Machine {
     if column == "connecting" {
@@ -204,7 +229,7 @@ fn the_backend_moves_as_its_table_says() {
     let spec = files::text("SPEC.md");
     let header = "| frame | connecting | open | closed |";
     let rows = markdown::table(&spec, "### The backend's states", header);
-    assert_eq!(rows.len(), 7, "welcome, pong, drain, close, two answers, skippable");
+    assert_eq!(rows.len(), 8, "welcome, pong, drain, receipt, close, two answers, skippable");
     for row in rows {
         for (column, cell) in ["connecting", "open", "closed"].into_iter().zip(&row[1..]) {
             let mut gateway = Peer::new(usize::MAX);
@@ -214,6 +239,7 @@ fn the_backend_moves_as_its_table_says() {
                 "welcome" => answer::put_welcome(&WELCOME, out),
                 "pong" => answer::put_pong(out),
                 "drain" => answer::put_drain(1000, out),
+                "receipt" => answer::put_receipt(&RECEIPT, out),
                 "close" => answer::put_close(3000, "", out),
                 "an answer to a request in flight" => answer::put_counters(1, &[], out),
                 "an answer to any other id" => answer::put_counters(2, &[], out),

@@ -20,6 +20,7 @@ const IDENTITY: Identity<'_> = Identity {
     resume: None,
     tags: &["ios"],
 };
+const RESUME: Resume = Resume { session: [7; 16], sequence: 41, broadcast: 3 };
 const WELCOME: Welcome = Welcome {
     session: [7; 16],
     heartbeat: 30,
@@ -135,12 +136,13 @@ fn it_acknowledges_only_what_is_newer() {
 
 #[test]
 fn what_comes_again_after_a_reconnect_is_acknowledged() {
-    for (resume, first) in [(None, 1), (Some(Resume { session: [7; 16], sequence: 4 }), 5)] {
+    for (resume, first) in [(None, 1), (Some(RESUME), 42)] {
         let mut gateway = Peer::new(usize::MAX);
         let identity = Identity { resume, ..IDENTITY };
-        let welcome = Welcome { next_sequence: 10, resumed: resume.is_some(), ..WELCOME };
+        let welcome = Welcome { next_sequence: 50, resumed: resume.is_some(), ..WELCOME };
         let mut client = online(&mut gateway, &identity, &welcome);
         let again = Push { redelivered: true, ..push(first, b"again") };
+        assert!(client.is_new(&again), "pending under the next sequence, and never dealt with");
         gateway.say(|out| from_server::put_push(&again, out));
         deliver(&mut gateway, &mut client).expect("valid");
         assert_eq!(client.acked(), first - 1);
@@ -150,13 +152,54 @@ fn what_comes_again_after_a_reconnect_is_acknowledged() {
 }
 
 #[test]
-fn it_counts_anew_where_the_gateway_lost_its_count() {
+fn what_it_acknowledged_and_comes_again_is_passed_over_and_acknowledged_again() {
     let mut gateway = Peer::new(usize::MAX);
-    let identity = Identity { resume: Some(Resume { session: [7; 16], sequence: 41 }), ..IDENTITY };
-    let mut client = online(&mut gateway, &identity, &WELCOME);
-    assert_eq!(client.acked(), 0);
-    client.ack(1, 100);
-    expect_ack(&mut gateway, &mut client, 1);
+    let identity = Identity { resume: Some(RESUME), ..IDENTITY };
+    let mut client = online(&mut gateway, &identity, &Welcome { next_sequence: 42, ..WELCOME });
+    for sequence in [40, 41] {
+        let again = Push { redelivered: true, ..push(sequence, b"again") };
+        assert!(!client.is_new(&again));
+        gateway.say(|out| from_server::put_push(&again, out));
+    }
+    deliver(&mut gateway, &mut client).expect("valid");
+    client.ack(40, 100);
+    expect_ack(&mut gateway, &mut client, 41);
+    client.ack(41, 100);
+    gateway.hear(client.output()).expect_silence();
+}
+
+#[test]
+fn only_durable_messages_of_the_user_are_acknowledged_and_passed_over() {
+    let mut gateway = Peer::new(usize::MAX);
+    let mut client = online(&mut gateway, &IDENTITY, &WELCOME);
+    client.ack(9, 100);
+    expect_ack(&mut gateway, &mut client, 9);
+    for (class, broadcast, wants_ack) in [
+        (Class::Durable, false, true),
+        (Class::Durable, true, false),
+        (Class::Online, false, false),
+        (Class::Online, true, false),
+    ] {
+        let old = Push { class, broadcast, ..push(3, b"x") };
+        assert_eq!(old.wants_ack(), wants_ack, "{old:?}");
+        assert_eq!(client.is_new(&old), !wants_ack, "{old:?}");
+        assert!(client.is_new(&Push { sequence: 10, ..old }), "{old:?}");
+    }
+}
+
+#[test]
+fn it_forgets_what_it_remembers_where_the_gateway_lost_its_count() {
+    for (next_sequence, acked) in [(1, 0), (41, 0), (42, 41), (1000, 41)] {
+        let mut gateway = Peer::new(usize::MAX);
+        let identity = Identity { resume: Some(RESUME), ..IDENTITY };
+        let welcome = Welcome { next_sequence, ..WELCOME };
+        let mut client = online(&mut gateway, &identity, &welcome);
+        assert_eq!(client.acked(), acked, "{next_sequence}");
+        // What was stored before the login lies under the next sequence, and is dealt with.
+        assert_eq!(client.is_new(&push(40, b"pending")), acked == 0, "{next_sequence}");
+        client.ack(acked + 1, 100);
+        expect_ack(&mut gateway, &mut client, acked + 1);
+    }
 }
 
 #[test]

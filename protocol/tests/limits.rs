@@ -103,7 +103,7 @@ fn the_largest_hello_fits_and_one_tag_more_is_refused() {
         user: &user,
         device: &device,
         token: &[b't'; 2048],
-        resume: Some(Resume { session: [9; 16], sequence: SEQUENCE_MAX }),
+        resume: Some(Resume { session: [9; 16], sequence: SEQUENCE_MAX, broadcast: SEQUENCE_MAX }),
         tags: &tags[..TAGS],
     };
     let hello = bytes(|out| from_client::put_hello(&identity, out));
@@ -176,7 +176,8 @@ fn the_largest_push_is_decoded_and_one_byte_more_is_refused() {
 
 #[test]
 fn the_most_targets_pass_and_their_answer_fits() {
-    let target = Target { user: "u", class: Class::Online, ttl: 0, key: b"", body: b"x" };
+    let target =
+        Target { user: "u", class: Class::Online, ttl: 0, key: b"", receipt: false, body: b"x" };
     let request = |count| bytes(|out| request::put_push(1, "p", &vec![target; count], out));
     let most = request(PUSH_TARGETS);
     let Ok(Request::Push(1, push)) = Request::decode(whole(&most, BACKEND_PAYLOAD)) else {
@@ -199,7 +200,8 @@ fn the_most_targets_pass_and_their_answer_fits() {
 #[test]
 fn a_shared_body_is_sent_once() {
     let body = vec![b'x'; 1000];
-    let target = Target { user: "u", class: Class::Online, ttl: 0, key: b"", body: &body };
+    let target =
+        Target { user: "u", class: Class::Online, ttl: 0, key: b"", receipt: true, body: &body };
     let request = bytes(|out| request::put_push(1, "p", &[target; 100], out));
     assert!(request.len() < 1000 + 100 * 5 + 16, "{} bytes", request.len());
     let Ok(Request::Push(_, push)) = Request::decode(whole(&request, BACKEND_PAYLOAD)) else {

@@ -121,7 +121,7 @@ fn the_kinds_of_each_direction_stay_on_their_side() {
     let clients = [from_client::kind::HELLO, from_client::kind::LEAVE];
     let requests = [request::kind::HELLO, *request::kind::RESERVED.end()];
     let servers = [from_server::kind::WELCOME, from_server::kind::CLOSE];
-    let answers = [answer::kind::WELCOME, answer::kind::COUNTERS];
+    let answers = [answer::kind::WELCOME, answer::kind::RECEIPT];
     assert!(clients.iter().chain(&requests).all(|kind| (0x01..0x40).contains(kind)));
     assert!(servers.iter().chain(&answers).all(|kind| (0x40..0x80).contains(kind)));
 }

@@ -7,8 +7,8 @@ use crate::ledger::{Room, Shared};
 use crate::options::Options;
 use crate::pending::{Pending, pair};
 use crate::sink::{Callback, Sink};
-use holdfast_protocol::backend::request::JobAction;
-use holdfast_protocol::backend::{Broadcast, Job, JobId, Outcome, Target, Welcome};
+use holdfast_protocol::backend::request::{JobAction, MailboxAction};
+use holdfast_protocol::backend::{Broadcast, Job, JobId, Mailbox, Outcome, Target, Welcome};
 use mio::{Poll, Waker};
 use std::io;
 use std::sync::Arc;
@@ -174,6 +174,23 @@ impl Backend {
         let shared = &self.handle.shared;
         shared.submit(Room::Wait, 1, Sink::Kick(done), &mut |machine| {
             machine.kick(product, user, reason)
+        })?;
+        Ok(pending)
+    }
+
+    /// Asks how the messages stored for a user stand, or purges or releases them; the answer is the
+    /// mailbox as it stands then.
+    pub fn mailbox(
+        &self,
+        action: MailboxAction,
+        product: &str,
+        user: &str,
+    ) -> Result<Pending<Mailbox>, Error> {
+        check::mailbox(product, user)?;
+        let (done, pending) = pair(|mailbox| mailbox);
+        let shared = &self.handle.shared;
+        shared.submit(Room::Wait, 1, Sink::Mailbox(done), &mut |machine| {
+            machine.mailbox(action, product, user)
         })?;
         Ok(pending)
     }

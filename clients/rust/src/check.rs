@@ -56,6 +56,11 @@ pub(crate) fn kick(product: &str, name: &str, reason: &str) -> Result<(), Error>
     user(name)
 }
 
+pub(crate) fn mailbox(product: &str, name: &str) -> Result<(), Error> {
+    length("the product", product.len(), 1..=PRODUCT_BYTES)?;
+    user(name)
+}
+
 fn user(name: &str) -> Result<(), Error> {
     length("the user", name.len(), 1..=USER_BYTES)
 }
@@ -116,6 +121,8 @@ mod tests {
         assert!(online("p", &[]).is_err());
         assert!(online("p", &["u", ""]).is_err());
         assert!(kick("p", "u", &"r".repeat(256)).is_err());
+        assert!(mailbox("", "u").is_err() && mailbox("p", "").is_err());
+        assert!(mailbox(&long[..33], "u").is_err() && mailbox("p", &long).is_err());
         assert!(hello("", b"").is_err());
         assert!(hello("n", &[0; 257]).is_err());
     }

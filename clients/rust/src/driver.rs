@@ -17,6 +17,7 @@ mod route;
 use crate::error::{Attempt, Cause, Error};
 use crate::event::Event;
 use crate::ledger::{Due, Heard, Phase, Shared};
+use crate::receipt::Receipt;
 use crate::sink::{Sink, WrongAnswer};
 use holdfast_protocol::backend::answer::kind;
 use holdfast_protocol::error::Violation;
@@ -26,6 +27,7 @@ use mio::{Events, Poll, Token};
 use route::Route;
 use std::io;
 use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -114,6 +116,13 @@ impl Driver {
     fn tell(&self, event: &Event) {
         if let Some(listener) = &self.shared.options.on_event {
             listener(event);
+        }
+    }
+
+    fn hand_over(&self, receipt: Receipt) {
+        if let Some(listener) = &self.shared.options.on_receipt {
+            // As with a sink: a panic has spoken, and must not take the thread along.
+            let _ = catch_unwind(AssertUnwindSafe(|| listener(receipt)));
         }
     }
 
@@ -249,6 +258,7 @@ impl Driver {
                     self.tell(&Event::Draining { address: Arc::clone(address), delay });
                 }
                 Heard::Close(why) => close = Some(why),
+                Heard::Receipt(receipt) => self.hand_over(receipt),
             }
         }
         self.shared.handed_over();

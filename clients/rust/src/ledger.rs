@@ -11,6 +11,7 @@
 
 use crate::error::{Attempt, Close, Error};
 use crate::options::Options;
+use crate::receipt::Receipt;
 use crate::sink::Sink;
 use holdfast_protocol::backend::machine::{Machine, Refused, State};
 use holdfast_protocol::backend::{Answer, RequestId, Welcome};
@@ -84,6 +85,7 @@ pub(crate) enum Heard<'a> {
     Welcome(Welcome),
     Drain(Duration),
     Close(Close),
+    Receipt(Receipt),
 }
 
 /// What the client's thread must do before it may sleep.
@@ -452,6 +454,7 @@ fn understand<'a>(
             Some(Heard::Drain(Duration::from_millis(delay.into())))
         }
         Answer::Close { code, reason } => Some(Heard::Close(Close { code, reason: reason.into() })),
+        Answer::Receipt(receipt) => Some(Heard::Receipt(Receipt::owned(&receipt))),
         Answer::Pong | Answer::Skipped => None,
         // Nobody waits any more for the answer to a request that timed out.
         answer => waiting.map(|waiting| Heard::Answer(waiting.sink, answer)),

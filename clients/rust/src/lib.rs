@@ -35,6 +35,23 @@
 //!   close that says "do not come back" (a wrong key, above all) is obeyed: every later call
 //!   answers [`Error::Refused`].
 //!
+//! # When to push again
+//! A durable push with an idempotency key ([`Target::key`]) may be sent again without fear of a
+//! second message, as long as the key, the user and the product are the same and the gateway's
+//! window for keys (10 minutes unless configured otherwise) has not passed. Only accepted pushes
+//! are remembered, so a refused one is simply tried once more. Push again with the same key after:
+//!
+//! | what came | when |
+//! |---|---|
+//! | [`Error::ConnectionLost`], [`Error::TimedOut`] | at once, or once connected again |
+//! | [`Outcome::Busy`] | after its milliseconds |
+//! | [`Outcome::Rejected`] with [`Rejection::StoreFull`] or [`Rejection::MailboxFull`] | much later: an operator makes room, or the user comes online |
+//! | [`Error::Declined`] with a delay | after that delay |
+//!
+//! Every other outcome is the last word. `Stored` is as good as it gets for a user who is away;
+//! after `Expired` the message is of no use; after another rejection, change it. For the class
+//! online a key has no effect: pushed again, it is another message.
+//!
 //! # What it does not do
 //! It never retries a request, keeps no queue while it has no connection, and spreads no load over
 //! several gateways at once (make several of it for that).
@@ -52,6 +69,7 @@ mod event;
 mod ledger;
 mod options;
 mod pending;
+mod receipt;
 mod sink;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -60,11 +78,14 @@ pub use backend::Backend;
 pub use error::{Advice, Attempt, Cause, Close, Error};
 pub use event::Event;
 pub use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Rejection};
-pub use holdfast_protocol::backend::request::JobAction;
-pub use holdfast_protocol::backend::{Broadcast, Job, JobId, JobState, Outcome, Target, Welcome};
+pub use holdfast_protocol::backend::request::{JobAction, MailboxAction};
+pub use holdfast_protocol::backend::{
+    Broadcast, Job, JobId, JobState, Mailbox, Outcome, Target, Welcome,
+};
 pub use holdfast_protocol::client::Class;
-pub use options::{DEFAULT_PORT, Listener, Options};
+pub use options::{DEFAULT_PORT, Listener, Options, ReceiptListener};
 pub use pending::Pending;
+pub use receipt::Receipt;
 
 /// A target of class online with the gateway's own time to live. For anything else:
 /// `Target { class: Class::Durable, ..target(user, body) }`.
@@ -72,7 +93,7 @@ pub use pending::Pending;
 /// Targets that share a body travel with one copy of it when they stand side by side and hold the
 /// very same slice.
 pub const fn target<'a>(user: &'a str, body: &'a [u8]) -> Target<'a> {
-    Target { user, class: Class::Online, ttl: 0, key: &[], body }
+    Target { user, class: Class::Online, ttl: 0, key: &[], receipt: false, body }
 }
 
 /// A broadcast of class online to all of `product`, as fast as it goes. For anything else:

@@ -3,6 +3,7 @@
 use crate::check;
 use crate::error::Error;
 use crate::event::Event;
+use crate::receipt::Receipt;
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
@@ -13,6 +14,9 @@ pub const DEFAULT_PORT: u16 = 7600;
 
 /// A function that is told of [`Event`]s, on the client's own thread; it must not block.
 pub type Listener = Arc<dyn Fn(&Event) + Send + Sync>;
+
+/// A function that takes [`Receipt`]s, on the client's own thread; it must not block.
+pub type ReceiptListener = Arc<dyn Fn(Receipt) + Send + Sync>;
 
 /// How to connect. [`Options::new`] has a default for all but the addresses.
 #[derive(Clone)]
@@ -41,6 +45,9 @@ pub struct Options {
     pub backoff_max: Duration,
     /// Is told of connects, losses and drains. Default: nobody.
     pub on_event: Option<Listener>,
+    /// Takes the receipts of targets that asked for one; see [`Options::on_receipt`]. Default:
+    /// nobody.
+    pub on_receipt: Option<ReceiptListener>,
 }
 
 impl Options {
@@ -56,7 +63,20 @@ impl Options {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(10),
             on_event: None,
+            on_receipt: None,
         }
+    }
+
+    /// Hands each receipt to `listener`, on the client's own thread: it must not block. Receipts
+    /// that come while nobody listens are passed over.
+    ///
+    /// A receipt may be for a push of an earlier connection, of another clone, or of another
+    /// process whose backend has the same [`name`](Self::name). It may come before the outcomes of
+    /// its own push, when that had several targets.
+    #[must_use]
+    pub fn on_receipt(mut self, listener: impl Fn(Receipt) + Send + Sync + 'static) -> Self {
+        self.on_receipt = Some(Arc::new(listener));
+        self
     }
 
     /// Refuses what cannot work, and gives each address its port.

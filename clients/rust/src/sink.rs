@@ -4,7 +4,7 @@
 //! else is found out instead of being believed.
 
 use crate::error::Error;
-use holdfast_protocol::backend::{Answer, Job, Outcome};
+use holdfast_protocol::backend::{Answer, Job, Mailbox, Outcome};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ pub(crate) enum Sink {
     Online(usize, Callback<Vec<u32>>),
     Kick(Callback<u32>),
     Counters(Callback<Vec<(String, u64)>>),
+    Mailbox(Callback<Mailbox>),
 }
 
 /// The answer is not of the kind, or not of the length, that the request must get.
@@ -49,6 +50,7 @@ impl Sink {
                     Ok(counters.iter().map(|(name, value)| (name.to_owned(), value)).collect()),
                 );
             }
+            (Self::Mailbox(done), Answer::Mailbox(_, mailbox)) => call(done, Ok(*mailbox)),
             (sink, _) => return Err(WrongAnswer(sink)),
         }
         Ok(())
@@ -62,6 +64,7 @@ impl Sink {
             Self::Online(_, done) => call(done, Err(error)),
             Self::Kick(done) => call(done, Err(error)),
             Self::Counters(done) => call(done, Err(error)),
+            Self::Mailbox(done) => call(done, Err(error)),
         }
     }
 }

@@ -4,8 +4,9 @@
 //! request by itself. A script that waits in vain for ten seconds panics, and so fails its test.
 
 use holdfast_protocol::backend::answer;
-use holdfast_protocol::backend::request::{JobAction, Request};
-use holdfast_protocol::backend::{Job, JobState, Outcome, Welcome};
+use holdfast_protocol::backend::request::{JobAction, MailboxAction, Push, Request};
+use holdfast_protocol::backend::{Job, JobState, Mailbox, Outcome, Receipt, Welcome};
+use holdfast_protocol::client::Class;
 use holdfast_protocol::frame::{self, Frame};
 use holdfast_protocol::limits::BACKEND_PAYLOAD;
 use std::io::{ErrorKind, Read, Write};
@@ -236,9 +237,7 @@ impl Received {
 fn answer_all(request: &Request<'_>, out: &mut Vec<u8>) {
     match request {
         Request::Ping => answer::put_pong(out),
-        Request::Push(id, push) => {
-            answer::put_outcomes(*id, &vec![Outcome::Delivered(1); push.targets.len()], out);
-        }
+        Request::Push(id, push) => answer_push(*id, push, out),
         Request::Broadcast(id, _) => answer::put_job(*id, &job(7, JobState::Running), out),
         Request::Job(id, action, job_id) => {
             let state = match action {
@@ -252,7 +251,45 @@ fn answer_all(request: &Request<'_>, out: &mut Vec<u8>) {
         Request::Online(id, online) => answer::put_online(*id, &vec![1; online.users.len()], out),
         Request::Kick { id, .. } => answer::put_kick(*id, 1, out),
         Request::Counters(id) => answer::put_counters(*id, &[("pushes", 1)], out),
+        Request::Mailbox { id, action, .. } => {
+            answer::put_mailbox(*id, &mailbox_after(*action), out);
+        }
         Request::Hello { .. } | Request::Skipped => {}
+    }
+}
+
+/// What is online is delivered, what is durable is stored, and acknowledged behind that.
+fn answer_push(id: u64, push: &Push<'_>, out: &mut Vec<u8>) {
+    let outcomes = push.targets.iter().map(|target| match target.class {
+        Class::Online => Outcome::Delivered(1),
+        Class::Durable => Outcome::Stored(1),
+    });
+    answer::put_outcomes(id, &outcomes.collect::<Vec<_>>(), out);
+    for target in push.targets.iter().filter(|it| it.receipt && it.class == Class::Durable) {
+        let (product, user, outcome) = (push.product, target.user, Outcome::Acked(1));
+        answer::put_receipt(&Receipt { product, user, sequence: 1, outcome }, out);
+    }
+}
+
+/// A mailbox to answer with: two messages in quarantine until it is purged or released.
+pub fn mailbox_after(action: MailboxAction) -> Mailbox {
+    let full = Mailbox {
+        messages: 2,
+        bytes: 10,
+        first: 4,
+        last: 5,
+        acked: 3,
+        deliveries: 6,
+        quarantined: true,
+        online: true,
+        sessions: 1,
+    };
+    match action {
+        MailboxAction::Show => full,
+        MailboxAction::Purge => {
+            Mailbox { acked: 3, online: true, sessions: 1, ..Mailbox::default() }
+        }
+        MailboxAction::Release => Mailbox { deliveries: 0, quarantined: false, ..full },
     }
 }
 

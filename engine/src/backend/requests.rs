@@ -188,8 +188,9 @@ pub fn retry_after(code: answer::ErrorCode) -> u32 {
     use answer::ErrorCode as E;
     match code {
         E::WindowOverrun => 10,
-        E::TooManyJobs => 1000,
+        E::TooManyJobs | E::StoreBusy => 1000,
         E::ShuttingDown => 5000,
+        E::StoreFull => 10_000,
         E::UnknownProduct
         | E::UnknownJob
         | E::EmptyBody

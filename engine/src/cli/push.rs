@@ -51,7 +51,7 @@ fn advice(why: Rejection, backend: &Backend) -> Option<String> {
     match why {
         Rejection::NoStore => Some(NO_STORE.to_owned()),
         Rejection::BodyTooLong => limit(backend),
-        Rejection::EmptyBody => None,
+        Rejection::EmptyBody | Rejection::MailboxFull | Rejection::StoreFull => None,
     }
 }
 

@@ -101,6 +101,7 @@ impl<I: Io> Shard<I> {
                 (id, self.order_kick(key, id, (product, user), reason))
             }
             Request::Counters(id) => (id, self.list_counters(key, id)),
+            Request::Mailbox { id, .. } => (id, Err(ErrorCode::NoStore)),
             Request::Hello { .. } | Request::Ping | Request::Skipped => (0, Ok(())),
         };
         done.map_err(|code| (id, code))
@@ -317,7 +318,8 @@ fn id_of(request: &Request<'_>) -> RequestId {
         | Request::Job(id, ..)
         | Request::Online(id, _)
         | Request::Kick { id, .. }
-        | Request::Counters(id) => id,
+        | Request::Counters(id)
+        | Request::Mailbox { id, .. } => id,
         Request::Hello { .. } | Request::Ping | Request::Skipped => 0,
     }
 }

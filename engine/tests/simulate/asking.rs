@@ -204,6 +204,7 @@ fn put_push(talk: &mut Talk, product: Option<usize>, count: usize, mut asked: As
             class: if parcel.kind == ParcelKind::Durable { Class::Durable } else { Class::Online },
             ttl: parcel.ttl,
             key: b"",
+            receipt: false,
             body: &parcel.body,
         })
         .collect();

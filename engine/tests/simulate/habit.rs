@@ -177,7 +177,7 @@ pub(crate) fn machine(habit: Habit, identity: &Identity, scene: &Scene) -> Machi
     let user = if habit == Habit::LongUser { &long } else { &identity.user };
     let token = if scene.plan.keys { token(habit, identity, scene.now) } else { String::new() };
     // Half of them think that they were here before, and are wrong about what came.
-    let before = Resume { session: [7; 16], sequence: scene.now };
+    let before = Resume { session: [7; 16], sequence: scene.now, broadcast: 0 };
     let hello = Hello {
         heartbeat: scene.plan.heartbeat,
         product,

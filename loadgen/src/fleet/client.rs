@@ -124,7 +124,7 @@ impl Client {
             user: &user,
             device: "",
             token: token.as_deref().unwrap_or_default().as_bytes(),
-            resume: self.session.map(|session| Resume { session, sequence }),
+            resume: self.session.map(|session| Resume { session, sequence, broadcast: 0 }),
             tags,
         };
         self.machine = Some(Machine::new(&identity, seconds(now)));

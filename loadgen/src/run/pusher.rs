@@ -157,7 +157,8 @@ impl Pusher {
 
     fn target<'a>(&'a self, (body, user): &'a (Range<usize>, String)) -> Target<'a> {
         let class = self.shared.scenario.class;
-        Target { user, class, ttl: self.ttl, key: &[], body: &self.bodies[body.clone()] }
+        let body = &self.bodies[body.clone()];
+        Target { user, class, ttl: self.ttl, key: &[], receipt: false, body }
     }
 }
 

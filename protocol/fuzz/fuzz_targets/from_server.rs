@@ -17,8 +17,13 @@ fuzz_target!(|bytes: &[u8]| {
     while let Ok(Some((meaning, taken))) = client.receive(&bytes[at..]) {
         at += taken;
         now += 7;
-        if let FromServer::Push(push) = meaning {
+        if let FromServer::Push(push) = meaning
+            && push.wants_ack()
+            && client.state() == State::Online
+        {
             client.ack(push.sequence, now);
+            assert!(push.sequence <= client.acked() && !client.is_new(&push));
+            assert!(!client.output().is_empty(), "what came is acknowledged, new or not");
         }
         client.tick(now);
         client.output().clear();

@@ -75,6 +75,9 @@ pub fn request(frame: &Request<'_>) -> Option<Vec<u8>> {
             request::put_kick(*id, product, user, reason, &mut out);
         }
         Request::Counters(id) => request::put_counters(*id, &mut out),
+        Request::Mailbox { id, product, user, action } => {
+            request::put_mailbox(*id, *action, product, user, &mut out);
+        }
         Request::Skipped => return None,
     }
     Some(out)
@@ -109,6 +112,8 @@ pub fn answer(frame: &Answer<'_>) -> Option<Vec<u8>> {
             assert_eq!(list.len(), counters.len());
             answer::put_counters(*id, &list, &mut out);
         }
+        Answer::Mailbox(id, mailbox) => answer::put_mailbox(*id, mailbox, &mut out),
+        Answer::Receipt(receipt) => answer::put_receipt(receipt, &mut out),
         Answer::Skipped => return None,
     }
     Some(out)

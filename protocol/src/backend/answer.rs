@@ -1,9 +1,13 @@
 //! What the gateway answers a backend.
 
 mod list;
+mod mailbox;
+mod receipt;
 mod word;
 
 pub use list::{Counters, Counts, Outcomes};
+pub use mailbox::{Mailbox, put_mailbox};
+pub use receipt::{Receipt, put_receipt};
 pub use word::{DropReason, ErrorCode, JobState, Outcome, Rejection};
 
 use crate::backend::{JobId, RequestId};
@@ -39,6 +43,10 @@ pub mod kind {
     pub const KICK: u8 = 0x57;
     /// [`super::Answer::Counters`].
     pub const COUNTERS: u8 = 0x58;
+    /// [`super::Mailbox`].
+    pub const MAILBOX: u8 = 0x59;
+    /// [`super::Receipt`].
+    pub const RECEIPT: u8 = 0x5a;
 }
 
 /// A frame to a backend.
@@ -81,6 +89,10 @@ pub enum Answer<'a> {
     Kick(RequestId, u32),
     /// The gateway's counters.
     Counters(RequestId, Counters<'a>),
+    /// How a user's mailbox stands after what was done with it.
+    Mailbox(RequestId, Mailbox),
+    /// What became of a durable message in the end; answers no request.
+    Receipt(Receipt<'a>),
     /// A kind of a later version, to be passed over.
     Skipped,
 }
@@ -140,6 +152,8 @@ impl<'a> Answer<'a> {
             kind::ONLINE => Self::Online(r.integer()?, Counts::read(r, ONLINE_USERS)?),
             kind::KICK => Self::Kick(r.integer()?, r.integer_u32(u32::MAX)?),
             kind::COUNTERS => Self::Counters(r.integer()?, Counters::read(r, COUNTERS)?),
+            kind::MAILBOX => Self::Mailbox(r.integer()?, Mailbox::read(r)?),
+            kind::RECEIPT => Self::Receipt(Receipt::read(r)?),
             SKIPPABLE.. => return Ok(Self::Skipped),
             _ => return Err(Violation::UnknownKind),
         };
@@ -155,11 +169,13 @@ impl<'a> Answer<'a> {
             | Self::Job(id, _)
             | Self::Online(id, _)
             | Self::Kick(id, _)
-            | Self::Counters(id, _) => Some(*id),
+            | Self::Counters(id, _)
+            | Self::Mailbox(id, _) => Some(*id),
             Self::Welcome(_)
             | Self::Pong
             | Self::Drain { .. }
             | Self::Close { .. }
+            | Self::Receipt(_)
             | Self::Skipped => None,
         }
     }

@@ -10,7 +10,9 @@
 //! use holdfast_protocol::client::Class;
 //!
 //! let mut backend = Machine::new("billing", b"");
-//! let target = Target { user: "alice", class: Class::Online, ttl: 0, key: b"", body: b"hi" };
+//! let target = Target {
+//!     user: "alice", class: Class::Online, ttl: 0, key: b"", receipt: false, body: b"hi",
+//! };
 //! assert_eq!(backend.push("chat", &[target]), Err(Refused::NotOpen), "the welcome comes first");
 //!
 //! // What the gateway would send.
@@ -28,7 +30,7 @@
 //! ```
 
 use crate::backend::answer::{Answer, Welcome};
-use crate::backend::request::{self, Broadcast, JobAction, Target};
+use crate::backend::request::{self, Broadcast, JobAction, MailboxAction, Target};
 use crate::backend::{JobId, RequestId};
 use crate::error::Violation;
 use crate::frame;
@@ -123,7 +125,9 @@ impl Machine {
         }
         match (&answer, self.state) {
             (Answer::Welcome(welcome), State::Connecting) => self.state = State::Open(*welcome),
-            (Answer::Welcome(_), _) => return Err(Violation::WrongState),
+            (Answer::Welcome(_), _) | (Answer::Receipt(_), State::Connecting) => {
+                return Err(Violation::WrongState);
+            }
             (Answer::Close { .. }, _) => self.state = State::Closed,
             (
                 Answer::Pong
@@ -134,6 +138,8 @@ impl Machine {
                 | Answer::Online(..)
                 | Answer::Kick(..)
                 | Answer::Counters(..)
+                | Answer::Mailbox(..)
+                | Answer::Receipt(_)
                 | Answer::Skipped,
                 _,
             ) => {}
@@ -199,6 +205,18 @@ impl Machine {
     pub fn counters(&mut self) -> Result<RequestId, Refused> {
         let id = self.admit(1)?;
         request::put_counters(id, &mut self.output);
+        Ok(id)
+    }
+
+    /// Asks how a user's mailbox stands, or acts on it.
+    pub fn mailbox(
+        &mut self,
+        action: MailboxAction,
+        product: &str,
+        user: &str,
+    ) -> Result<RequestId, Refused> {
+        let id = self.admit(1)?;
+        request::put_mailbox(id, action, product, user, &mut self.output);
         Ok(id)
     }
 

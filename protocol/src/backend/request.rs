@@ -1,7 +1,9 @@
 //! What a backend asks.
 
+mod mailbox;
 mod target;
 
+pub use mailbox::{MailboxAction, put_mailbox};
 pub use target::{Target, TargetIter, Targets};
 
 use crate::backend::{JobId, RequestId};
@@ -18,7 +20,7 @@ use alloc::vec::Vec;
 use target::with_same_body;
 
 /// Kinds of frames from backends. 0x20–0x2F are reserved for groups, 0x30–0x37 for uplink,
-/// 0x38–0x3B for presence, 0x3C–0x3F for receipts: see [`unsupported`].
+/// 0x38–0x3B for presence, 0x3C–0x3F for what is to come: see [`unsupported`].
 pub mod kind {
     /// [`super::Request::Hello`].
     pub const HELLO: u8 = 0x01;
@@ -42,6 +44,8 @@ pub mod kind {
     pub const KICK: u8 = 0x17;
     /// [`super::Request::Counters`].
     pub const COUNTERS: u8 = 0x18;
+    /// [`super::Request::Mailbox`].
+    pub const MAILBOX: u8 = 0x19;
     /// Kinds kept for requests of later versions. Each begins with a request id.
     pub const RESERVED: core::ops::RangeInclusive<u8> = 0x20..=0x3f;
 }
@@ -79,6 +83,17 @@ pub enum Request<'a> {
     },
     /// List the gateway's counters.
     Counters(RequestId),
+    /// Ask about, or act on, what is stored for a user.
+    Mailbox {
+        /// The request's id.
+        id: RequestId,
+        /// The product.
+        product: &'a str,
+        /// The user.
+        user: &'a str,
+        /// What to do with it.
+        action: MailboxAction,
+    },
     /// A kind of a later version, to be passed over.
     Skipped,
 }
@@ -192,6 +207,12 @@ impl<'a> Request<'a> {
                 reason: r.text(0..=REASON_BYTES)?,
             },
             kind::COUNTERS => Self::Counters(r.integer()?),
+            kind::MAILBOX => Self::Mailbox {
+                id: r.integer()?,
+                product: r.text(1..=PRODUCT_BYTES)?,
+                user: r.text(1..=USER_BYTES)?,
+                action: MailboxAction::read(r)?,
+            },
             SKIPPABLE.. => return Ok(Self::Skipped),
             _ => return Err(Violation::UnknownKind),
         };

@@ -39,9 +39,9 @@ pub enum FromClient<'a> {
     Hello(Hello<'a>),
     /// I am alive; answer with a pong.
     Ping,
-    /// Everything up to this sequence has arrived.
+    /// Every durable message of the user up to this sequence was dealt with.
     Ack {
-        /// The greatest sequence received without a gap in what is durable.
+        /// The sequence of a durable message of the user, never that of a broadcast.
         sequence: u64,
     },
     /// I close in order; end my session.
@@ -76,8 +76,11 @@ pub struct Hello<'a> {
 pub struct Resume {
     /// The id from its welcome.
     pub session: SessionId,
-    /// The greatest sequence that arrived.
+    /// The greatest sequence of a durable message of the user that was dealt with; 0 for none. It
+    /// counts as an acknowledgement.
     pub sequence: u64,
+    /// The greatest number of a durable broadcast of the product that was dealt with; 0 for none.
+    pub broadcast: u64,
 }
 
 /// The tags of a hello, checked and still encoded.
@@ -158,7 +161,8 @@ impl Resume {
     fn read(reader: &mut Reader<'_>) -> Result<Self, Violation> {
         let mut session = [0; SESSION_ID_BYTES];
         session.copy_from_slice(reader.take(SESSION_ID_BYTES)?);
-        Ok(Self { session, sequence: reader.integer_to(SEQUENCE_MAX)? })
+        let sequence = reader.integer_to(SEQUENCE_MAX)?;
+        Ok(Self { session, sequence, broadcast: reader.integer_to(SEQUENCE_MAX)? })
     }
 }
 
@@ -194,6 +198,7 @@ pub fn put_hello(identity: &Identity<'_>, out: &mut Vec<u8>) {
         if let Some(resume) = identity.resume {
             out.extend_from_slice(&resume.session);
             varint::put(resume.sequence, out);
+            varint::put(resume.broadcast, out);
         }
         put_count(identity.tags.len(), out);
         for tag in identity.tags {

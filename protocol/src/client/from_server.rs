@@ -90,8 +90,8 @@ pub struct Welcome {
     pub heartbeat: u16,
     /// The gateway's clock, milliseconds since 1970 UTC.
     pub server_time: u64,
-    /// The sequence of the user's next message that was never sent before; at least 1. What comes
-    /// again because it was not acknowledged has a lower one.
+    /// The sequence of the user's next new message; at least 1. What is stored for the user, sent
+    /// before or not, has a lower one.
     pub next_sequence: u64,
     /// Whether the session named in the hello goes on.
     pub resumed: bool,
@@ -108,10 +108,18 @@ pub struct Push<'a> {
     pub broadcast: bool,
     /// Whether it may have been delivered before.
     pub redelivered: bool,
-    /// 1 to [`SEQUENCE_MAX`]; grows by one a message, for the user or for the product's broadcasts.
+    /// 1 to [`SEQUENCE_MAX`]; grows with each message, for the user or for the product's
+    /// broadcasts.
     pub sequence: u64,
     /// At least one byte.
     pub body: &'a [u8],
+}
+
+impl Push<'_> {
+    /// Whether it is to be acknowledged: a durable message of the user, not a broadcast.
+    pub const fn wants_ack(&self) -> bool {
+        matches!(self.class, Class::Durable) && !self.broadcast
+    }
 }
 
 /// Something that the client should know or do.

@@ -11,8 +11,10 @@
 //! fn received(client: &mut Machine, buffer: &mut Vec<u8>, now: u32) {
 //!     while let Ok(Some((meaning, taken))) = client.receive(buffer) {
 //!         if let FromServer::Push(push) = meaning {
-//!             println!("{:?}", push.body);
-//!             if !push.broadcast {
+//!             if client.is_new(&push) {
+//!                 println!("{:?}", push.body);
+//!             }
+//!             if push.wants_ack() {
 //!                 client.ack(push.sequence, now);
 //!             }
 //!         }
@@ -29,9 +31,15 @@
 //!
 //! The owner moves bytes: what it receives goes into [`Machine::receive`], what [`Machine::output`]
 //! holds is sent. Time comes in as seconds of the owner's own clock.
+//!
+//! What outlives a connection is the owner's to keep, for the [`Resume`] of the next hello: the
+//! session of the welcome, [`Machine::acked`], and the greatest number of a durable broadcast that
+//! it dealt with.
+//!
+//! [`Resume`]: crate::client::Resume
 
 use crate::client::from_client::{self, Identity};
-use crate::client::{FromServer, Welcome};
+use crate::client::{FromServer, Push, Welcome};
 use crate::error::Violation;
 use crate::frame;
 use crate::limits::PUSH_PAYLOAD;
@@ -55,6 +63,8 @@ pub struct Machine {
     heartbeat: u16,
     last_sent: u32,
     acked: u64,
+    /// Something came again that was acknowledged: the gateway did not take the word, or not yet.
+    ack_again: bool,
     output: Vec<u8>,
 }
 
@@ -63,9 +73,10 @@ impl Machine {
     pub fn new(identity: &Identity<'_>, now: u32) -> Self {
         let mut output = Vec::new();
         from_client::put_hello(identity, &mut output);
-        // A resume hint says what arrived, so the gateway counts it as acknowledged.
+        // A resume says what was dealt with, so the gateway counts it as acknowledged.
         let acked = identity.resume.map_or(0, |resume| resume.sequence);
-        Self { state: State::Connecting, heartbeat: 0, last_sent: now, acked, output }
+        let (state, heartbeat, ack_again) = (State::Connecting, 0, false);
+        Self { state, heartbeat, last_sent: now, acked, ack_again, output }
     }
 
     /// Where it stands.
@@ -73,9 +84,17 @@ impl Machine {
         self.state
     }
 
-    /// The greatest sequence of the user acknowledged; 0 for none.
+    /// The greatest sequence of a durable message of the user that was acknowledged, on this
+    /// connection or by the resume; 0 for none.
     pub const fn acked(&self) -> u64 {
         self.acked
+    }
+
+    /// Whether a push is to be dealt with: all but a durable message of the user that was
+    /// acknowledged and comes again. Broadcasts may overtake each other, so their numbers tell
+    /// nothing of the kind.
+    pub const fn is_new(&self, push: &Push<'_>) -> bool {
+        !push.wants_ack() || push.sequence > self.acked
     }
 
     /// Bytes to send; the owner takes away what it sent (`drain`, `clear` or `mem::take`).
@@ -94,21 +113,18 @@ impl Machine {
     ) -> Result<Option<(FromServer<'a>, usize)>, Violation> {
         let Some((frame, taken)) = frame::split(bytes, PUSH_PAYLOAD)? else { return Ok(None) };
         let meaning = FromServer::decode(frame)?;
-        match (&meaning, self.state) {
+        if self.state == State::Closed {
             // What crossed our bye on the wire is the owner's to read or to leave.
-            (_, State::Closed) => {}
+            return Ok(Some((meaning, taken)));
+        }
+        match (&meaning, self.state) {
             (FromServer::Welcome(welcome), State::Connecting) => self.welcomed(welcome),
             (FromServer::Welcome(_), _) | (FromServer::Push(_), State::Connecting) => {
                 return Err(Violation::WrongState);
             }
             (FromServer::Close { .. }, _) => self.state = State::Closed,
-            (
-                FromServer::Pong
-                | FromServer::Push(_)
-                | FromServer::Notice(_)
-                | FromServer::Skipped,
-                _,
-            ) => {}
+            (FromServer::Push(push), _) => self.ack_again |= !self.is_new(push),
+            (FromServer::Pong | FromServer::Notice(_) | FromServer::Skipped, _) => {}
         }
         Ok(Some((meaning, taken)))
     }
@@ -116,9 +132,11 @@ impl Machine {
     fn welcomed(&mut self, welcome: &Welcome) {
         self.state = State::Online;
         self.heartbeat = welcome.heartbeat;
-        // Not raised to the welcome's sequence: what was sent before and never acknowledged comes
-        // again, with a lower one. Lowered to it where the gateway lost its count and began anew.
-        self.acked = self.acked.min(welcome.next_sequence.saturating_sub(1));
+        // Never raised to the welcome's sequence: what is stored has a lower one. Where the gateway
+        // lost its count and began anew, even the little that it has stored since is new.
+        if welcome.next_sequence <= self.acked {
+            self.acked = 0;
+        }
     }
 
     /// The second at which [`Machine::tick`] has a ping to send; `None` while not online.
@@ -139,14 +157,16 @@ impl Machine {
         due
     }
 
-    /// Acknowledges everything of the user up to `sequence`, at `now` seconds; the numbers of
-    /// broadcasts are not for this. What is not newer than the last one, and
-    /// anything while not online, is left out.
+    /// Acknowledges every durable message of the user up to `sequence`, at `now` seconds; only for
+    /// the sequence of a push that [wants it](Push::wants_ack). Nothing is said while not online,
+    /// and what is not newer than the last one is left out; but where something acknowledged came
+    /// again, the greatest is said once more.
     pub fn ack(&mut self, sequence: u64, now: u32) {
-        if self.state == State::Online && sequence > self.acked {
-            self.acked = sequence;
+        if self.state == State::Online && (sequence > self.acked || self.ack_again) {
+            self.acked = self.acked.max(sequence);
+            self.ack_again = false;
             self.last_sent = now;
-            from_client::put_ack(sequence, &mut self.output);
+            from_client::put_ack(self.acked, &mut self.output);
         }
     }
 

@@ -45,8 +45,11 @@ fn session() -> impl Strategy<Value = String> {
 }
 
 fn hello() -> impl Strategy<Value = Value> {
-    let resume = (session(), integer(SEQUENCE_MAX))
-        .prop_map(|(session, sequence)| json!({"session": session, "sequence": sequence}));
+    let resume = (session(), integer(SEQUENCE_MAX), integer(SEQUENCE_MAX)).prop_map(
+        |(session, sequence, broadcast)| {
+            json!({"session": session, "sequence": sequence, "broadcast": broadcast})
+        },
+    );
     let who = (text(1, 32), text(1, 64), text(0, 64), bytes(0, 2048));
     (integer(3600), who, prop::option::of(resume), vec(text(1, 32), 0..=16)).prop_map(
         |(heartbeat, (product, user, device, token), resume, tags)| {
@@ -112,17 +115,17 @@ pub(crate) fn from_server() -> impl Strategy<Value = Value> {
 }
 
 fn push_request() -> impl Strategy<Value = Value> {
-    let target =
-        (text(1, 64), class(), 0..=2_592_000_u32, bytes(0, 64), any::<bool>(), bytes(1, 300));
+    let flags = (class(), any::<bool>(), any::<bool>());
+    let target = (flags, text(1, 64), 0..=2_592_000_u32, bytes(0, 64), bytes(1, 300));
     (any_number(), text(1, 32), vec(target, 1..=12)).prop_map(|(id, product, targets)| {
         let mut before: Option<String> = None;
-        let targets = targets.into_iter().map(|(user, class, ttl, key, same, body)| {
+        let targets = targets.into_iter().map(|((class, receipt, same), user, ttl, key, body)| {
             let same = same && before.is_some();
             let body = before.take().filter(|_| same).unwrap_or(body);
             before = Some(body.clone());
             json!({
                 "user": user, "class": class, "time_to_live": ttl, "key": key,
-                "same_body": same, "body": body,
+                "receipt": receipt, "same_body": same, "body": body,
             })
         });
         let targets: Vec<_> = targets.collect();
@@ -143,6 +146,13 @@ fn broadcast() -> impl Strategy<Value = Value> {
     )
 }
 
+fn mailbox_request() -> impl Strategy<Value = Value> {
+    let action = prop::sample::select(vec!["show", "purge", "release"]);
+    (any_number(), text(1, 32), text(1, 64), action).prop_map(|(id, product, user, action)| {
+        json!({"kind": "mailbox", "id": id, "product": product, "user": user, "action": action})
+    })
+}
+
 /// A frame from a backend.
 pub(crate) fn request() -> impl Strategy<Value = Value> {
     let action = prop::sample::select(vec!["status", "pause", "resume", "cancel"]);
@@ -159,6 +169,7 @@ pub(crate) fn request() -> impl Strategy<Value = Value> {
         (any_number(), text(1, 32), users).prop_map(|(id, product, users)| {
             json!({"kind": "online", "id": id, "product": product, "users": users})
         }),
+        mailbox_request(),
         (any_number(), text(1, 32), text(1, 64), text(0, 255)).prop_map(
             |(id, product, user, reason)| json!({
                 "kind": "kick", "id": id, "product": product, "user": user, "reason": reason,
@@ -168,9 +179,17 @@ pub(crate) fn request() -> impl Strategy<Value = Value> {
     ]
 }
 
+fn dropped() -> impl Strategy<Value = Value> {
+    const REASONS: [&str; 5] =
+        ["outbox_full", "connection_lost", "shutdown", "mailbox_full", "purged"];
+    prop::sample::select(REASONS.to_vec())
+        .prop_map(|reason| json!({"outcome": "dropped", "reason": reason}))
+}
+
 fn outcome() -> impl Strategy<Value = Value> {
-    let rejected = prop::sample::select(vec!["empty_body", "body_too_long", "no_store"]);
-    let dropped = prop::sample::select(vec!["outbox_full", "connection_lost", "shutdown"]);
+    const REASONS: [&str; 5] =
+        ["empty_body", "body_too_long", "no_store", "mailbox_full", "store_full"];
+    let rejected = prop::sample::select(REASONS.to_vec());
     let numbered = prop::sample::select(vec!["delivered", "stored", "acked"]);
     prop_oneof![
         (numbered, any_number())
@@ -179,8 +198,36 @@ fn outcome() -> impl Strategy<Value = Value> {
         Just(json!({"outcome": "expired"})),
         rejected.prop_map(|reason| json!({"outcome": "rejected", "reason": reason})),
         any::<u32>().prop_map(|after| json!({"outcome": "busy", "milliseconds": after})),
-        dropped.prop_map(|reason| json!({"outcome": "dropped", "reason": reason})),
+        dropped(),
     ]
+}
+
+fn receipt() -> impl Strategy<Value = Value> {
+    let result = prop_oneof![Just(json!("acked")), Just(json!({"outcome": "expired"})), dropped()];
+    (text(1, 32), text(1, 64), any_number(), result).prop_map(
+        |(product, user, sequence, mut result)| {
+            if result == "acked" {
+                result = json!({"outcome": "acked", "sequence": sequence});
+            }
+            json!({
+                "kind": "receipt", "product": product, "user": user, "sequence": sequence,
+                "result": result,
+            })
+        },
+    )
+}
+
+fn mailbox() -> impl Strategy<Value = Value> {
+    (vec(any_number(), 5), any::<[u32; 3]>(), any::<[bool; 2]>()).prop_map(
+        |(numbers, small, flags)| {
+            json!({
+                "kind": "mailbox", "id": numbers[0], "messages": small[0], "bytes": numbers[1],
+                "first": numbers[2], "last": numbers[3], "acked": numbers[4],
+                "deliveries": small[1], "quarantined": flags[0], "online": flags[1],
+                "sessions": small[2],
+            })
+        },
+    )
 }
 
 fn job() -> impl Strategy<Value = Value> {
@@ -207,7 +254,7 @@ pub(crate) fn answer() -> impl Strategy<Value = Value> {
         Just(json!({"kind": "pong"})),
         any::<u32>().prop_map(|delay| json!({"kind": "drain", "delay": delay})),
         close(),
-        (any_number(), 1..=10_u16, any::<u32>(), text(0, 255)).prop_map(
+        (any_number(), 1..=12_u16, any::<u32>(), text(0, 255)).prop_map(
             |(id, code, after, text)| json!({
                 "kind": "error", "id": id, "code": code, "retry_after": after, "text": text,
             })
@@ -216,6 +263,8 @@ pub(crate) fn answer() -> impl Strategy<Value = Value> {
             json!({"kind": "push_outcomes", "id": id, "outcomes": outcomes})
         }),
         job(),
+        mailbox(),
+        receipt(),
         (any_number(), vec(any::<u32>(), 0..=150))
             .prop_map(|(id, counts)| json!({"kind": "online_counts", "id": id, "counts": counts})),
         (any_number(), any::<u32>()).prop_map(

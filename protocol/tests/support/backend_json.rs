@@ -5,7 +5,8 @@ use crate::value::{get, get_bool, get_bytes, get_list, get_str, get_strs, hex, n
 use holdfast_protocol::backend::answer::{self, DropReason, ErrorCode, Rejection};
 use holdfast_protocol::backend::request::{self, JobAction};
 use holdfast_protocol::backend::{
-    Answer, Broadcast, Job, JobState, Outcome, Push, Request, Target, Welcome,
+    Answer, Broadcast, Job, JobState, Mailbox, MailboxAction, Outcome, Push, Receipt, Request,
+    Target, Welcome,
 };
 use holdfast_protocol::error::Violation;
 use holdfast_protocol::frame::Frame;
@@ -48,6 +49,10 @@ pub(crate) fn decode_request(frame: Frame<'_>) -> Result<Value, Violation> {
             "kind": "kick", "id": number(id), "product": product, "user": user, "reason": reason,
         }),
         Request::Counters(id) => json!({"kind": "counters", "id": number(id)}),
+        Request::Mailbox { id, product, user, action } => json!({
+            "kind": "mailbox", "id": number(id), "product": product, "user": user,
+            "action": action.name(),
+        }),
         Request::Skipped => json!({"kind": "skipped"}),
     })
 }
@@ -62,6 +67,7 @@ fn push_json(id: u64, push: &Push<'_>) -> Value {
             "class": class_name(target.class),
             "time_to_live": target.ttl,
             "key": hex(target.key),
+            "receipt": target.receipt,
             "same_body": same,
             "body": hex(target.body),
         })
@@ -105,6 +111,13 @@ pub(crate) fn encode_request(value: &Value) -> Option<Vec<u8>> {
             request::put_kick(get(value, "id"), get_str(value, "product"), user, reason, &mut out);
         }
         "counters" => request::put_counters(get(value, "id"), &mut out),
+        "mailbox" => {
+            let action = get_str(value, "action");
+            let action = MailboxAction::ALL.into_iter().find(|known| known.name() == action);
+            let (product, user) = (get_str(value, "product"), get_str(value, "user"));
+            let action = action.expect("an action");
+            request::put_mailbox(get(value, "id"), action, product, user, &mut out);
+        }
         "skipped" | "unsupported" => return None,
         action => {
             let action = ACTIONS.iter().find(|(_, name)| *name == action).expect("a frame").0;
@@ -128,6 +141,7 @@ fn put_push(value: &Value, out: &mut Vec<u8>) {
             class: get_class(target),
             ttl: get(target, "time_to_live"),
             key: &keys[index],
+            receipt: get_bool(target, "receipt"),
             body,
         }
     });
@@ -196,8 +210,46 @@ pub(crate) fn decode_answer(frame: Frame<'_>) -> Result<Value, Violation> {
                 .collect();
             json!({"kind": "counters", "id": number(id), "counters": counters})
         }
+        Answer::Mailbox(id, mailbox) => mailbox_json(id, &mailbox),
+        Answer::Receipt(receipt) => json!({
+            "kind": "receipt",
+            "product": receipt.product,
+            "user": receipt.user,
+            "sequence": number(receipt.sequence),
+            "result": outcome_json(receipt.outcome),
+        }),
         Answer::Skipped => json!({"kind": "skipped"}),
     })
+}
+
+fn mailbox_json(id: u64, mailbox: &Mailbox) -> Value {
+    json!({
+        "kind": "mailbox",
+        "id": number(id),
+        "messages": mailbox.messages,
+        "bytes": number(mailbox.bytes),
+        "first": number(mailbox.first),
+        "last": number(mailbox.last),
+        "acked": number(mailbox.acked),
+        "deliveries": mailbox.deliveries,
+        "quarantined": mailbox.quarantined,
+        "online": mailbox.online,
+        "sessions": mailbox.sessions,
+    })
+}
+
+fn get_mailbox(value: &Value) -> Mailbox {
+    Mailbox {
+        messages: get(value, "messages"),
+        bytes: get(value, "bytes"),
+        first: get(value, "first"),
+        last: get(value, "last"),
+        acked: get(value, "acked"),
+        deliveries: get(value, "deliveries"),
+        quarantined: get_bool(value, "quarantined"),
+        online: get_bool(value, "online"),
+        sessions: get(value, "sessions"),
+    }
 }
 
 fn outcome_json(outcome: Outcome) -> Value {
@@ -248,6 +300,16 @@ pub(crate) fn encode_answer(value: &Value) -> Option<Vec<u8>> {
             let counters: Vec<_> =
                 counters.map(|counter| (get_str(counter, "name"), get(counter, "value"))).collect();
             answer::put_counters(get(value, "id"), &counters, &mut out);
+        }
+        "mailbox" => answer::put_mailbox(get(value, "id"), &get_mailbox(value), &mut out),
+        "receipt" => {
+            let receipt = Receipt {
+                product: get_str(value, "product"),
+                user: get_str(value, "user"),
+                sequence: get(value, "sequence"),
+                outcome: get_outcome(&value["result"]),
+            };
+            answer::put_receipt(&receipt, &mut out);
         }
         "skipped" => return None,
         other => panic!("no frame {other}"),

@@ -40,6 +40,7 @@ pub(crate) fn decode_from_client(frame: Frame<'_>) -> Result<Value, Violation> {
             "resume": hello.resume.map(|resume| json!({
                 "session": hex(&resume.session),
                 "sequence": resume.sequence,
+                "broadcast": resume.broadcast,
             })),
             "tags": hello.tags.iter().collect::<Vec<_>>(),
         }),
@@ -69,7 +70,7 @@ fn put_hello(value: &Value, out: &mut Vec<u8>) {
     let resume = value["resume"].as_object().map(|_| {
         let resume = &value["resume"];
         let session = get_bytes(resume, "session").try_into().expect("16 bytes");
-        Resume { session, sequence: get(resume, "sequence") }
+        Resume { session, sequence: get(resume, "sequence"), broadcast: get(resume, "broadcast") }
     });
     let identity = Identity {
         heartbeat: get(value, "heartbeat"),

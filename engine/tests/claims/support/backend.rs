@@ -37,7 +37,7 @@ pub(crate) struct Backend {
 
 /// A target of class online, as plain as it can be.
 pub(crate) fn target<'a>(user: &'a str, body: &'a [u8]) -> Target<'a> {
-    Target { user, class: Class::Online, ttl: 0, key: b"", body }
+    Target { user, class: Class::Online, ttl: 0, key: b"", receipt: false, body }
 }
 
 /// A broadcast to all of `demo`, as fast as it goes.
@@ -216,7 +216,7 @@ impl Peer {
                 let named = counters.iter().map(|(name, value)| (name.to_owned(), value));
                 Told::Counters(id, named.collect())
             }
-            Answer::Skipped => Told::Other,
+            Answer::Mailbox(..) | Answer::Receipt(_) | Answer::Skipped => Told::Other,
         }
     }
 }

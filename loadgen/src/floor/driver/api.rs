@@ -140,7 +140,14 @@ fn with_targets<T>(list: &[u32], repeat: u32, use_it: impl FnOnce(&[Target<'_>])
     let repeated = users.iter().flat_map(|user| std::iter::repeat_n(user, repeat as usize));
     let targets: Vec<Target<'_>> = repeated
         .zip(BODIES.iter().cycle())
-        .map(|(user, body)| Target { user, class: Class::Online, ttl: 0, key: &[], body })
+        .map(|(user, body)| Target {
+            user,
+            class: Class::Online,
+            ttl: 0,
+            key: &[],
+            receipt: false,
+            body,
+        })
         .collect();
     use_it(&targets)
 }
@@ -217,7 +224,8 @@ impl Backend {
     fn push_one(&mut self, number: u32, body: &[u8]) -> Result<(), String> {
         let user = user(number);
         self.drain(64)?;
-        self.push(&[Target { user: &user, class: Class::Online, ttl: 0, key: &[], body }])
+        let class = Class::Online;
+        self.push(&[Target { user: &user, class, ttl: 0, key: &[], receipt: false, body }])
     }
 
     fn push(&mut self, targets: &[Target<'_>]) -> Result<(), String> {

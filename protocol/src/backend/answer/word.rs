@@ -57,6 +57,10 @@ words! {
         BodyTooLong = 2, "body_too_long";
         /// The gateway has no store for the durable class.
         NoStore = 3, "no_store";
+        /// The user's mailbox is at its limit, and its product refuses what is new.
+        MailboxFull = 4, "mailbox_full";
+        /// The store has no room; nothing durable is taken until it has.
+        StoreFull = 5, "store_full";
     }
 }
 
@@ -69,6 +73,10 @@ words! {
         ConnectionLost = 2, "connection_lost";
         /// The gateway shut down.
         Shutdown = 3, "shutdown";
+        /// The user's mailbox was at its limit, and a newer message took the place.
+        MailboxFull = 4, "mailbox_full";
+        /// An operator or a backend purged the mailbox.
+        Purged = 5, "purged";
     }
 }
 
@@ -95,6 +103,10 @@ words! {
         ShuttingDown = 9, "shutting_down";
         /// The kind is reserved for a later version.
         Unsupported = 10, "unsupported";
+        /// The store is slow or away; it may work again soon.
+        StoreBusy = 11, "store_busy";
+        /// The store has no room; nothing durable is taken until it has.
+        StoreFull = 12, "store_full";
     }
 }
 

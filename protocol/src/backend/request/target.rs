@@ -15,9 +15,10 @@ use alloc::vec::Vec;
 
 /// The flags of a push target.
 mod flag {
-    pub(super) const DURABLE: u8 = 0b01;
-    pub(super) const SAME_BODY: u8 = 0b10;
-    pub(super) const KNOWN: u8 = 0b11;
+    pub(super) const DURABLE: u8 = 0b001;
+    pub(super) const SAME_BODY: u8 = 0b010;
+    pub(super) const RECEIPT: u8 = 0b100;
+    pub(super) const KNOWN: u8 = 0b111;
 }
 
 /// The targets of a push, checked and still encoded.
@@ -38,6 +39,9 @@ pub struct Target<'a> {
     pub ttl: u32,
     /// The idempotency key, up to 64 bytes; empty for none.
     pub key: &'a [u8],
+    /// Whether the backend wants a [`Receipt`](crate::backend::answer::Receipt) later; without
+    /// meaning for the class online.
+    pub receipt: bool,
     /// The body; an empty one is refused in the target's result.
     pub body: &'a [u8],
 }
@@ -103,6 +107,7 @@ impl<'a> Target<'a> {
             return Err(Violation::UnknownValue);
         }
         let class = if flags & flag::DURABLE == 0 { Class::Online } else { Class::Durable };
+        let receipt = flags & flag::RECEIPT != 0;
         let user = reader.text(1..=USER_BYTES)?;
         let ttl = reader.integer_u32(TTL_SECONDS_MAX)?;
         let key = reader.bytes(IDEMPOTENCY_KEY_BYTES)?;
@@ -111,7 +116,7 @@ impl<'a> Target<'a> {
         } else {
             before.ok_or(Violation::OutOfBounds)?
         };
-        Ok(Self { user, class, ttl, key, body })
+        Ok(Self { user, class, ttl, key, receipt, body })
     }
 
     pub(super) fn length(&self, same_body: bool) -> usize {
@@ -122,7 +127,8 @@ impl<'a> Target<'a> {
 
     pub(super) fn put(&self, same_body: bool, out: &mut Vec<u8>) {
         let durable = u8::from(self.class == Class::Durable) * flag::DURABLE;
-        out.push(durable | (u8::from(same_body) * flag::SAME_BODY));
+        let receipt = u8::from(self.receipt) * flag::RECEIPT;
+        out.push(durable | (u8::from(same_body) * flag::SAME_BODY) | receipt);
         put_text(self.user, out);
         varint::put(u64::from(self.ttl), out);
         put_bytes(self.key, out);
