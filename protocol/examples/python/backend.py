@@ -2,11 +2,14 @@
 """A backend: sends one request and prints its answer.
 
     backend.py HOST PORT push PRODUCT USER TEXT
+    backend.py HOST PORT durable PRODUCT USER TEXT [KEY]
     backend.py HOST PORT broadcast PRODUCT TEXT
     backend.py HOST PORT online PRODUCT USER [USER ...]
     backend.py HOST PORT kick PRODUCT USER [REASON]
+    backend.py HOST PORT mailbox show|purge|release PRODUCT USER
     backend.py HOST PORT counters
 
+A durable push that was stored is followed by its receipt, if that comes within ten seconds.
 The API key is taken from the variable HOLDFAST_API_KEY. Exits with 0 if the request was carried out
 (and, for a push, if it was delivered, stored or acknowledged), else with 1.
 """
@@ -26,6 +29,7 @@ class Backend:
         self.buffer = bytearray()
         self.next_id = 1
         self.in_flight = {}  # id: what the request costs of the window
+        self.receipts = []  # what came of them beside the answers
         self.socket.sendall(wire.encode_request({"kind": "hello", "name": name, "key": key}))
         self.welcome = self.read()
         if self.welcome["kind"] != "welcome":
@@ -61,23 +65,44 @@ class Backend:
 
     def answer(self):
         """The next answer, to whichever request."""
-        frame = self.read()
+        while (frame := self.read())["kind"] == "receipt":
+            self.receipts.append(frame)
         if self.in_flight.pop(frame.get("id"), None) is None:
             raise wire.Violation("wrong_state")
         return frame
 
+    def receipt(self, product, user, sequence):
+        """The receipt of a message, or None where it does not come in time. Others are kept."""
+        wanted = {"kind": "receipt", "product": product, "user": user, "sequence": sequence}
+        try:
+            while True:
+                for receipt in self.receipts:
+                    if wanted.items() <= receipt.items():
+                        self.receipts.remove(receipt)
+                        return receipt
+                self.receipts.append(self.read())
+        except OSError:
+            return None
 
-def target(user, body, same_body=False):
-    return {
-        "user": user, "class": "online", "time_to_live": 0, "key": b"", "same_body": same_body,
-        "body": body,
-    }
+
+def target(user, body, **fields):
+    online = {"class": "online", "time_to_live": 0, "key": b"", "receipt": False}
+    return {"user": user, "same_body": False, "body": body} | online | fields
 
 
 def request_of(command, words):
     if command == "push":
         product, user, body = words
         return {"kind": "push", "product": product, "targets": [target(user, body.encode())]}
+    if command == "durable":
+        product, user, body, *key = words
+        fields = {"class": "durable", "key": "".join(key).encode(), "receipt": True}
+        targets = [target(user, body.encode(), **fields)]
+        return {"kind": "push", "product": product, "targets": targets}
+    if command == "mailbox":
+        action, product, user = words
+        wire.MAILBOX_ACTIONS.index(action)
+        return {"kind": "mailbox", "product": product, "user": user, "action": action}
     if command == "broadcast":
         product, body = words
         return {
@@ -94,6 +119,14 @@ def request_of(command, words):
     if command == "counters":
         return {"kind": "counters"}
     raise ValueError(f"no command {command}")
+
+
+def print_receipt(backend, request, outcome):
+    if outcome["outcome"] != "stored":
+        return  # that was the last word
+    user = request["targets"][0]["user"]
+    receipt = backend.receipt(request["product"], user, outcome["sequence"])
+    print("no receipt yet" if receipt is None else receipt["result"])
 
 
 def main():
@@ -115,7 +148,9 @@ def main():
         name = wire.ERRORS.get(answer["code"], answer["code"])
         print(f"error: {name} {answer['text']}", file=sys.stderr)
         return 1
-    print({key: value for key, value in answer.items() if key not in ("kind", "id")})
+    print({key: value for key, value in answer.items() if key not in ("kind", "id")}, flush=True)
+    if command == "durable":
+        print_receipt(backend, request, answer["outcomes"][0])
     good = ("delivered", "stored", "acked")
     return 0 if all(o["outcome"] in good for o in answer.get("outcomes", [])) else 1
 

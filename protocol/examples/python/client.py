@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""A client: logs in, prints what is pushed, acknowledges it, and comes back when it is cut off.
+"""A client: logs in, prints what is pushed, acknowledges what is durable, and comes back when it is
+cut off.
 
     client.py HOST PORT PRODUCT USER [--token TOKEN] [--tag TAG ...] [--count N]
 
@@ -35,14 +36,17 @@ class Client:
     def __init__(self, args):
         self.args = args
         self.session = None
-        self.processed = 0  # the greatest sequence of ours that was dealt with
+        self.processed = 0  # the greatest sequence of a durable message of ours, dealt with
+        self.broadcast = 0  # the greatest number of a durable broadcast, dealt with
         self.pushes = 0
 
     def done(self):
         return self.args.count is not None and self.pushes >= self.args.count
 
     def hello(self):
-        resume = self.session and {"session": self.session, "sequence": self.processed}
+        resume = self.session and {
+            "session": self.session, "sequence": self.processed, "broadcast": self.broadcast,
+        }
         return {
             "kind": "hello",
             "heartbeat": self.args.heartbeat,
@@ -56,19 +60,22 @@ class Client:
 
     def welcomed(self, welcome):
         if welcome["next_sequence"] <= self.processed:
-            self.processed = welcome["next_sequence"] - 1  # the gateway lost its count
+            self.processed = self.broadcast = 0  # the gateway lost its count
         self.session = welcome["session"]
 
     def pushed(self, push):
         """Takes a message; says whether it has to be acknowledged."""
-        if not push["broadcast"]:
-            if push["class"] == "durable" and push["sequence"] <= self.processed:
+        durable = push["class"] == "durable"
+        if durable and push["broadcast"]:
+            self.broadcast = max(self.broadcast, push["sequence"])
+        elif durable:
+            if push["sequence"] <= self.processed:
                 return True  # it came before, and its acknowledgement did not arrive
-            self.processed = max(self.processed, push["sequence"])
+            self.processed = push["sequence"]
         self.pushes += 1
         source = "broadcast" if push["broadcast"] else "message"
         print(f"{source} {push['sequence']}: {push['body'].decode(errors='replace')}", flush=True)
-        return push["class"] == "durable" and not push["broadcast"]
+        return durable and not push["broadcast"]
 
 
 class Connection:

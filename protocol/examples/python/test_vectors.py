@@ -28,7 +28,8 @@ def plain(value, name=""):
     if isinstance(value, str) and (name in BYTES or name == "key"):
         return unhex(value)
     numbers = {"id", "job", "server_time", "sequence", "total", "delivered", "dropped", "value"}
-    if isinstance(value, str) and name in numbers | {"bits_per_second"}:
+    numbers |= {"bits_per_second", "bytes", "first", "last", "acked"}
+    if isinstance(value, str) and name in numbers:
         return int(value)
     return value
 

@@ -12,13 +12,19 @@ U16, U32, U64 = (1 << 16) - 1, (1 << 32) - 1, (1 << 64) - 1
 
 CLASSES = ["online", "durable"]
 OUTCOMES = ["delivered", "offline", "stored", "acked", "expired", "rejected", "busy", "dropped"]
-REJECTIONS = {1: "empty_body", 2: "body_too_long", 3: "no_store"}
-DROPS = {1: "outbox_full", 2: "connection_lost", 3: "shutdown"}
+REJECTIONS = {
+    1: "empty_body", 2: "body_too_long", 3: "no_store", 4: "mailbox_full", 5: "store_full",
+}
+DROPS = {
+    1: "outbox_full", 2: "connection_lost", 3: "shutdown", 4: "mailbox_full", 5: "purged",
+}
+ENDS = ("acked", "expired", "dropped")  # the outcomes of receipts
+MAILBOX_ACTIONS = ["show", "purge", "release"]
 JOB_STATES = ["running", "paused", "done", "cancelled"]
 ERRORS = {
     1: "window_overrun", 2: "unknown_product", 3: "unknown_job", 4: "empty_body",
     5: "body_too_long", 6: "no_store", 7: "too_many_jobs", 8: "duplicate_id",
-    9: "shutting_down", 10: "unsupported",
+    9: "shutting_down", 10: "unsupported", 11: "store_busy", 12: "store_full",
 }
 
 
@@ -148,9 +154,14 @@ def decode(decoders, kind, payload):
 # ---- the client protocol ----
 
 
+def _resume(resume):
+    if resume is None:
+        return b"\x00"
+    return b"\x01" + resume["session"] + varint(resume["sequence"]) + varint(resume["broadcast"])
+
+
 def encode_from_client(f):
     if f["kind"] == "hello":
-        resume = f["resume"]
         return frame(
             0x01,
             bytes([1]),
@@ -159,7 +170,7 @@ def encode_from_client(f):
             text(f["user"]),
             text(f["device"]),
             lengthy(f["token"]),
-            b"\x00" if resume is None else b"\x01" + resume["session"] + varint(resume["sequence"]),
+            _resume(f["resume"]),
             bytes([len(f["tags"])]),
             *map(text, f["tags"]),
         )
@@ -233,7 +244,7 @@ JOB_ACTIONS = {"status": 0x12, "pause": 0x13, "resume": 0x14, "cancel": 0x15}
 
 
 def _target(t):
-    flags = CLASSES.index(t["class"]) | t["same_body"] << 1
+    flags = CLASSES.index(t["class"]) | t["same_body"] << 1 | t["receipt"] << 2
     body = b"" if t["same_body"] else lengthy(t["body"])
     fields = [text(t["user"]), varint(t["time_to_live"]), lengthy(t["key"]), body]
     return bytes([flags]) + b"".join(fields)
@@ -262,6 +273,8 @@ def encode_request(f):
         return frame(0x16, *fields, varint(len(f["users"])), *map(text, f["users"]))
     if kind == "kick":
         return frame(0x17, *fields, text(f["user"]), text(f["reason"]))
+    if kind == "mailbox":
+        return frame(0x19, *fields, text(f["user"]), bytes([MAILBOX_ACTIONS.index(f["action"])]))
     raise ValueError(kind)
 
 
@@ -333,6 +346,39 @@ def _counters(r):
     return answer
 
 
+def _mailbox(r):
+    mailbox = {
+        "kind": "mailbox",
+        "id": r.varint(),
+        "messages": r.varint(0, U32),
+        "bytes": r.varint(),
+        "first": r.varint(),
+        "last": r.varint(),
+        "acked": r.varint(),
+        "deliveries": r.varint(0, U32),
+    }
+    flags = r.byte()
+    if flags > 3:
+        raise Violation("unknown_value")
+    mailbox |= {"quarantined": bool(flags & 1), "online": bool(flags & 2)}
+    return mailbox | {"sessions": r.varint(0, U32)}
+
+
+def _receipt(r):
+    receipt = {
+        "kind": "receipt",
+        "product": r.text(1, 32),
+        "user": r.text(1, 64),
+        "sequence": r.varint(),
+        "result": _outcome(r),
+    }
+    if receipt["result"]["outcome"] not in ENDS:
+        raise Violation("unknown_value")
+    if receipt["result"].get("sequence", receipt["sequence"]) != receipt["sequence"]:
+        raise Violation("out_of_bounds")
+    return receipt
+
+
 TO_BACKEND = {
     0x41: _backend_welcome,
     0x42: lambda r: {"kind": "pong"},
@@ -344,6 +390,8 @@ TO_BACKEND = {
     0x56: _counts,
     0x57: lambda r: {"kind": "kick_count", "id": r.varint(), "sessions": r.varint(0, U32)},
     0x58: _counters,
+    0x59: _mailbox,
+    0x5A: _receipt,
 }
 
 

@@ -34,7 +34,8 @@
 //!
 //! What outlives a connection is the owner's to keep, for the [`Resume`] of the next hello: the
 //! session of the welcome, [`Machine::acked`], and the greatest number of a durable broadcast that
-//! it dealt with.
+//! it dealt with. Where a welcome takes `acked` back to 0, the gateway has lost its count, and the
+//! number of broadcasts is to be forgotten too.
 //!
 //! [`Resume`]: crate::client::Resume
 

@@ -1,10 +1,10 @@
 //! Every request arrives as it was asked, and every answer, an error among them, as it was given.
 
 use super::{answer as wait, connected, options};
-use holdfast_client::testing::{Gateway, job};
+use holdfast_client::testing::{Gateway, job, mailbox_after};
 use holdfast_client::{
-    Advice, Backend, Broadcast, Class, Error, ErrorCode, JobAction, JobState, Options, Target,
-    broadcast, target,
+    Advice, Backend, Broadcast, Class, Error, ErrorCode, JobAction, JobState, MailboxAction,
+    Options, Outcome, Rejection, Target, broadcast, target,
 };
 use holdfast_protocol::backend::answer;
 use holdfast_protocol::backend::request::Request;
@@ -70,6 +70,53 @@ fn an_online_query_a_kick_and_the_counters() {
 }
 
 #[test]
+fn what_is_done_with_a_mailbox() {
+    let gateway = Gateway::bind();
+    let (backend, mut peer) = connected(&gateway, options(&gateway), 64);
+    for action in [MailboxAction::Show, MailboxAction::Purge, MailboxAction::Release] {
+        let pending = backend.mailbox(action, "chat", "alice").unwrap();
+        assert_eq!(backend.window_left(), 63);
+        let received = peer.receive().unwrap();
+        let Request::Mailbox { id, product: "chat", user: "alice", action: asked } =
+            received.request()
+        else {
+            panic!("not about that mailbox")
+        };
+        assert_eq!(asked, action);
+        peer.send(|out| answer::put_mailbox(id, &mailbox_after(action), out));
+        assert_eq!(wait(pending), Ok(mailbox_after(action)));
+    }
+    let pending = backend.mailbox(MailboxAction::Show, "chat", "alice").unwrap();
+    let received = peer.receive().unwrap();
+    let Request::Mailbox { id, .. } = received.request() else { panic!("not about a mailbox") };
+    peer.send(|out| answer::put_error(id, ErrorCode::StoreBusy, 1000, "", out));
+    let error = wait(pending).unwrap_err();
+    assert_eq!(error.declined(), Some(ErrorCode::StoreBusy));
+    assert_eq!(error.advice(), Advice::Retry(Duration::from_secs(1)));
+}
+
+#[test]
+fn a_durable_push_with_its_key_and_its_wish_for_a_receipt() {
+    let gateway = Gateway::bind();
+    let (backend, mut peer) = connected(&gateway, options(&gateway), 64);
+    let durable = |user, receipt| Target {
+        class: Class::Durable,
+        ttl: 3600,
+        key: b"order-7",
+        receipt,
+        ..target(user, b"shipped")
+    };
+    let targets = [durable("alice", true), durable("bob", false)];
+    let pending = backend.push("shop", &targets).unwrap();
+    let received = peer.receive().unwrap();
+    let Request::Push(id, push) = received.request() else { panic!("not a push") };
+    assert!(push.targets.iter().eq(targets));
+    let outcomes = [Outcome::Stored(4), Outcome::Rejected(Rejection::MailboxFull)];
+    peer.send(|out| answer::put_outcomes(id, &outcomes, out));
+    assert_eq!(wait(pending), Ok(outcomes.to_vec()));
+}
+
+#[test]
 fn an_error_with_its_advice() {
     let gateway = Gateway::bind();
     let (backend, mut peer) = connected(&gateway, options(&gateway), 64);
@@ -98,7 +145,7 @@ fn the_longest_request_there_is() {
     let received = peer.receive().unwrap();
     let Request::Push(_, push) = received.request() else { panic!("not a push") };
     assert!(push.targets.iter().eq(targets.iter().copied()));
-    peer.send(|out| received.answer_push(holdfast_client::Outcome::Delivered(1 << 48), out));
+    peer.send(|out| received.answer_push(Outcome::Delivered(1 << 48), out));
     assert_eq!(wait(pending).map(|outcomes| outcomes.len()), Ok(4096));
 }
 
@@ -121,6 +168,8 @@ fn what_the_gateway_would_take_for_a_broken_program_is_not_sent() {
     assert!(matches!(backend.push("chat", &[]), Err(Error::Invalid(_))));
     assert!(matches!(backend.online("", &["alice"]), Err(Error::Invalid(_))));
     assert!(matches!(backend.kick("chat", &"u".repeat(65), ""), Err(Error::Invalid(_))));
+    let nobody = backend.mailbox(MailboxAction::Purge, "chat", "");
+    assert!(matches!(nobody, Err(Error::Invalid(_))));
     drop(backend);
     assert!(peer.receive().is_none(), "nothing was sent");
     assert!(matches!(Backend::connect(Options::new(Vec::<String>::new())), Err(Error::Invalid(_))));

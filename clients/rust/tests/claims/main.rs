@@ -6,6 +6,7 @@ mod any_gateway_will_do;
 mod every_request_makes_its_trip;
 mod gateway_is_not_believed_blindly;
 mod lost_connection_answers_everything_once;
+mod receipts_reach_their_listener;
 mod silence_has_an_end;
 mod terminal_close_is_obeyed;
 mod window_is_kept;
