@@ -12,8 +12,20 @@
 //!
 //! Below these letters a back end keeps all of it: files of one directory, memory, or Redis.
 
+pub mod check;
+mod clock;
+pub mod disk;
+pub mod embedded;
+pub mod keeper;
 pub mod letter;
+mod log;
+mod own;
 pub mod port;
+pub mod reader;
+mod record;
+mod recover;
+pub mod redis;
+mod stats;
 
 pub use letter::{
     Append, Ask, Batch, Broadcast, BroadcastState, Command, Event, Freed, KeyMark, Loaded, Place,

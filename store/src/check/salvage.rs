@@ -1,0 +1,123 @@
+//! Saving what can be read of a damaged store into a new one.
+//!
+//! Behind bad bytes it looks for the next whole record and goes on there. Each segment becomes one
+//! new segment, so what follows what stays as it was; what is lost is said by file and offsets.
+
+use crate::disk::files::Files;
+use crate::disk::{Disk, write_all};
+use crate::keeper::RESERVED_AHEAD;
+use crate::log::scan::{Found, Lying};
+use crate::log::segment::Id;
+use crate::record::{Header, Kind, Pen, Record, VERSION, shape};
+use crate::recover::Chain;
+use std::io;
+use std::path::Path;
+
+/// What salvaging did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Salvage {
+    /// Records that are in the new store.
+    pub saved: u64,
+    /// Bytes that are not.
+    pub losses: Vec<Loss>,
+    /// Numbers of segments that were not there.
+    pub missing: Vec<u32>,
+}
+
+/// Bytes of which nothing could be saved.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loss {
+    /// The segment.
+    pub file: String,
+    /// The first of them.
+    pub from: u32,
+    /// The first behind them.
+    pub to: u32,
+}
+
+/// Copies every whole record of the store in `from` into a new one in `to`.
+///
+/// # Errors
+///
+/// Where `from` is in use or cannot be read, or `to` holds a store or cannot be written.
+pub fn salvage(from: &Path, to: &Path) -> io::Result<Salvage> {
+    let from = Files::open(from)?;
+    salvage_disk(&from, &Files::open(to)?)
+}
+
+/// Copies every whole record of one disk to another.
+///
+/// # Errors
+///
+/// As of [`salvage`].
+pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> io::Result<Salvage> {
+    if !Id::sorted(&to.list()?).is_empty() {
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already"));
+    }
+    let chain = Chain::read(from)?;
+    let mut result = Salvage::default();
+    let mut before = 0;
+    let mut number = chain.links.first().map_or(1, |(id, _)| id.number);
+    let mut expected = number;
+    let mut reserved = 0;
+    for (position, (id, header)) in chain.links.iter().enumerate() {
+        result.missing.extend(expected..id.number);
+        expected = id.number.saturating_add(1);
+        let found = Found::read(from, *id, Vec::new())?;
+        // What a lost header said is not over what the life before it may have given out by far.
+        let guess = reserved.saturating_add(2 * RESERVED_AHEAD);
+        reserved = header.map_or(guess, |header| header.reserved).max(reserved);
+        let mut pen = Pen::default();
+        let target = Id { number, salt: !id.salt };
+        pen.begin(target.salt);
+        pen.header(Header { version: VERSION, number, before, reserved });
+        copy(&found, chain.trusted(position), &mut pen, &mut result);
+        before = write(to, target, pen.bytes())?;
+        number = number.saturating_add(1);
+    }
+    to.sync_directory()?;
+    Ok(result)
+}
+
+fn write(to: &dyn Disk, id: Id, bytes: &[u8]) -> io::Result<u32> {
+    let mut file = to.create(&id.name())?;
+    write_all(file.as_mut(), 0, bytes)?;
+    file.sync_data()?;
+    u32::try_from(bytes.len()).map_err(io::Error::other)
+}
+
+fn copy(found: &Found, trusted: Option<u32>, pen: &mut Pen, result: &mut Salvage) {
+    let end = trusted.unwrap_or(u32::MAX).min(found.length());
+    let mut offset = 0;
+    while offset < end {
+        if let Some(lying) = found.record(offset) {
+            take(found, &lying, pen, result);
+            offset = offset.saturating_add(u32::try_from(lying.length).unwrap_or(u32::MAX));
+            continue;
+        }
+        let to = found.next_record(offset).unwrap_or(end).min(end);
+        result.losses.push(Loss { file: found.id.name(), from: offset, to });
+        offset = to;
+    }
+    if let Some(trusted) = trusted.filter(|trusted| *trusted > found.length()) {
+        let file = found.id.name();
+        result.losses.push(Loss { file, from: found.length(), to: trusted });
+    }
+}
+
+fn take(found: &Found, lying: &Lying<'_>, pen: &mut Pen, result: &mut Salvage) {
+    // What they say is of the old segment; the new one has its own.
+    if matches!(lying.record, Record::Header(_) | Record::Mark(_)) {
+        return;
+    }
+    if let Ok((kind, payload)) = found.payload(lying) {
+        pen.again(kind, payload);
+        result.saved += 1;
+    }
+}
+
+impl Found {
+    fn payload(&self, lying: &Lying<'_>) -> Result<(Kind, &[u8]), crate::record::Bad> {
+        shape(self.from(lying.place.offset), self.id.salt)
+    }
+}

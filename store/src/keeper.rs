@@ -1,0 +1,260 @@
+//! The heart of the embedded store: takes batches of all shards at once, commits them as one
+//! group, and says what each shard hears.
+//!
+//! It has no thread, and reads a clock only to say how long syncs take, so a simulator can drive
+//! it. Invariants: nothing is called
+//! written before its bytes are synced; of a group that failed nothing answered counts, and what
+//! was not to be answered is written with a later one; a segment goes only when every shard has
+//! said that it needs nothing of it, and what the store itself carries was moved and synced.
+
+mod clean;
+mod draft;
+mod health;
+
+use self::clean::Round;
+use self::draft::{Draft, Scribe};
+use self::health::Health;
+use crate::disk::Disk;
+use crate::letter::{Batch, Command, Event, Place, Trouble};
+use crate::log::Log;
+use crate::own::Own;
+use crate::recover::{OpenError, Past, Terms, recover};
+use crate::stats::{Figures, Stats};
+use crate::{Homes, Recovered, clock};
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+
+/// A life of the store may give out so many sequences before a shard has to say
+/// [`Command::Reserve`].
+pub const RESERVED_AHEAD: u64 = 1 << 30;
+
+/// Unanswered commands that wait for the store to be well, at most.
+const WAITING: usize = 1 << 18;
+
+/// What shards are to hear: which shard, and what.
+pub type Events = Vec<(u16, Event)>;
+
+/// How a store is to work.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Bytes after which a segment is full. The store's disk is given back in such pieces; 16 MiB
+    /// to 1 GiB are sensible. (One group may go beyond it.)
+    pub segment_bytes: u32,
+    /// How long an idempotency key counts, in seconds.
+    pub idempotency_window: u32,
+    /// What segments are salted from. Another number for each life, that clients cannot know.
+    pub seed: u64,
+}
+
+/// The store without its threads.
+pub struct Keeper {
+    log: Log,
+    scribe: Scribe,
+    own: Own,
+    shards: u16,
+    round: Option<Round>,
+    health: Health,
+    /// Unanswered commands of groups that failed.
+    waiting: VecDeque<Command>,
+    stats: Arc<Stats>,
+}
+
+impl Keeper {
+    /// Opens what is on this disk, at `now` seconds since 1970 UTC. `progress` hears how many bytes
+    /// of how many are read.
+    ///
+    /// # Errors
+    ///
+    /// Where the store is damaged, cannot be read, or its first new segment cannot be written.
+    pub fn open(
+        disk: Arc<dyn Disk>,
+        settings: Settings,
+        homes: &dyn Homes,
+        now: u32,
+        progress: &mut dyn FnMut(u64, u64),
+    ) -> Result<(Self, Vec<Recovered>), OpenError> {
+        let window = settings.idempotency_window;
+        let oversized = homes.products().iter().find(|name| name.len() > usize::from(u16::MAX));
+        if let Some(name) = oversized {
+            return Err(OpenError::Product(name.clone()));
+        }
+        let Past { segments, reserved, recovered, own, expired } =
+            recover(&Terms { disk: disk.as_ref(), homes, now, window }, progress)?;
+        let mut log = Log::new(disk.clone(), settings.segment_bytes, settings.seed);
+        log.inherit(segments, reserved);
+        // Synced before anything is served: no later life gives these sequences out again.
+        log.reserve(reserved.saturating_add(RESERVED_AHEAD));
+        let begun = log.ready().map(|_| log.mark());
+        begun.map_err(|error| OpenError::Disk { directory: disk.describe(), error })?;
+        let stats = Arc::new(Stats::default());
+        stats.expired(expired);
+        let mut keeper = Self {
+            log,
+            scribe: Scribe::new(disk, homes.products(), window),
+            own,
+            shards: homes.shards(),
+            round: None,
+            health: Health::default(),
+            waiting: VecDeque::new(),
+            stats,
+        };
+        keeper.show(now);
+        Ok((keeper, recovered))
+    }
+
+    /// The store's numbers, which stay up to date.
+    pub fn stats(&self) -> Arc<Stats> {
+        self.stats.clone()
+    }
+
+    /// Commits these batches as one group, at `now` seconds since 1970 UTC. When no further batch
+    /// waits, [`Keeper::rest`] is to be called.
+    pub fn group(&mut self, batches: Vec<Batch>, now: u32, out: &mut Events) {
+        for freed in batches.iter().flat_map(|batch| &batch.freed) {
+            self.log.free(*freed);
+        }
+        match self.attempt(&batches, now, out) {
+            Ok(places) => {
+                for (batch, places) in batches.iter().zip(places) {
+                    out.push((batch.shard, Event::Written(places)));
+                    self.note_cleaned(batch);
+                }
+            }
+            Err(trouble) => self.put_off(batches, trouble, out),
+        }
+        self.tidy(now, out);
+        self.show(now);
+    }
+
+    /// To be called about each second, also when nothing is to be written: tries whether the store
+    /// is well again, and gives back what time alone has freed.
+    pub fn tick(&mut self, now: u32, out: &mut Events) {
+        if !self.waiting.is_empty() || self.health.trouble().is_some() {
+            // What is wrong was said by `attempt`; nobody waits for an answer.
+            let _ = self.attempt(&[], now, out);
+        }
+        self.roll_if_useless(now);
+        self.tidy(now, out);
+        self.rest();
+        self.show(now);
+    }
+
+    /// Nothing is waiting to be written: says in the log how much is safe.
+    pub fn rest(&mut self) {
+        if self.health.trouble().is_none() {
+            self.log.mark();
+        }
+    }
+
+    /// Writes what still waits, at the end of a life.
+    pub fn stop(&mut self, now: u32) {
+        let _ = self.attempt(&[], now, &mut Vec::new());
+        if let Err(error) = self.log.rest() {
+            tracing::warn!(%error, "the end of the log could not be marked");
+        }
+    }
+
+    fn attempt(
+        &mut self,
+        batches: &[Batch],
+        now: u32,
+        out: &mut Events,
+    ) -> Result<Vec<Vec<Place>>, Trouble> {
+        self.recheck(now, out)?;
+        self.commit(batches).map_err(|error| self.fail(&error, now, out))
+    }
+
+    fn commit(&mut self, batches: &[Batch]) -> io::Result<Vec<Vec<Place>>> {
+        let writes = |command: &Command| !matches!(command, Command::Cleaned(_));
+        let commands = batches.iter().flat_map(|batch| &batch.commands);
+        if self.waiting.is_empty() && !commands.into_iter().any(writes) {
+            return Ok(vec![Vec::new(); batches.len()]);
+        }
+        let mut draft = self.scribe.begin(self.log.ready()?);
+        for command in &self.waiting {
+            self.scribe.put(command, &mut self.own, &mut draft);
+        }
+        let mut places = Vec::with_capacity(batches.len());
+        for batch in batches {
+            for command in &batch.commands {
+                self.scribe.put(command, &mut self.own, &mut draft);
+            }
+            places.push(std::mem::take(&mut draft.places));
+        }
+        self.seal_group(draft)?;
+        self.waiting.clear();
+        Ok(places)
+    }
+
+    /// Writes and syncs what the scribe has, and takes note of it.
+    fn seal_group(&mut self, draft: Draft) -> io::Result<()> {
+        let start = clock::instant();
+        let bytes = self.scribe.bytes();
+        self.health.size = bytes.len();
+        self.log.commit(bytes, &draft.tally)?;
+        let micros = start.elapsed().as_micros();
+        self.stats.synced(u64::try_from(micros).unwrap_or(u64::MAX));
+        self.stats.written_bytes(bytes.len() as u64);
+        self.stats.appended(draft.appended);
+        self.stats.moved(draft.moved);
+        self.stats.skipped(draft.skipped);
+        self.log.reserve(draft.reserved);
+        for (name, held, state) in draft.casts {
+            self.own.cast(name, held, state);
+        }
+        self.scribe.end();
+        Ok(())
+    }
+
+    fn put_off(&mut self, batches: Vec<Batch>, trouble: Trouble, out: &mut Events) {
+        for Batch { shard, commands, .. } in batches {
+            out.push((shard, Event::Failed(trouble)));
+            self.stats.failed(1);
+            for command in commands {
+                match command {
+                    // Its shard's moves may have failed with it: all are asked again.
+                    Command::Cleaned(_) => self.round = None,
+                    Command::Append(_) | Command::Move(_) | Command::Broadcast(_) => {}
+                    _ => self.waiting.push_back(command),
+                }
+            }
+        }
+        if self.waiting.len() > WAITING {
+            self.drop_some();
+        }
+    }
+
+    /// Gives up the older half of what waits, but for what is small and must not be lost.
+    fn drop_some(&mut self) {
+        let older = self.waiting.len() / 2;
+        let before = self.waiting.len();
+        let mut index = 0;
+        self.waiting.retain(|command| {
+            index += 1;
+            index > older || matches!(command, Command::Reserve(_) | Command::Steer { .. })
+        });
+        self.stats.dropped((before - self.waiting.len()) as u64);
+    }
+
+    fn show(&mut self, now: u32) {
+        let mut figures = Figures {
+            needed_bytes: self.own.bytes(),
+            oldest: u64::from(self.log.oldest()),
+            waiting: self.waiting.len() as u64,
+            trouble: match self.health.trouble() {
+                None => 0,
+                Some(Trouble::Full) => 1,
+                Some(Trouble::Down) => 2,
+            },
+            ..Figures::default()
+        };
+        for segment in self.log.segments() {
+            figures.segments += 1;
+            figures.disk_bytes += u64::from(segment.length);
+            figures.live += segment.tally.live;
+            figures.needed_bytes += segment.needed(now);
+        }
+        self.stats.set_log(&figures);
+    }
+}

@@ -1,0 +1,277 @@
+//! The log: segments that are written one after the other and go oldest first.
+//!
+//! Invariants: what is not synced is the end of the active segment and nothing else. A segment is
+//! synced before the next one is begun, and the next one's header says how much of it counts, so
+//! only the last segment can have a torn tail. A segment of an earlier life, or one whose sync
+//! failed, is never written again. Segments go in the order of their age, each for good before the
+//! next: what a trim record cancels goes before the trim does.
+//!
+//! It knows bytes and sums, not what records mean to anybody.
+
+pub(crate) mod scan;
+pub(crate) mod segment;
+pub(crate) mod shelf;
+
+use self::segment::{Id, Segment, Tally};
+use crate::disk::{Disk, DiskFile, write_all};
+use crate::letter::{Freed, Place};
+use crate::record::{Header, Pen, VERSION};
+use siphasher::sip::SipHasher13;
+use std::collections::VecDeque;
+use std::hash::Hasher;
+use std::io;
+use std::sync::Arc;
+
+/// The log of one directory.
+pub(crate) struct Log {
+    disk: Arc<dyn Disk>,
+    segment_bytes: u32,
+    /// What salts are made from: chance, new with each life.
+    seed: u64,
+    /// By age, oldest first.
+    sealed: VecDeque<Segment>,
+    active: Option<Active>,
+    /// The number of the next segment.
+    next: u32,
+    /// How much of the last sealed segment counts.
+    before: u32,
+    /// The greatest sequence that may have been given out.
+    reserved: u64,
+    /// A segment's name was removed and that is not yet sure to last.
+    removal_unsynced: bool,
+    pen: Pen,
+}
+
+/// The segment that is written.
+struct Active {
+    segment: Segment,
+    file: Box<dyn DiskFile>,
+    synced: u32,
+    /// A mark says how much is synced.
+    is_marked: bool,
+}
+
+impl Log {
+    /// A log whose earlier segments these are; `before` bytes of the last of them count.
+    pub(crate) fn new(disk: Arc<dyn Disk>, segment_bytes: u32, seed: u64) -> Self {
+        Self {
+            disk,
+            segment_bytes,
+            seed,
+            sealed: VecDeque::new(),
+            active: None,
+            next: 1,
+            before: 0,
+            reserved: 0,
+            removal_unsynced: false,
+            pen: Pen::default(),
+        }
+    }
+
+    /// Takes what an earlier life left.
+    pub(crate) fn inherit(&mut self, segments: Vec<Segment>, reserved: u64) {
+        if let Some(last) = segments.last() {
+            self.next = last.id.number + 1;
+            self.before = last.length;
+        }
+        self.sealed = segments.into();
+        self.reserved = reserved;
+    }
+
+    pub(crate) const fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
+    }
+
+    pub(crate) const fn segment_bytes(&self) -> u32 {
+        self.segment_bytes
+    }
+
+    /// Sequences up to this may be given out from now on; the next segment's header says so.
+    pub(crate) fn reserve(&mut self, upto: u64) {
+        self.reserved = self.reserved.max(upto);
+    }
+
+    /// Every segment, oldest first.
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
+        self.sealed.iter().chain(self.active.as_ref().map(|active| &active.segment))
+    }
+
+    /// The number of the oldest segment.
+    pub(crate) fn oldest(&self) -> u32 {
+        self.segments().next().map_or(self.next, |segment| segment.id.number)
+    }
+
+    /// Segments that are not written any more, oldest first.
+    pub(crate) const fn sealed(&self) -> &VecDeque<Segment> {
+        &self.sealed
+    }
+
+    /// The segment that is written.
+    pub(crate) fn written(&self) -> Option<&Segment> {
+        self.active.as_ref().map(|active| &active.segment)
+    }
+
+    /// Whether there is a segment that is written.
+    pub(crate) const fn is_begun(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Notes that records are of no use any more. Segments that are gone are not asked after.
+    pub(crate) fn free(&mut self, freed: Freed) {
+        let active = self.active.as_mut().map(|active| &mut active.segment);
+        let found = match active {
+            Some(segment) if segment.id.number == freed.segment => Some(segment),
+            _ => self.sealed.iter_mut().find(|segment| segment.id.number == freed.segment),
+        };
+        if let Some(segment) = found {
+            segment.free(freed);
+        }
+    }
+
+    /// Makes sure that there is a segment to write to, with room; says where the next byte goes,
+    /// and how much before it is synced and not yet said to be.
+    pub(crate) fn ready(&mut self) -> io::Result<Spot> {
+        if self.active.as_ref().is_some_and(|active| active.synced >= self.segment_bytes) {
+            self.seal();
+        }
+        if self.active.is_none() {
+            self.active = Some(self.begin()?);
+        }
+        let Some(active) = &self.active else { return Err(io::ErrorKind::NotFound.into()) };
+        let id = active.segment.id;
+        let place = Place { segment: id.number, offset: active.segment.length };
+        let unmarked = (!active.is_marked).then_some(active.synced);
+        Ok(Spot { place, salt: id.salt, unmarked })
+    }
+
+    /// Ends the active segment at what is surely synced. (What comes after that, if anything, is
+    /// cut off; should that fail, the next segment's header still says to not read it.)
+    pub(crate) fn seal(&mut self) {
+        let Some(mut active) = self.active.take() else { return };
+        if active.segment.length > active.synced
+            && active.file.truncate(u64::from(active.synced)).is_ok()
+        {
+            active.segment.length = active.synced;
+        }
+        self.before = active.synced;
+        self.sealed.push_back(active.segment);
+    }
+
+    fn begin(&mut self) -> io::Result<Active> {
+        let number = self.next;
+        let mut hasher = SipHasher13::new_with_keys(self.seed, u64::from(number));
+        hasher.write_u32(number);
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        let id = Id { number, salt: u32::from_le_bytes([a, b, c, d]) };
+        let (before, reserved) = (self.before, self.reserved);
+        self.pen.begin(id.salt);
+        self.pen.header(Header { version: VERSION, number, before, reserved });
+        let mut file = self.disk.create(&id.name())?;
+        write_all(file.as_mut(), 0, self.pen.bytes())?;
+        file.sync_data()?;
+        self.disk.sync_directory()?;
+        self.next += 1;
+        let length = u32::try_from(self.pen.bytes().len()).unwrap_or(u32::MAX);
+        let segment = Segment { id, length, tally: Tally::default() };
+        Ok(Active { segment, file, synced: length, is_marked: false })
+    }
+
+    /// Writes a group and syncs it. After an error nothing of it counts, and the log is as before.
+    pub(crate) fn commit(&mut self, group: &[u8], tally: &Tally) -> io::Result<()> {
+        let Some(active) = &mut self.active else { return Err(io::ErrorKind::NotFound.into()) };
+        let end = u32::try_from(active.segment.length as usize + group.len());
+        let end = end.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let start = u64::from(active.segment.length);
+        if let Err(error) = write_all(active.file.as_mut(), start, group) {
+            self.take_back();
+            return Err(error);
+        }
+        active.segment.length = end;
+        if let Err(error) = active.file.sync_data() {
+            // The kernel may have thrown the pages away and call the next sync a success.
+            self.seal();
+            return Err(error);
+        }
+        active.synced = end;
+        active.is_marked = false;
+        active.segment.tally.add(tally);
+        Ok(())
+    }
+
+    /// Undoes a write that went wrong half way.
+    fn take_back(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        if active.file.truncate(u64::from(active.synced)).is_ok() {
+            active.segment.length = active.synced;
+            active.is_marked = false;
+        } else {
+            let length = active.file.length().unwrap_or_default();
+            active.segment.length = u32::try_from(length).unwrap_or(active.synced);
+            self.seal();
+        }
+    }
+
+    /// Says in the log how much of it is synced, without syncing that. To be called when there is
+    /// nothing else to write: so a byte that turns over in what was written last is found, and not
+    /// taken for a torn tail.
+    pub(crate) fn mark(&mut self) {
+        let Some(active) = &mut self.active else { return };
+        if active.is_marked {
+            return;
+        }
+        self.pen.begin(active.segment.id.salt);
+        self.pen.mark(active.synced);
+        let start = u64::from(active.segment.length);
+        match write_all(active.file.as_mut(), start, self.pen.bytes()) {
+            Ok(()) => {
+                let length = u32::try_from(self.pen.bytes().len()).unwrap_or_default();
+                active.segment.length += length;
+                active.is_marked = true;
+            }
+            Err(_) => self.take_back(),
+        }
+    }
+
+    /// Makes the last mark safe too, at the end of a life.
+    pub(crate) fn rest(&mut self) -> io::Result<()> {
+        self.mark();
+        self.active.as_mut().map_or(Ok(()), |active| active.file.sync_data())
+    }
+
+    /// Tries whether so many bytes can be written and synced, and takes them back.
+    pub(crate) fn probe(&mut self, bytes: usize) -> io::Result<()> {
+        self.ready()?;
+        let Some(active) = &mut self.active else { return Err(io::ErrorKind::NotFound.into()) };
+        let start = u64::from(active.segment.length);
+        let written = write_all(active.file.as_mut(), start, &vec![0; bytes]);
+        let synced = written.is_err() || active.file.sync_data().is_ok();
+        self.take_back();
+        if !synced {
+            self.seal();
+            return Err(io::Error::other("a sync failed"));
+        }
+        written
+    }
+
+    /// Removes the oldest segment for good.
+    pub(crate) fn remove_oldest(&mut self) -> io::Result<()> {
+        if !self.removal_unsynced {
+            let Some(oldest) = self.sealed.front() else { return Ok(()) };
+            self.disk.remove(&oldest.id.name())?;
+            self.sealed.pop_front();
+            self.removal_unsynced = true;
+        }
+        self.disk.sync_directory()?;
+        self.removal_unsynced = false;
+        Ok(())
+    }
+}
+
+/// Where the next byte goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Spot {
+    pub(crate) place: Place,
+    pub(crate) salt: u32,
+    /// So much of the segment is synced, and no mark says so.
+    pub(crate) unmarked: Option<u32>,
+}
