@@ -1,0 +1,171 @@
+//! Where keys live: one primary, or the primaries of a Cluster by slot.
+
+use crate::redis::link::{Dialer, Link, Node};
+use crate::redis::names::SLOTS;
+use crate::redis::options::{Mode, OpenError, Options};
+use crate::redis::reply;
+use redis::Value;
+
+/// Which slots are whose.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Map {
+    /// First slot, last slot, primary.
+    ranges: Vec<(u16, u16, Node)>,
+}
+
+impl Map {
+    /// Who has this slot.
+    pub(super) fn node(&self, slot: u16) -> Option<&Node> {
+        let range = self.ranges.iter().find(|(from, to, _)| (*from..=*to).contains(&slot));
+        range.map(|(_, _, node)| node)
+    }
+
+    /// Every primary, once, with one range of its slots.
+    pub(super) fn primaries(&self) -> Vec<(u16, u16)> {
+        let mut seen: Vec<&Node> = Vec::new();
+        let mut found = Vec::new();
+        for (from, to, node) in &self.ranges {
+            if !seen.contains(&node) {
+                seen.push(node);
+                found.push((*from, *to));
+            }
+        }
+        found
+    }
+
+    /// The first slot that nobody has.
+    fn gap(&self) -> Option<u16> {
+        let mut ranges: Vec<_> = self.ranges.iter().map(|(from, to, _)| (*from, *to)).collect();
+        ranges.sort_unstable();
+        let mut next = 0;
+        for (from, to) in ranges {
+            if from > next {
+                break;
+            }
+            next = to + 1;
+        }
+        (next < SLOTS).then_some(next)
+    }
+}
+
+/// Finds out who has what.
+pub(super) struct Guide {
+    mode: Mode,
+    known: Vec<Node>,
+}
+
+impl Guide {
+    /// Reads the addresses.
+    pub(super) fn new(options: &Options) -> Result<Self, OpenError> {
+        let wrong = |address: &String| OpenError::Settings(format!("{address}: not an address"));
+        let mut known = Vec::new();
+        for address in &options.addresses {
+            let (node, secure) = Node::parse(address).ok_or_else(|| wrong(address))?;
+            if secure && options.tls.is_none() {
+                return Err(OpenError::Settings(format!("{address}: rediss without TLS settings")));
+            }
+            known.push(node);
+        }
+        Ok(Self { mode: options.mode.clone(), known })
+    }
+
+    /// Whether the answer may change.
+    pub(super) fn moves(&self) -> bool {
+        self.mode != Mode::Single
+    }
+
+    /// Asks one after the other of those it knows.
+    pub(super) async fn find(&mut self, dialer: &Dialer) -> Result<Map, String> {
+        let mut why = String::new();
+        for at in 0..self.known.len() {
+            let node = self.known[at].clone();
+            match self.ask(dialer, &node).await {
+                Ok(map) => {
+                    // The one that answers is asked first from now on.
+                    self.known[..=at].rotate_right(1);
+                    self.learn(&map);
+                    return Ok(map);
+                }
+                Err(new) => why = new,
+            }
+        }
+        Err(why)
+    }
+
+    async fn ask(&self, dialer: &Dialer, node: &Node) -> Result<Map, String> {
+        match &self.mode {
+            Mode::Single => Ok(Map { ranges: vec![(0, SLOTS - 1, node.clone())] }),
+            Mode::Sentinel(name) => sentinel(&dialer.guide(node).await?, name).await,
+            Mode::Cluster => cluster(&dialer.guide(node).await?, node).await,
+        }
+    }
+
+    /// A Cluster's nodes may all be replaced in time; those of the last map are known as well.
+    fn learn(&mut self, map: &Map) {
+        if self.mode == Mode::Cluster {
+            for (_, _, node) in &map.ranges {
+                if !self.known.contains(node) {
+                    self.known.push(node.clone());
+                }
+            }
+        }
+    }
+}
+
+async fn sentinel(link: &Link, name: &str) -> Result<Map, String> {
+    let question = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).to_owned();
+    let answer = link.ask(question).await?;
+    let [host, port] = reply::list(&answer) else {
+        return Err(format!("Sentinel knows no primary \"{name}\""));
+    };
+    let host = reply::text(host).ok_or("Sentinel: no host")?;
+    let port = reply::integer(port).and_then(|port| port.try_into().ok());
+    let port = port.ok_or("Sentinel: no port")?;
+    Ok(Map { ranges: vec![(0, SLOTS - 1, Node { host, port })] })
+}
+
+async fn cluster(link: &Link, asked: &Node) -> Result<Map, String> {
+    let answer = link.ask(redis::cmd("CLUSTER").arg("SLOTS").to_owned()).await?;
+    let ranges = reply::list(&answer).iter().map(|range| range_of(range, asked));
+    let map = Map { ranges: ranges.collect::<Option<_>>().ok_or("CLUSTER SLOTS: not understood")? };
+    match map.gap() {
+        None => Ok(map),
+        Some(slot) => Err(format!("{asked}: nobody has slot {slot}")),
+    }
+}
+
+fn range_of(range: &Value, asked: &Node) -> Option<(u16, u16, Node)> {
+    let [from, to, primary, ..] = reply::list(range) else { return None };
+    let slot = |value| reply::integer(value).and_then(|slot| slot.try_into().ok());
+    let [host, port, ..] = reply::list(primary) else { return None };
+    // A node that does not know its own address says nothing: it is the one that was asked.
+    let host = reply::text(host).filter(|host| !host.is_empty() && host != "?");
+    let host = host.unwrap_or_else(|| asked.host.clone());
+    let port = reply::integer(port)?.try_into().ok()?;
+    Some((slot(from)?, slot(to)?, Node { host, port }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(port: u16) -> Node {
+        Node { host: "h".into(), port }
+    }
+
+    #[test]
+    fn a_slot_that_nobody_has_is_found() {
+        let whole = Map { ranges: vec![(9000, 16383, node(2)), (0, 8999, node(1))] };
+        assert_eq!(whole.gap(), None);
+        assert_eq!(whole.node(9000), Some(&node(2)));
+        assert_eq!(Map { ranges: vec![(0, 8, node(1)), (10, 16383, node(1))] }.gap(), Some(9));
+        assert_eq!(Map { ranges: vec![(0, 16382, node(1))] }.gap(), Some(16383));
+        assert_eq!(Map::default().gap(), Some(0));
+    }
+
+    #[test]
+    fn each_primary_is_told_once() {
+        let ranges = vec![(0, 8, node(1)), (9, 20, node(2)), (21, 16383, node(1))];
+        assert_eq!(Map { ranges }.primaries(), [(0, 8), (9, 20)]);
+    }
+}

@@ -1,0 +1,240 @@
+//! Batches: commands of shards as commands of servers, and what came of them as events.
+
+use crate::letter::{Append, Broadcast};
+use crate::letter::{Batch, Command, Event, KeyMark, Place, Seen, Trouble};
+use crate::redis::caller::{Caller, Op};
+use crate::redis::desk::{Desk, now};
+use crate::redis::encode;
+use crate::redis::health::count;
+use crate::redis::names::{Key, by_bucket, user_of};
+use crate::redis::reply::{Fault, integer};
+use crate::redis::script::Script;
+use redis::{Cmd, Value};
+use std::rc::Rc;
+
+/// How many blocks of sequences a process takes at once.
+pub(super) const BLOCK: u64 = 1 << 30;
+
+/// Serves one shard's batches until its channel ends.
+pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
+    let mut caller = Caller::new(Rc::clone(&desk.atlas));
+    while let Ok(batch) = batches.recv_async().await {
+        count(&desk.health.counters.batches, 1);
+        let shard = batch.shard;
+        let event = if let Some(trouble) = desk.health.trouble() {
+            // The watcher tries; nobody else waits for a server that is known not to answer.
+            caller.hang_up();
+            desk.health.owe(batch.commands.into_iter().filter(|command| !is_answered(command)));
+            count(&desk.health.counters.failed, 1);
+            Event::Failed(trouble)
+        } else {
+            carry(&desk, &mut caller, batch.commands).await
+        };
+        desk.health.tell(shard, event);
+    }
+}
+
+/// Carries commands out; those without an answer that failed are owed.
+async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Event {
+    let faults = attempt(desk, caller, &commands).await;
+    let mut worst = None;
+    let mut places = Vec::new();
+    let mut owed = Vec::new();
+    for (command, fault) in commands.into_iter().zip(faults) {
+        let answered = is_answered(&command);
+        match fault {
+            None if answered => places.push(place(&command)),
+            None => {}
+            Some(fault) => {
+                if !answered && !matches!(fault, Fault::Overtaken(_)) {
+                    owed.push(command);
+                }
+                let trouble = judge(desk, &fault);
+                worst = if answered { Some(trouble) } else { worst };
+            }
+        }
+    }
+    desk.health.owe(owed);
+    if let Some(trouble) = worst {
+        count(&desk.health.counters.failed, 1);
+        return Event::Failed(trouble);
+    }
+    count(&desk.health.counters.appended, places.len());
+    Event::Written(places)
+}
+
+/// Says what a fault means for the store, and for the batch.
+fn judge(desk: &Desk, fault: &Fault) -> Trouble {
+    match fault {
+        Fault::Full(why) => {
+            desk.health.worsen(Trouble::Full, why);
+            Trouble::Full
+        }
+        Fault::Down(why) => {
+            desk.health.worsen(Trouble::Down, why);
+            Trouble::Down
+        }
+        Fault::Overtaken(why) => {
+            // The store is well: somebody else is the home of this user now, or was.
+            count(&desk.health.counters.overtaken, 1);
+            tracing::warn!(why, "the store in Redis refused what another process overtook");
+            Trouble::Down
+        }
+    }
+}
+
+/// Carries commands out once and says of each what went wrong, if something did.
+pub(super) async fn attempt(
+    desk: &Desk,
+    caller: &mut Caller,
+    commands: &[Command],
+) -> Vec<Option<Fault>> {
+    let mut faults = vec![None; commands.len()];
+    // The scripts' hashes come with the first connection, which the watcher has made.
+    let (mut ops, mut owners) = (Vec::new(), Vec::new());
+    for (at, command) in commands.iter().enumerate() {
+        desk.put(command, &mut ops);
+        owners.resize(ops.len(), at);
+    }
+    let outcomes = caller.carry(&ops, true).await;
+    for (owner, outcome) in owners.into_iter().zip(outcomes) {
+        match outcome {
+            Ok(value) => desk.learn(&commands[owner], &value),
+            Err(fault) => faults[owner] = Some(fault),
+        }
+    }
+    faults
+}
+
+/// Whether a shard waits for a place.
+fn is_answered(command: &Command) -> bool {
+    match command {
+        Command::Append(_) | Command::Move(_) | Command::Broadcast(_) => true,
+        Command::Trim { .. }
+        | Command::Steer { .. }
+        | Command::Seen(_)
+        | Command::Keys(_)
+        | Command::Reserve(_)
+        | Command::Cleaned(_) => false,
+    }
+}
+
+/// Servers find things by name: places say nothing.
+fn place(command: &Command) -> Place {
+    if let Command::Move(place) = command { *place } else { Place::default() }
+}
+
+impl Desk {
+    /// Writes a command as the servers know it.
+    fn put(&self, command: &Command, ops: &mut Vec<Op>) {
+        match command {
+            Command::Append(append) => ops.push(self.append(append)),
+            Command::Trim { product, user, upto } => ops.push(self.trim(*product, user, *upto)),
+            Command::Broadcast(broadcast) => ops.push(self.broadcast(broadcast)),
+            Command::Steer { product, number, state } => {
+                let key = self.names.states(self.product(*product));
+                let mut set = redis::cmd("HSET");
+                set.arg(&key.name).arg(*number).arg(encode::state(*state));
+                ops.push(op(&key, set));
+                // A key that had expired must not come back for ever.
+                let till = u64::from(now()) + self.names.remember.as_secs();
+                let mut expire = redis::cmd("EXPIREAT");
+                expire.arg(&key.name).arg(till).arg("NX");
+                ops.push(op(&key, expire));
+            }
+            Command::Seen(seen) => self.seen(seen, ops),
+            Command::Keys(marks) => marks.iter().for_each(|mark| self.mark(mark, ops)),
+            Command::Reserve(upto) => {
+                let key = self.names.sequence();
+                let more = upto.saturating_sub(self.reserved.get());
+                if more > 0 {
+                    let mut raise = redis::cmd("INCRBY");
+                    raise.arg(&key.name).arg(more.max(BLOCK));
+                    ops.push(op(&key, raise));
+                }
+            }
+            Command::Move(_) | Command::Cleaned(_) => {}
+        }
+    }
+
+    fn append(&self, append: &Append) -> Op {
+        let user = user_of(append);
+        let keys = self.user(append.product, user);
+        let mut call = self.atlas.hashes.borrow().call(Script::Append);
+        call.arg(3).arg(&keys.index.name).arg(&keys.bodies.name).arg(&keys.marks.name);
+        call.arg(append.sequence).arg(encode::entry(append));
+        call.arg(append.body.of(&append.bytes)).arg(append.expires);
+        call.arg(self.names.remembered(append.at, append.expires));
+        call.arg(encode::mark_of(append)).arg(append.at).arg(self.names.window.as_secs());
+        op(&keys.index, call)
+    }
+
+    fn trim(&self, product: u16, user: &str, upto: u64) -> Op {
+        let keys = self.user(product, user);
+        let mut call = self.atlas.hashes.borrow().call(Script::Trim);
+        call.arg(2).arg(&keys.index.name).arg(&keys.bodies.name);
+        call.arg(upto).arg(self.names.remembered(now(), 0));
+        op(&keys.index, call)
+    }
+
+    fn broadcast(&self, broadcast: &Broadcast) -> Op {
+        let product = self.product(broadcast.product);
+        let key = self.names.broadcasts(product);
+        let mut call = self.atlas.hashes.borrow().call(Script::Broadcast);
+        call.arg(2).arg(&key.name).arg(self.names.states(product).name);
+        call.arg(broadcast.number).arg(encode::broadcast(broadcast));
+        call.arg(encode::state(broadcast.state)).arg(broadcast.expires);
+        op(&key, call)
+    }
+
+    fn seen(&self, seen: &Seen, ops: &mut Vec<Op>) {
+        let product = self.product(seen.product);
+        for users in by_bucket(seen) {
+            let key = self.names.seen(product, seen.number, users[0]);
+            let mut add = redis::cmd("SADD");
+            add.arg(&key.name);
+            for user in users {
+                add.arg(encode::member(user));
+            }
+            ops.push(op(&key, add));
+            let mut expire = redis::cmd("EXPIREAT");
+            expire.arg(&key.name).arg(seen.until);
+            ops.push(op(&key, expire));
+        }
+    }
+
+    fn mark(&self, mark: &KeyMark, ops: &mut Vec<Op>) {
+        let key = self.names.marks(mark.user);
+        let mut add = redis::cmd("ZADD");
+        add.arg(&key.name).arg(mark.at).arg(encode::mark(mark.key, mark.sequence));
+        ops.push(op(&key, add));
+        let mut expire = redis::cmd("EXPIRE");
+        expire.arg(&key.name).arg(self.names.window.as_secs());
+        ops.push(op(&key, expire));
+    }
+
+    /// What this process knows better once a command is carried out.
+    fn learn(&self, command: &Command, value: &Value) {
+        match command {
+            Command::Reserve(_) => {
+                let end = integer(value).and_then(|end| end.try_into().ok()).unwrap_or(0);
+                self.reserved.set(self.reserved.get().max(end));
+            }
+            Command::Broadcast(broadcast) => self.know(broadcast),
+            _ => {}
+        }
+    }
+
+    /// Remembers that a broadcast is live.
+    pub(super) fn know(&self, broadcast: &Broadcast) {
+        let mut live = self.live.borrow_mut();
+        let live = live.entry(broadcast.product).or_default();
+        live.retain(|(number, until)| *number != broadcast.number && *until >= now());
+        live.push((broadcast.number, broadcast.expires));
+    }
+}
+
+/// A command on this key.
+pub(super) fn op(key: &Key, command: Cmd) -> Op {
+    Op { slot: key.slot, command }
+}
