@@ -59,7 +59,7 @@ pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> io::Result<Salvage> {
     let mut before = 0;
     let mut number = chain.links.first().map_or(1, |(id, _)| id.number);
     let mut expected = number;
-    let mut reserved = 0;
+    let mut reserved: u64 = 0;
     for (position, (id, header)) in chain.links.iter().enumerate() {
         result.missing.extend(expected..id.number);
         expected = id.number.saturating_add(1);
