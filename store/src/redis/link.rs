@@ -139,7 +139,11 @@ impl Dialer {
 
     /// A connection for keys.
     pub(super) async fn server(&self, node: &Node) -> Result<(Link, Hashes), String> {
-        let mut link = self.connect(node, self.options.credentials.as_ref()).await?;
+        let link = self.connect(node, self.options.credentials.as_ref()).await?;
+        self.prepare(link).await.map_err(|why| format!("{node}: {why}"))
+    }
+
+    async fn prepare(&self, mut link: Link) -> Result<(Link, Hashes), String> {
         if matches!(self.options.mode, Mode::Sentinel(_)) {
             let role = link.ask(redis::cmd("ROLE")).await?;
             if reply::list(&role).first().and_then(reply::text).as_deref() != Some("master") {

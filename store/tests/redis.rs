@@ -1,0 +1,16 @@
+//! The store in Redis, against real servers: Debian's `redis-server`, started by each test on
+//! loopback in a temporary directory. Without it the tests fail and say what to install.
+
+#![allow(missing_docs, reason = "tests are named after what they show")]
+#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
+
+#[path = "redis/failover.rs"]
+mod failover;
+#[path = "redis/server.rs"]
+mod server;
+#[path = "redis/shard.rs"]
+mod shard;
+#[path = "redis/single.rs"]
+mod single;
+#[path = "redis/tls.rs"]
+mod tls;

@@ -1,0 +1,219 @@
+//! A shard of a test: sends batches, asks, and keeps what it was promised.
+
+use compact_str::CompactString;
+use holdfast_store::letter::Append;
+use holdfast_store::redis::{Options, Started, start};
+use holdfast_store::{
+    Ask, Batch, Bell, Command, Event, Homes, Kept, KeyMark, Loaded, Place, Port, Span, Trouble,
+    Wanted,
+};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::server::pause;
+
+/// Two products on one shard.
+pub(crate) struct OneShard(Vec<String>);
+
+impl OneShard {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(vec!["chat".into(), "news".into()]))
+    }
+}
+
+impl Homes for OneShard {
+    fn products(&self) -> &[String] {
+        &self.0
+    }
+
+    fn hash(&self, product: u16, user: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.0[usize::from(product)], user).hash(&mut hasher);
+        hasher.finish()
+    }
+
+    fn shard(&self, _hash: u64) -> u16 {
+        0
+    }
+
+    fn shards(&self) -> u16 {
+        1
+    }
+}
+
+struct Silent;
+
+impl Bell for Silent {
+    fn ring(&self) {}
+}
+
+/// One process: a store with one shard.
+pub(crate) struct Shard {
+    pub(crate) started: Started,
+    token: u64,
+    /// How the store says that it stands.
+    pub(crate) state: Option<Trouble>,
+}
+
+/// What opening a mailbox told.
+#[derive(Debug)]
+pub(crate) struct Opened {
+    pub(crate) messages: Vec<Kept>,
+    pub(crate) last: u64,
+    pub(crate) keys: Vec<KeyMark>,
+    pub(crate) seen: Vec<u64>,
+}
+
+impl Opened {
+    pub(crate) fn sequences(&self) -> Vec<u64> {
+        self.messages.iter().map(|kept| kept.sequence).collect()
+    }
+}
+
+/// Options for these servers, with times as short as a busy machine allows.
+pub(crate) fn options(addresses: &[String]) -> Options {
+    Options {
+        addresses: addresses.to_vec(),
+        connect_timeout: Duration::from_secs(1),
+        command_timeout: Duration::from_secs(1),
+        ..Options::default()
+    }
+}
+
+/// Seconds since 1970.
+pub(crate) fn now() -> u32 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
+}
+
+/// A message of a user of the product 0.
+pub(crate) fn append(user: &str, sequence: u64, body: &str) -> Command {
+    Command::Append(message(user, sequence, body, ""))
+}
+
+/// The same with an idempotency key.
+pub(crate) fn message(user: &str, sequence: u64, body: &str, key: &str) -> Append {
+    let span = |at: usize, length: usize| Span {
+        at: at.try_into().unwrap(),
+        length: length.try_into().unwrap(),
+    };
+    Append {
+        product: 0,
+        sequence,
+        at: now(),
+        expires: now() + 1000,
+        bytes: [user, key, body].concat().into_bytes().into(),
+        user: span(0, user.len()),
+        key: span(user.len(), key.len()),
+        body: span(user.len() + key.len(), body.len()),
+        receipt: None,
+    }
+}
+
+/// Forgets a user's messages.
+pub(crate) fn trim(user: &str, upto: u64) -> Command {
+    Command::Trim { product: 0, user: user.into(), upto }
+}
+
+impl Shard {
+    pub(crate) fn start(options: &Options) -> Self {
+        let started = start(options, OneShard::new(), vec![Arc::new(Silent)]);
+        Self { started: started.unwrap(), token: 0, state: None }
+    }
+
+    fn port(&self) -> &Port {
+        &self.started.ports[0]
+    }
+
+    /// The next event that is not about the state, which is remembered.
+    fn hear(&mut self) -> Event {
+        loop {
+            match self.port().hear() {
+                Some(Event::State(state)) => self.state = state,
+                Some(event) => return event,
+                None => pause(),
+            }
+        }
+    }
+
+    /// Sends a batch and waits for what becomes of it.
+    pub(crate) fn send(&mut self, commands: Vec<Command>) -> Result<Vec<Place>, Trouble> {
+        let batch = Batch { shard: 0, commands, freed: Vec::new() };
+        assert!(self.port().send(batch), "the store ended");
+        match self.hear() {
+            Event::Written(places) => Ok(places),
+            Event::Failed(trouble) => Err(trouble),
+            other => panic!("{other:?} for a batch"),
+        }
+    }
+
+    /// Sends until it works; says how often it failed.
+    pub(crate) fn insist(&mut self, mut commands: impl FnMut() -> Vec<Command>) -> usize {
+        let mut failed = 0;
+        while self.send(commands()).is_err() {
+            failed += 1;
+            pause();
+        }
+        failed
+    }
+
+    /// Waits until the store says that it stands so.
+    pub(crate) fn await_state(&mut self, wanted: Option<Trouble>) {
+        while self.state != wanted {
+            match self.port().hear() {
+                Some(Event::State(state)) => self.state = state,
+                Some(other) => panic!("{other:?} while waiting for {wanted:?}"),
+                None => pause(),
+            }
+        }
+    }
+
+    /// What became of a batch that was sent without waiting.
+    pub(crate) fn settle(&mut self) -> Event {
+        self.hear()
+    }
+
+    fn ask(&mut self, user: &str, wanted: Vec<Wanted>) -> Event {
+        self.token += 1;
+        let (token, user) = (self.token, CompactString::from(user));
+        assert!(self.port().ask(Ask { shard: 0, token, product: 0, user, wanted }));
+        self.hear()
+    }
+
+    /// Opens a mailbox; asks again while the store cannot say.
+    pub(crate) fn open(&mut self, user: &str) -> Opened {
+        loop {
+            match self.ask(user, Vec::new()) {
+                Event::Opened { token, messages, last, keys, seen } => {
+                    assert_eq!(token, self.token);
+                    return Opened { messages, last, keys, seen };
+                }
+                Event::Unanswered { .. } => pause(),
+                other => panic!("{other:?} for a question"),
+            }
+        }
+    }
+
+    /// Loads bodies.
+    pub(crate) fn load(&mut self, user: &str, kept: &[Kept]) -> Vec<String> {
+        let wanted = kept.iter().map(|one| Wanted {
+            sequence: one.sequence,
+            place: one.place,
+            length: one.length,
+        });
+        match self.ask(user, wanted.collect()) {
+            Event::Loaded { messages, .. } => messages.iter().map(body).collect(),
+            other => panic!("{other:?} for bodies"),
+        }
+    }
+}
+
+/// A message as an index has it.
+pub(crate) fn kept(sequence: u64, length: u32) -> [Kept; 1] {
+    let place = Place::default();
+    [Kept { sequence, place, length, expires: 0, receipt: None }]
+}
+
+fn body(loaded: &Loaded) -> String {
+    String::from_utf8(loaded.body.of(&loaded.bytes).to_vec()).unwrap()
+}

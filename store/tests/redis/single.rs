@@ -1,0 +1,325 @@
+//! One Redis server keeps what it is given, for every process, and says when it cannot.
+
+use crate::server::{self, Server};
+use crate::shard::{self, OneShard, Shard, append, message, now, options, trim};
+use holdfast_store::redis::{Credentials, Durability, OpenError, Options, start};
+use holdfast_store::{Broadcast, BroadcastState, Command, Event, KeyMark, Seen, Trouble};
+use holdfast_store::{Homes, Place, port::key_hash};
+use std::time::Duration;
+
+fn one(server: &Server) -> Options {
+    options(&[server.address()])
+}
+
+#[test]
+fn what_is_stored_is_opened_loaded_and_trimmed_in_order() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    let mut with_receipt = message("u", 2, "two", "");
+    with_receipt.receipt = Some("billing".into());
+    let batch = vec![append("u", 1, "one"), Command::Append(with_receipt), append("u", 9, "nine")];
+    assert_eq!(shard.send(batch), Ok(vec![Place::default(); 3]));
+
+    let opened = shard.open("u");
+    assert_eq!((opened.sequences(), opened.last), (vec![1, 2, 9], 9));
+    let receipts: Vec<_> = opened.messages.iter().map(|kept| kept.receipt.as_deref()).collect();
+    assert_eq!(receipts, [None, Some("billing"), None]);
+    assert_eq!(shard.load("u", &opened.messages), ["one", "two", "nine"]);
+
+    // A trim and an append of one batch are carried out in their order.
+    assert_eq!(
+        shard.send(vec![trim("u", 2), append("u", 10, "ten"), trim("u", 9)]).unwrap().len(),
+        1
+    );
+    let left = shard.open("u");
+    assert_eq!((left.sequences(), left.last), (vec![10], 10));
+    assert_eq!(shard.load("u", &opened.messages), ["", "", ""], "trimmed bodies are gone");
+
+    // An empty mailbox still knows the greatest sequence, also of what was never stored.
+    shard.send(vec![trim("u", 12)]).unwrap();
+    let empty = shard.open("u");
+    assert_eq!((empty.sequences(), empty.last), (vec![], 12));
+    let never = shard.open("nobody");
+    assert_eq!((never.sequences(), never.last), (vec![], 0));
+}
+
+#[test]
+fn bodies_may_be_any_bytes_and_products_stay_apart() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    let mut other = message("u", 1, "of news", "");
+    other.product = 1;
+    shard.send(vec![Command::Append(other), append("u", 1, "\0\r\n$5\r\n{}")]).unwrap();
+    let opened = shard.open("u");
+    assert_eq!(shard.load("u", &opened.messages), ["\0\r\n$5\r\n{}"]);
+}
+
+#[test]
+fn everything_expires_by_itself() {
+    let server = Server::start(&[]);
+    let remember = Duration::ZERO;
+    let mut shard = Shard::start(&Options { remember, ..one(&server) });
+    let mut soon = message("u", 5, "soon", "key");
+    soon.expires = now() + 1;
+    shard.send(vec![Command::Append(soon)]).unwrap();
+    let keys = server.cli(&["keys", "*"]);
+    let endless = keys.lines().filter(|key| server.cli(&["ttl", key]).trim() == "-1");
+    let endless: Vec<_> = endless.filter(|key| !key.ends_with(":sequence")).collect();
+    assert!(endless.is_empty(), "{endless:?} of {keys}");
+    while shard.open("u").last != 0 {
+        server::pause();
+    }
+    // Nothing but the sequence, the probe and the idempotency key is left.
+    assert!(!server.cli(&["keys", "*"]).contains("chat/u"));
+}
+
+#[test]
+fn a_greater_sequence_is_remembered_beyond_its_message() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    let mut soon = message("u", 5, "soon", "");
+    soon.expires = now() + 1;
+    shard.send(vec![Command::Append(soon)]).unwrap();
+    while shard.load("u", &shard::kept(5, 4)) != [""] {
+        server::pause();
+    }
+    assert_eq!(shard.open("u").last, 5, "the body is gone, the sequence is not given again");
+}
+
+#[test]
+fn two_processes_share_one_store() {
+    let server = Server::start(&[]);
+    let mut first = Shard::start(&one(&server));
+    let mut second = Shard::start(&one(&server));
+    let begin = |shard: &Shard| shard.started.recovered[0].sequence;
+    assert!(begin(&second) >= begin(&first) + (1 << 30), "sequences of their own");
+
+    let keyed = Command::Append(message("u", 1, "from one", "order-7"));
+    first.send(vec![keyed, append("u", 2, "and two")]).unwrap();
+    let opened = second.open("u");
+    assert_eq!(second.load("u", &opened.messages), ["from one", "and two"]);
+    let user = OneShard::new().hash(0, "u");
+    let marks: Vec<_> =
+        opened.keys.iter().map(|mark| (mark.user, mark.key, mark.sequence)).collect();
+    assert_eq!(marks, [(user, key_hash(b"order-7"), 1)]);
+
+    // A key that was used for something that needed no storing.
+    let mark = KeyMark { user, key: 77, sequence: 3, at: now() };
+    second.send(vec![Command::Keys(vec![mark])]).unwrap();
+    assert!(first.open("u").keys.contains(&mark));
+    first.send(vec![Command::Reserve(begin(&second) + (9 << 30))]).unwrap();
+    let third = Shard::start(&one(&server));
+    assert!(begin(&third) >= begin(&second) + (9 << 30), "behind what was reserved");
+}
+
+#[test]
+fn what_another_process_overtook_is_refused() {
+    let server = Server::start(&[]);
+    let (mut old, mut new) = (Shard::start(&one(&server)), Shard::start(&one(&server)));
+    old.send(vec![append("u", 1, "one")]).unwrap();
+    new.send(vec![append("u", 7, "seven"), trim("u", 7)]).unwrap();
+    // Were it kept, the acknowledgement of 7 would have spoken for it.
+    assert_eq!(old.send(vec![append("u", 2, "two")]), Err(Trouble::Down));
+    assert_eq!(old.started.handle.numbers().overtaken, 1);
+    assert_eq!(new.open("u").sequences(), [0; 0]);
+    assert_eq!(old.send(vec![append("u", 8, "eight")]).unwrap().len(), 1, "the store is well");
+}
+
+fn news(number: u64, expires: u32) -> Broadcast {
+    Broadcast {
+        product: 0,
+        number,
+        job: 70 + number,
+        tag: "blue".into(),
+        at: now(),
+        expires,
+        state: BroadcastState::Running,
+        key: b"k".as_slice().into(),
+        body: b"hello all".as_slice().into(),
+    }
+}
+
+#[test]
+fn broadcasts_outlive_the_process_with_their_state_and_their_users() {
+    let server = Server::start(&[]);
+    let mut first = Shard::start(&one(&server));
+    let user = OneShard::new().hash(0, "u");
+    let (kept, over) = (news(4, now() + 100), news(5, now()));
+    let seen = Seen { product: 0, number: 4, until: kept.expires, users: vec![1, user, u64::MAX] };
+    let state = BroadcastState::Paused;
+    let commands = vec![
+        Command::Broadcast(kept.clone().into()),
+        Command::Broadcast(over.clone().into()),
+        Command::Steer { product: 0, number: 4, state },
+        Command::Seen(seen),
+    ];
+    assert_eq!(first.send(commands).unwrap().len(), 2);
+    assert_eq!(first.open("u").seen, [4]);
+    while now() <= over.expires {
+        server::pause();
+    }
+    drop(first);
+    let mut second = Shard::start(&one(&server));
+    assert_eq!(second.started.recovered[0].broadcasts, [Broadcast { state, ..kept.clone() }]);
+    assert_eq!(second.open("u").seen, [4]);
+    assert_eq!(second.open("somebody").seen, [0; 0]);
+    // Another broadcast of the same number would take its place; the same one again is the same.
+    let other = Broadcast { job: 1, ..kept.clone() };
+    assert_eq!(second.send(vec![Command::Broadcast(other.into())]), Err(Trouble::Down));
+    assert_eq!(second.send(vec![Command::Broadcast(kept.into())]).unwrap().len(), 1);
+}
+
+#[test]
+fn a_full_server_refuses_takes_trims_and_recovers() {
+    let server = Server::start(&["--maxmemory", "8mb", "--maxmemory-policy", "noeviction"]);
+    let mut shard = Shard::start(&one(&server));
+    let body = "x".repeat(100_000);
+    let mut stored = 0;
+    let trouble = loop {
+        match shard.send(vec![append("u", stored + 1, &body)]) {
+            Ok(_) => stored += 1,
+            Err(trouble) => break trouble,
+        }
+    };
+    assert_eq!(trouble, Trouble::Full);
+    shard.await_state(Some(Trouble::Full));
+    assert_eq!(shard.open("u").sequences(), (1..=stored).collect::<Vec<_>>(), "nothing is lost");
+    // What makes room is carried out although the store is full.
+    assert_eq!(shard.send(vec![trim("u", stored)]), Err(Trouble::Full));
+    shard.await_state(None);
+    assert_eq!(shard.open("u").sequences(), [0; 0]);
+    assert!(shard.send(vec![append("u", stored + 9, &body)]).is_ok());
+}
+
+#[test]
+fn a_server_that_stops_answering_is_down_until_it_answers() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    shard.send(vec![append("u", 1, "before")]).unwrap();
+    server.pause(true);
+    assert_eq!(shard.send(vec![append("u", 2, "lost"), trim("v", 4)]), Err(Trouble::Down));
+    shard.await_state(Some(Trouble::Down));
+    assert_eq!(shard.send(vec![append("u", 3, "refused"), trim("u", 1)]), Err(Trouble::Down));
+    server.pause(false);
+    shard.await_state(None);
+    let opened = shard.open("u");
+    assert!(!opened.sequences().contains(&1), "the trim was owed, and came");
+    assert!(!opened.sequences().contains(&3), "what was refused is not there: {opened:?}");
+    assert_eq!(shard.open("v").last, 4, "the trim of the failed batch was owed, and came");
+    let numbers = shard.started.handle.numbers();
+    assert_eq!((numbers.owed, numbers.dropped, numbers.troubles), (0, 0, 1));
+    shard.send(vec![append("u", 4, "after")]).unwrap();
+}
+
+#[test]
+fn an_idle_store_says_that_its_server_is_gone() {
+    let mut server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    server.kill();
+    shard.await_state(Some(Trouble::Down));
+    server.again();
+    shard.await_state(None);
+}
+
+#[test]
+fn what_was_answered_as_synced_is_there_after_kill_9() {
+    let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
+    let mut server = Server::start(&arguments);
+    let durability = Durability::Synced { replicas: 0, timeout: Duration::from_secs(1) };
+    let mut shard = Shard::start(&Options { durability, ..one(&server) });
+    let (mut next, mut answered) = (0, Vec::new());
+    for _ in 0..3 {
+        for _ in 0..40 {
+            let batch: Vec<_> = (0..20)
+                .map(|_| {
+                    next += 1;
+                    next
+                })
+                .collect();
+            let commands = batch.iter().map(|&at| append(&format!("u{}", at % 7), at, "body"));
+            if shard.send(commands.collect()).is_ok() {
+                answered.extend(batch);
+            }
+        }
+        // In the middle of a batch: nobody waits for this one.
+        let commands = (0..200).map(|at| append(&format!("u{}", at % 7), next + 1 + at, "body"));
+        let batch = holdfast_store::Batch { shard: 0, commands: commands.collect(), freed: vec![] };
+        assert!(shard.started.ports[0].send(batch));
+        next += 200;
+        server.kill();
+        server.again();
+        let done = shard.settle();
+        if matches!(done, Event::Written(_)) {
+            answered.extend(next - 199..=next);
+        }
+        shard.insist(|| {
+            next += 1;
+            vec![append("w", next, "well")]
+        });
+    }
+    for user in 0..7 {
+        let kept = shard.open(&format!("u{user}")).sequences();
+        let lost: Vec<_> =
+            answered.iter().filter(|at| *at % 7 == user && !kept.contains(at)).collect();
+        assert!(lost.is_empty(), "u{user} lost {lost:?}");
+    }
+}
+
+#[test]
+fn a_server_that_does_not_sync_is_not_taken_for_one_that_does() {
+    let server = Server::start(&["--appendonly", "yes"]);
+    let durability = Durability::Synced { replicas: 0, timeout: Duration::from_secs(1) };
+    let options = Options { durability, ..one(&server) };
+    let refused = start(&options, OneShard::new(), Vec::new());
+    let why = refused.unwrap_err().to_string();
+    // Servers with WAITAOF sync when asked; those without must do it always.
+    let knows = server.cli(&["command", "info", "waitaof"]).contains("waitaof");
+    assert!(!knows && why.contains("appendfsync always"), "{why}");
+}
+
+#[test]
+fn replicas_that_are_not_there_are_not_counted() {
+    let server = Server::start(&[]);
+    let durability = Durability::Replicas { replicas: 1, timeout: Duration::from_millis(50) };
+    let refused = start(&Options { durability, ..one(&server) }, OneShard::new(), Vec::new());
+    assert!(refused.unwrap_err().to_string().contains("WAIT 1 50"), "one server has no replica");
+}
+
+#[test]
+fn passwords_and_users_are_asked_for() {
+    let server = Server::start(&["--requirepass", "secret"]);
+    let acl = ["--no-auth-warning", "-a", "secret", "acl", "setuser", "push", "on", ">word"];
+    let rights = ["~holdfast:*", "+@all"];
+    server.cli(&[acl.as_slice(), rights.as_slice()].concat());
+    let with = |user: Option<&str>, password: &str| {
+        let user = user.map(str::to_owned);
+        let credentials = Some(Credentials { user, password: password.to_owned() });
+        start(&Options { credentials, ..one(&server) }, OneShard::new(), Vec::new())
+    };
+    assert!(with(None, "secret").is_ok() && with(Some("push"), "word").is_ok());
+    assert!(matches!(with(Some("push"), "wrong"), Err(OpenError::Unreachable(_))));
+    assert!(start(&one(&server), OneShard::new(), Vec::new()).is_err(), "without any");
+}
+
+#[test]
+fn settings_that_make_no_sense_are_refused() {
+    let none = Options { addresses: Vec::new(), ..Options::default() };
+    let brace = Options { prefix: "a{b".into(), ..Options::default() };
+    let two = Options { addresses: vec!["a".into(), "b".into()], ..Options::default() };
+    let bare = Options { addresses: vec!["rediss://a".into()], ..Options::default() };
+    for wrong in [none, brace, two, bare] {
+        let refused = start(&wrong, OneShard::new(), Vec::new());
+        assert!(matches!(refused, Err(OpenError::Settings(_))), "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_was_sent_before_the_end_is_written() {
+    let server = Server::start(&[]);
+    let shard = Shard::start(&one(&server));
+    let commands = vec![append("u", 1, "last words")];
+    let batch = holdfast_store::Batch { shard: 0, commands, freed: Vec::new() };
+    assert!(shard.started.ports[0].send(batch));
+    shard.started.handle.stop();
+    assert_eq!(Shard::start(&one(&server)).open("u").sequences(), [1]);
+}
