@@ -134,6 +134,12 @@ pub fn start_on(
     Ok(Started { ports, recovered, handle })
 }
 
+impl std::fmt::Debug for Handle {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Handle").field("figures", &self.figures()).finish_non_exhaustive()
+    }
+}
+
 impl Handle {
     /// The store's numbers now.
     pub fn figures(&self) -> Figures {

@@ -6,8 +6,6 @@
 //! mark behind the place says so.
 
 mod index;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use index::Index;
 

@@ -1,0 +1,139 @@
+//! A bit turns over in every byte of a small store, or a piece of it is gone: either it is refused
+//! with its place, or nothing is lost by it. What is salvaged is all but what lay there.
+
+use crate::support::{Life, NOW, SEGMENT, mailboxes, message, segments, to_u32, trim};
+use holdfast_store::check::{State, check_disk, salvage_disk};
+use holdfast_store::disk::Disk;
+use holdfast_store::disk::memory::Memory;
+use holdfast_store::embedded::OpenError;
+use holdfast_store::{Command, Event, Span, Wanted};
+
+type Held = Vec<(String, u64, Vec<u8>)>;
+
+fn body(sequence: u64) -> Vec<u8> {
+    vec![u8::try_from(sequence % 250).unwrap() + 1; 90]
+}
+
+/// A store that was left without a farewell, over several segments.
+fn some_store() -> Memory {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    for sequence in 1..=60 {
+        let user = format!("u{}", sequence % 4 * 2);
+        let append = Command::Append(message(&user, sequence, &body(sequence)));
+        life.written(0, vec![append]);
+    }
+    life.written(0, vec![trim("u2", 9)]);
+    disk
+}
+
+/// What a store hands out, if it opens.
+fn contents(disk: &Memory) -> Result<Held, OpenError> {
+    let homes = crate::support::Two::new(&["a", "b"]);
+    let (mut life, recovered) = Life::at(disk, &homes, 2, NOW)?;
+    let mut held = Vec::new();
+    for (user, sequence, place, length) in mailboxes(&recovered) {
+        let body = life.body(0, &user, Wanted { sequence, place, length });
+        held.push((user, sequence, body.expect("a body")));
+    }
+    Ok(held)
+}
+
+#[test]
+fn a_bit_anywhere_is_found_or_costs_nothing() {
+    let disk = some_store();
+    let whole = contents(&disk.copy()).unwrap();
+    assert_eq!(whole.len(), 60 - 3);
+    assert!(whole.iter().all(|(_, sequence, found)| *found == body(*sequence)));
+    let names = segments(&disk);
+    assert!(names.len() > 2);
+    let mut refused = 0;
+    for name in &names {
+        for byte in 0..disk.length(name).unwrap() as u64 {
+            let damaged = disk.copy();
+            assert!(damaged.flip(name, byte * 8 + byte % 8));
+            match contents(&damaged) {
+                Ok(found) => assert!(found == whole, "{name}, byte {byte}"),
+                Err(OpenError::Corrupt { file, offset, .. }) => {
+                    assert_eq!(&file, name);
+                    assert!(u64::from(offset) <= byte, "{name}, byte {byte}: {offset}");
+                    refused += 1;
+                }
+                Err(other) => panic!("{name}, byte {byte}: {other}"),
+            }
+        }
+    }
+    // All but the last mark of each segment, which nobody needs.
+    let bytes: usize = names.iter().map(|name| disk.length(name).unwrap()).sum();
+    assert!(refused + 13 * names.len() >= bytes, "{refused} of {bytes}");
+}
+
+#[test]
+fn a_segment_that_was_cut_or_is_gone_is_refused() {
+    let disk = some_store();
+    let names = segments(&disk);
+    let (first, second) = (&names[0], &names[1]);
+    let cut = disk.copy();
+    cut.cut(first, 500);
+    assert!(matches!(contents(&cut), Err(OpenError::Corrupt { file, .. }) if file == *first));
+    let gone = disk.copy();
+    gone.remove(second).unwrap();
+    let refused = contents(&gone).expect_err("a segment is missing").to_string();
+    assert!(refused.contains(&names[2]) && refused.contains("holdfast store salvage"), "{refused}");
+    let report = check_disk(&gone, NOW).unwrap();
+    assert!(!report.is_sound());
+}
+
+#[test]
+fn salvage_saves_all_but_what_lay_there() {
+    let disk = some_store();
+    let whole = contents(&disk.copy()).unwrap();
+    let name = segments(&disk)[1].clone();
+    disk.flip(&name, 8 * 1000);
+    let report = check_disk(&disk, NOW).unwrap();
+    let states: Vec<_> = report.segments.iter().map(|segment| segment.state).collect();
+    assert!(matches!(states[..2], [State::Whole, State::Damaged(..)]), "{states:?}");
+    let saved = Memory::new();
+    let salvage = salvage_disk(&disk, &saved).unwrap();
+    assert_eq!(salvage.losses.len(), 1);
+    let loss = &salvage.losses[0];
+    assert!(loss.file == name && loss.from <= 1000 && loss.to > 1000 && loss.to < SEGMENT);
+    let left = contents(&saved).unwrap();
+    let absent: Vec<_> = whole.iter().filter(|held| !left.contains(held)).collect();
+    assert_eq!(absent.len(), 1, "one message lay there");
+    assert!(left.iter().all(|held| whole.contains(held)));
+    assert!(check_disk(&saved, NOW).unwrap().is_sound());
+    assert!(salvage_disk(&disk, &saved).is_err(), "a store is not written over");
+}
+
+#[test]
+fn a_sound_store_is_called_sound() {
+    let disk = some_store();
+    let report = check_disk(&disk, NOW).unwrap();
+    assert!(report.is_sound(), "{report:?}");
+    assert_eq!(report.segments.iter().map(|segment| segment.live).sum::<u64>(), 57);
+    let messages = report.segments.iter().filter_map(|segment| segment.records.get("message"));
+    assert_eq!(messages.sum::<u64>(), 60);
+}
+
+#[test]
+fn damage_under_a_running_store_costs_that_body_alone() {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    let appends = (1..=2).map(|sequence| message("u0", sequence, &body(sequence)));
+    let places = life.written(0, appends.map(Command::Append).collect());
+    let wanted = |index: usize| {
+        let sequence = index as u64 + 1;
+        Wanted { sequence, place: places[index], length: to_u32(90) }
+    };
+    disk.flip(&segments(&disk)[0], u64::from(places[1].offset) * 8 - 20);
+    let Event::Loaded { messages, .. } = life.load("u0", vec![wanted(0), wanted(1)]) else {
+        panic!("no answer")
+    };
+    assert_eq!(messages[0].body, Span::default());
+    assert_eq!(messages[1].body.of(&messages[1].bytes), body(2));
+    // Nor is another message ever taken for the one that was asked for.
+    assert_eq!(life.body(0, "u0", Wanted { sequence: 1, ..wanted(1) }), None);
+    assert_eq!(life.body(0, "u2", wanted(1)), None);
+    assert_eq!(life.body(1, "u0", wanted(1)), None);
+}

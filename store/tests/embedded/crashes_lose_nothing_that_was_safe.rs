@@ -1,0 +1,248 @@
+//! Two shards append, trim, move and clean at random over a disk that fails now and then; the power
+//! goes at a random moment and the store is opened again, over and over. After each crash: all that
+//! was called written and not trimmed is there with its body, what was trimmed for sure is not, and
+//! no sequence is given out twice.
+//!
+//! `STORE_SEEDS=FROM..TO` runs other seeds.
+
+use crate::support::{Chance, Life, NOW, message, to_u32, trim};
+use holdfast_store::disk::memory::Memory;
+use holdfast_store::{Batch, Command, Event, Freed, Place, Recovered, Wanted};
+use std::collections::BTreeMap;
+
+/// What a shard knows of one message.
+#[derive(Debug, Clone)]
+struct Known {
+    place: Place,
+    body: Vec<u8>,
+}
+
+type Key = (String, u64);
+
+/// A shard, and what it may rightly expect of the store.
+#[derive(Default)]
+struct Shard {
+    /// Called written, and not trimmed.
+    kept: BTreeMap<Key, Known>,
+    /// On the way, in the order of what is answered.
+    on_the_way: Vec<(Key, Vec<u8>)>,
+    /// Trims on the way.
+    trimming: BTreeMap<String, u64>,
+    /// Trims that a batch was said to hold safely.
+    trimmed: BTreeMap<String, u64>,
+    /// Messages that may be there or not: failed, or on the way when the power went.
+    perhaps: BTreeMap<Key, Vec<u8>>,
+    freed: BTreeMap<u32, Freed>,
+    busy: bool,
+    clean: Option<u32>,
+    /// Moves on the way are the last before `Cleaned`.
+    cleaning: Option<u32>,
+}
+
+impl Shard {
+    fn free(&mut self, place: Place, length: usize) {
+        let Place { segment, .. } = place;
+        let freed = self.freed.entry(segment).or_insert(Freed { segment, records: 0, bytes: 0 });
+        freed.records += 1;
+        freed.bytes += length as u64;
+    }
+}
+
+struct World {
+    chance: Chance,
+    disk: Memory,
+    shards: [Shard; 2],
+    /// The greatest sequence ever given out.
+    sequence: u64,
+    seed: u64,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let shards = [Shard::default(), Shard::default()];
+        Self { chance: Chance::new(seed), disk: Memory::new(), shards, sequence: 0, seed }
+    }
+
+    fn batch(&mut self, number: u16) -> Batch {
+        let mut commands = Vec::new();
+        let shard = &mut self.shards[usize::from(number)];
+        if let Some(upto) = shard.clean.take() {
+            for (key, known) in &shard.kept {
+                if known.place.segment <= upto {
+                    commands.push(Command::Move(known.place));
+                    shard.on_the_way.push((key.clone(), known.body.clone()));
+                }
+            }
+            shard.cleaning = Some(upto);
+            // In one batch with the moves, or in one of its own: both are allowed.
+            if commands.is_empty() || self.chance.one_in(2) {
+                commands.push(Command::Cleaned(upto));
+                shard.cleaning = None;
+            }
+        } else {
+            if let Some(upto) = shard.cleaning.take() {
+                commands.push(Command::Cleaned(upto));
+            }
+            for _ in 0..self.chance.below(6) {
+                let user = format!("u{}", self.chance.below(4) * 2 + u64::from(number));
+                if self.chance.one_in(3) {
+                    let mine = shard.kept.keys().filter(|(owner, _)| *owner == user);
+                    let Some((_, upto)) = mine.min().cloned() else { continue };
+                    commands.push(trim(&user, upto));
+                    let key = (user.clone(), upto);
+                    let known = shard.kept.remove(&key).unwrap();
+                    shard.free(known.place, known.body.len());
+                    shard.perhaps.insert(key, known.body);
+                    shard.trimming.insert(user, upto);
+                } else {
+                    self.sequence += 1;
+                    let length = 1 + usize::try_from(self.chance.below(700)).unwrap();
+                    let fill = u8::try_from(self.sequence % 251).unwrap();
+                    let body = vec![fill; length];
+                    commands.push(Command::Append(message(&user, self.sequence, &body)));
+                    shard.on_the_way.push(((user, self.sequence), body));
+                }
+            }
+        }
+        shard.busy = true;
+        let freed = std::mem::take(&mut shard.freed).into_values().collect();
+        Batch { shard: number, commands, freed }
+    }
+
+    fn hear(&mut self, number: u16, event: Event) {
+        let shard = &mut self.shards[usize::from(number)];
+        match event {
+            Event::Written(places) => {
+                shard.busy = false;
+                assert_eq!(places.len(), shard.on_the_way.len(), "seed {}", self.seed);
+                for ((key, body), place) in
+                    std::mem::take(&mut shard.on_the_way).into_iter().zip(places)
+                {
+                    let length = body.len();
+                    if let Some(old) = shard.kept.insert(key, Known { place, body }) {
+                        assert_ne!(old.place, place, "seed {}: not moved", self.seed);
+                        shard.free(old.place, length);
+                    }
+                }
+                let trims = std::mem::take(&mut shard.trimming);
+                shard.trimmed.extend(trims);
+            }
+            Event::Failed(_) => {
+                shard.busy = false;
+                shard.cleaning = None;
+                for (key, body) in std::mem::take(&mut shard.on_the_way) {
+                    if !shard.kept.contains_key(&key) {
+                        shard.perhaps.insert(key, body);
+                    }
+                }
+            }
+            Event::Clean(upto) => shard.clean = Some(upto),
+            Event::State(_) => {}
+            other => panic!("seed {}: {other:?}", self.seed),
+        }
+    }
+
+    fn disturb(&mut self) {
+        let disk = self.disk.clone();
+        match self.chance.below(40) {
+            0 => disk.fail(|faults| faults.failing_writes = 1),
+            1 => disk.fail(|faults| faults.failing_syncs = 1),
+            2 => disk.fail(|faults| faults.failing_cuts = 1),
+            3 => disk.fail(|faults| faults.short = Some(100)),
+            4 => disk.fail(|faults| faults.room = Some(30_000)),
+            5 => disk.fail(|faults| faults.room = None),
+            6 => disk.fail(|faults| (faults.failing_writes, faults.failing_cuts) = (1, 1)),
+            _ => {}
+        }
+    }
+
+    /// One life, up to a crash.
+    fn live(&mut self, life: u64) {
+        let seed = self.seed * 1000 + life;
+        let (mut store, recovered) = Life::open(&self.disk, seed);
+        self.verify(&mut store, &recovered);
+        for _ in 0..self.chance.below(60) {
+            self.disturb();
+            for number in 0..2 {
+                if !self.shards[usize::from(number)].busy && self.chance.below(4) > 0 {
+                    let batch = self.batch(number);
+                    store.ports[usize::from(number)].send(batch);
+                }
+            }
+            store.now += u32::try_from(self.chance.below(2)).unwrap();
+            store.store.write(store.now);
+            for number in 0..2 {
+                // A crash may come before the answer is heard, never before it is given.
+                for event in store.hear(number) {
+                    self.hear(number, event);
+                }
+            }
+        }
+        // What is on the way when the power goes may be there or not.
+        for number in 0..2 {
+            if self.chance.one_in(2) && !self.shards[usize::from(number)].busy {
+                let batch = self.batch(number);
+                store.ports[usize::from(number)].send(batch);
+                if self.chance.one_in(2) {
+                    self.disk.fail(|faults| faults.failing_syncs = 1);
+                    store.store.write(store.now);
+                }
+            }
+        }
+        let mut chance = Chance::new(self.chance.below(u64::MAX));
+        drop(store);
+        self.disk.crash(&mut |limit| chance.below(limit));
+    }
+
+    /// What was found is what was promised, and the shards begin again with it.
+    fn verify(&mut self, store: &mut Life, recovered: &[Recovered]) {
+        let seed = self.seed;
+        for (number, found) in recovered.iter().enumerate() {
+            let shard = std::mem::take(&mut self.shards[number]);
+            assert!(found.sequence >= self.sequence, "seed {seed}: sequences are given out twice");
+            let mut missing = shard.kept.clone();
+            let mut perhaps = shard.perhaps;
+            perhaps.extend(shard.on_the_way);
+            let mut fresh = Shard::default();
+            for mailbox in &found.mailboxes {
+                for kept in &mailbox.messages {
+                    let key = (mailbox.user.to_string(), kept.sequence);
+                    let safe = shard.trimmed.get(&key.0).copied().unwrap_or_default();
+                    assert!(kept.sequence > safe, "seed {seed}: {key:?} was trimmed and is back");
+                    let known = missing.remove(&key).map(|known| known.body);
+                    let body = known.or_else(|| perhaps.get(&key).cloned());
+                    let body = body.unwrap_or_else(|| panic!("seed {seed}: {key:?} is a stranger"));
+                    let length = to_u32(body.len());
+                    assert_eq!(kept.length, length, "seed {seed}: {key:?}");
+                    let wanted = Wanted { sequence: kept.sequence, place: kept.place, length };
+                    let read = store.body(0, &mailbox.user, wanted);
+                    assert_eq!(read.as_ref(), Some(&body), "seed {seed}: the body of {key:?}");
+                    fresh.kept.insert(key, Known { place: kept.place, body });
+                }
+            }
+            assert!(missing.is_empty(), "seed {seed}: lost {:?}", missing.keys());
+            fresh.trimmed = shard.trimmed;
+            self.shards[number] = fresh;
+            self.sequence = self.sequence.max(found.sequence);
+        }
+    }
+}
+
+fn seeds() -> std::ops::Range<u64> {
+    let given = std::env::var("STORE_SEEDS").unwrap_or_else(|_| "0..300".to_owned());
+    let (from, to) = given.split_once("..").expect("FROM..TO");
+    from.parse().expect("a number")..to.parse().expect("a number")
+}
+
+#[test]
+fn crashes_lose_nothing_that_was_safe() {
+    for seed in seeds() {
+        let mut world = World::new(seed);
+        for life in 0..6 {
+            world.live(life);
+        }
+        let (mut store, recovered) = Life::open(&world.disk, seed * 1000 + 999);
+        world.verify(&mut store, &recovered);
+        assert!(store.now >= NOW);
+    }
+}
