@@ -55,12 +55,24 @@ struct World {
     /// The greatest sequence ever given out.
     sequence: u64,
     seed: u64,
+    /// Questions to clean.
+    asked: u64,
+    /// Batches that failed.
+    failed: u64,
 }
 
 impl World {
     fn new(seed: u64) -> Self {
         let shards = [Shard::default(), Shard::default()];
-        Self { chance: Chance::new(seed), disk: Memory::new(), shards, sequence: 0, seed }
+        Self {
+            chance: Chance::new(seed),
+            disk: Memory::new(),
+            shards,
+            sequence: 0,
+            seed,
+            asked: 0,
+            failed: 0,
+        }
     }
 
     fn batch(&mut self, number: u16) -> Batch {
@@ -85,15 +97,20 @@ impl World {
             }
             for _ in 0..self.chance.below(6) {
                 let user = format!("u{}", self.chance.below(4) * 2 + u64::from(number));
-                if self.chance.one_in(3) {
+                // Some seeds keep much, some little, so that segments have to be cleaned.
+                if self.chance.below(8) < self.seed % 7 {
                     let mine = shard.kept.keys().filter(|(owner, _)| *owner == user);
-                    let Some((_, upto)) = mine.min().cloned() else { continue };
-                    commands.push(trim(&user, upto));
-                    let key = (user.clone(), upto);
-                    let known = shard.kept.remove(&key).unwrap();
-                    shard.free(known.place, known.body.len());
-                    shard.perhaps.insert(key, known.body);
-                    shard.trimming.insert(user, upto);
+                    let mine: Vec<u64> = mine.map(|(_, sequence)| *sequence).collect();
+                    let chosen = self.chance.below(mine.len() as u64);
+                    let Some(upto) = mine.get(usize::try_from(chosen).unwrap()) else { continue };
+                    commands.push(trim(&user, *upto));
+                    for sequence in mine.iter().filter(|sequence| *sequence <= upto) {
+                        let key = (user.clone(), *sequence);
+                        let known = shard.kept.remove(&key).unwrap();
+                        shard.free(known.place, known.body.len());
+                        shard.perhaps.insert(key, known.body);
+                    }
+                    shard.trimming.insert(user, *upto);
                 } else {
                     self.sequence += 1;
                     let length = 1 + usize::try_from(self.chance.below(700)).unwrap();
@@ -128,6 +145,7 @@ impl World {
                 shard.trimmed.extend(trims);
             }
             Event::Failed(_) => {
+                self.failed += 1;
                 shard.busy = false;
                 shard.cleaning = None;
                 for (key, body) in std::mem::take(&mut shard.on_the_way) {
@@ -136,7 +154,10 @@ impl World {
                     }
                 }
             }
-            Event::Clean(upto) => shard.clean = Some(upto),
+            Event::Clean(upto) => {
+                shard.clean = Some(upto);
+                self.asked += 1;
+            }
             Event::State(_) => {}
             other => panic!("seed {}: {other:?}", self.seed),
         }
@@ -236,6 +257,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn crashes_lose_nothing_that_was_safe() {
+    let (mut asked, mut failed) = (0, 0);
     for seed in seeds() {
         let mut world = World::new(seed);
         for life in 0..6 {
@@ -244,5 +266,11 @@ fn crashes_lose_nothing_that_was_safe() {
         let (mut store, recovered) = Life::open(&world.disk, seed * 1000 + 999);
         world.verify(&mut store, &recovered);
         assert!(store.now >= NOW);
+        asked += world.asked;
+        failed += world.failed;
     }
+    assert!(
+        asked > 0 && failed > 0,
+        "it was asked to clean {asked} times, {failed} batches failed"
+    );
 }
