@@ -61,7 +61,7 @@ impl Desk {
             let faults = attempt(self, caller, &owed).await;
             let mut why = None;
             let failed = owed.into_iter().zip(faults).filter_map(|(command, fault)| match fault {
-                None | Some(Fault::Overtaken(_)) => None,
+                None | Some(Fault::Refused(_)) => None,
                 Some(fault) => {
                     why = Some(fault);
                     Some(command)
@@ -93,10 +93,20 @@ impl Desk {
         outcomes.into_iter().find_map(Result::err).map_or(Ok(()), Err)
     }
 
+    /// Carries out what is still owed, if the servers take it now.
+    pub(super) async fn last_try(&self) {
+        let mut caller = Caller::new(Rc::clone(&self.atlas));
+        if self.health.owes()
+            && let Err(fault) = self.try_all(&mut caller).await
+        {
+            tracing::warn!(?fault, "trims that the store in Redis did not take: they come again");
+        }
+    }
+
     fn say(&self, fault: &Fault) {
         match fault {
             Fault::Full(why) => self.health.worsen(Trouble::Full, why),
-            Fault::Down(why) | Fault::Overtaken(why) => self.health.worsen(Trouble::Down, why),
+            Fault::Down(why) | Fault::Refused(why) => self.health.worsen(Trouble::Down, why),
         }
     }
 

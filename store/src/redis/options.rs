@@ -99,7 +99,9 @@ pub enum Durability {
     /// When so many replicas have it in memory too (`WAIT`). Survives the loss of the primary, if the
     /// replica that is promoted is one of these: sure where it is as many as the primary has, likely
     /// else, since the one with the most data is preferred. Also keeps a primary that is cut off from
-    /// its replicas from accepting. Does not survive that all copies lose power at once.
+    /// its replicas from accepting. Does not survive that all copies lose power at once, nor a primary
+    /// that has no AOF and is restarted, empty, before a replica took over: the replicas then empty
+    /// themselves too.
     Replicas {
         /// How many, at least 1.
         replicas: u8,

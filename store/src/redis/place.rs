@@ -5,6 +5,7 @@ use crate::redis::names::SLOTS;
 use crate::redis::options::{Mode, OpenError, Options};
 use crate::redis::reply;
 use redis::Value;
+use std::collections::VecDeque;
 
 /// Which slots are whose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -51,22 +52,26 @@ impl Map {
 /// Finds out who has what.
 pub(super) struct Guide {
     mode: Mode,
-    known: Vec<Node>,
+    /// As the options have them.
+    seeds: Vec<Node>,
+    /// Whom to ask, in turn.
+    known: VecDeque<Node>,
 }
 
 impl Guide {
     /// Reads the addresses.
     pub(super) fn new(options: &Options) -> Result<Self, OpenError> {
         let wrong = |address: &String| OpenError::Settings(format!("{address}: not an address"));
-        let mut known = Vec::new();
+        let mut seeds = Vec::new();
         for address in &options.addresses {
             let (node, secure) = Node::parse(address).ok_or_else(|| wrong(address))?;
             if secure && options.tls.is_none() {
                 return Err(OpenError::Settings(format!("{address}: rediss without TLS settings")));
             }
-            known.push(node);
+            seeds.push(node);
         }
-        Ok(Self { mode: options.mode.clone(), known })
+        let known = seeds.iter().cloned().collect();
+        Ok(Self { mode: options.mode.clone(), seeds, known })
     }
 
     /// Whether the answer may change.
@@ -74,15 +79,16 @@ impl Guide {
         self.mode != Mode::Single
     }
 
-    /// Asks one after the other of those it knows.
+    /// Asks one after the other of those it knows until one answers. Each time another one is
+    /// first: one that is cut off from the rest answers too, with what was once right.
     pub(super) async fn find(&mut self, dialer: &Dialer) -> Result<Map, String> {
         let mut why = String::new();
-        for at in 0..self.known.len() {
-            let node = self.known[at].clone();
-            match self.ask(dialer, &node).await {
+        for _ in 0..self.known.len() {
+            let Some(node) = self.known.pop_front() else { break };
+            let answer = self.ask(dialer, &node).await;
+            self.known.push_back(node);
+            match answer {
                 Ok(map) => {
-                    // The one that answers is asked first from now on.
-                    self.known[..=at].rotate_right(1);
                     self.learn(&map);
                     return Ok(map);
                 }
@@ -100,12 +106,14 @@ impl Guide {
         }
     }
 
-    /// A Cluster's nodes may all be replaced in time; those of the last map are known as well.
+    /// A Cluster's nodes may all be replaced in time, so those of the last map are asked as well.
     fn learn(&mut self, map: &Map) {
         if self.mode == Mode::Cluster {
-            for (_, _, node) in &map.ranges {
+            let current: Vec<_> = map.ranges.iter().map(|(_, _, node)| node).collect();
+            self.known.retain(|node| current.contains(&node) || self.seeds.contains(node));
+            for node in current {
                 if !self.known.contains(node) {
-                    self.known.push(node.clone());
+                    self.known.push_back(node.clone());
                 }
             }
         }

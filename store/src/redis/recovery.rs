@@ -94,6 +94,6 @@ async fn one(caller: &mut Caller, op: Op, safe: bool) -> Result<Value, String> {
 
 fn why(fault: Fault) -> String {
     match fault {
-        Fault::Full(why) | Fault::Down(why) | Fault::Overtaken(why) => why,
+        Fault::Full(why) | Fault::Down(why) | Fault::Refused(why) => why,
     }
 }

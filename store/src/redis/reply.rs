@@ -51,8 +51,9 @@ pub(super) enum Fault {
     Full(String),
     /// It fails or cannot be reached.
     Down(String),
-    /// It was not carried out: somebody else gave a greater sequence, or this number.
-    Overtaken(String),
+    /// It was not carried out, and never will be: somebody else gave a greater sequence, or this
+    /// number, or keeps something else under this name. The server is well.
+    Refused(String),
 }
 
 /// What an error of one command asks for.
@@ -81,7 +82,7 @@ pub(super) fn remedy(error: &ServerError) -> Remedy {
         "NOSCRIPT" => Remedy::Reload,
         "OOM" => Remedy::Fail(Fault::Full(whole())),
         "MISCONF" if detail.contains("No space left") => Remedy::Fail(Fault::Full(whole())),
-        crate::redis::script::OVERTAKEN => Remedy::Fail(Fault::Overtaken(whole())),
+        crate::redis::script::OVERTAKEN | "WRONGTYPE" => Remedy::Fail(Fault::Refused(whole())),
         _ => Remedy::Fail(Fault::Down(whole())),
     }
 }

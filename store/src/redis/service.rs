@@ -57,7 +57,7 @@ pub struct Numbers {
     pub loaded: u64,
     /// Questions that could not be answered.
     pub unanswered: u64,
-    /// Messages and broadcasts refused because another process had given a greater sequence.
+    /// Commands refused because another process had given a greater sequence.
     pub overtaken: u64,
     /// Commands without an answer that wait to be tried again.
     pub owed: u64,
@@ -214,4 +214,5 @@ async fn serve(desk: &Rc<Desk>, server: &Server, stopped: &flume::Receiver<()>) 
         // A writer that panicked has said so.
         let _ = writer.await;
     }
+    desk.last_try().await;
 }

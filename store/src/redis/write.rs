@@ -46,7 +46,7 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
             None if answered => places.push(place(&command)),
             None => {}
             Some(fault) => {
-                if !answered && !matches!(fault, Fault::Overtaken(_)) {
+                if !answered && !matches!(fault, Fault::Refused(_)) {
                     owed.push(command);
                 }
                 let trouble = judge(desk, &fault);
@@ -74,10 +74,10 @@ fn judge(desk: &Desk, fault: &Fault) -> Trouble {
             desk.health.worsen(Trouble::Down, why);
             Trouble::Down
         }
-        Fault::Overtaken(why) => {
+        Fault::Refused(why) => {
             // The store is well: somebody else is the home of this user now, or was.
             count(&desk.health.counters.overtaken, 1);
-            tracing::warn!(why, "the store in Redis refused what another process overtook");
+            tracing::warn!(why, "the store in Redis refused a command");
             Trouble::Down
         }
     }

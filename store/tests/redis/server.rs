@@ -1,4 +1,5 @@
-//! Servers of a test: Debian's `redis-server`, on loopback, in a temporary directory.
+//! Servers of a test: Debian's `redis-server`, on loopback, in a temporary directory. The variable
+//! `HOLDFAST_REDIS_SERVER` names another program, for instance `valkey-server`.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,11 @@ impl Server {
         format!("127.0.0.1:{}", self.port)
     }
 
+    /// Whether it syncs when asked to, as Redis does from 7.2 on.
+    pub(crate) fn knows_waitaof(&self) -> bool {
+        self.cli(&["command", "info", "waitaof"]).contains("waitaof")
+    }
+
     /// What `redis-cli` says.
     pub(crate) fn cli(&self, arguments: &[&str]) -> String {
         cli(self.port, arguments)
@@ -111,7 +117,8 @@ impl Drop for Server {
 
 fn spawn(directory: &Path, port: u16, arguments: &[String]) -> Child {
     let port = port.to_string();
-    let mut command = Command::new("redis-server");
+    let program = std::env::var("HOLDFAST_REDIS_SERVER");
+    let mut command = Command::new(program.as_deref().unwrap_or("redis-server"));
     if arguments.iter().any(|argument| argument == "--sentinel") {
         // A Sentinel keeps its state in its file.
         command.arg(directory.join("sentinel.conf")).args(["--port", &port]);

@@ -223,8 +223,10 @@ fn an_idle_store_says_that_its_server_is_gone() {
 
 #[test]
 fn what_was_answered_as_synced_is_there_after_kill_9() {
-    let arguments = ["--appendonly", "yes", "--appendfsync", "always"];
-    let mut server = Server::start(&arguments);
+    // Where the server can be asked to sync, its own time for it must not matter.
+    let knows = Server::start(&[]).knows_waitaof();
+    let own = if knows { "everysec" } else { "always" };
+    let mut server = Server::start(&["--appendonly", "yes", "--appendfsync", own]);
     let durability = Durability::Synced { replicas: 0, timeout: Duration::from_secs(1) };
     let mut shard = Shard::start(&Options { durability, ..one(&server) });
     let (mut next, mut answered) = (0, Vec::new());
@@ -267,14 +269,37 @@ fn what_was_answered_as_synced_is_there_after_kill_9() {
 
 #[test]
 fn a_server_that_does_not_sync_is_not_taken_for_one_that_does() {
-    let server = Server::start(&["--appendonly", "yes"]);
     let durability = Durability::Synced { replicas: 0, timeout: Duration::from_secs(1) };
-    let options = Options { durability, ..one(&server) };
-    let refused = start(&options, OneShard::new(), Vec::new());
-    let why = refused.unwrap_err().to_string();
+    let why = |arguments: &[&str]| {
+        let server = Server::start(arguments);
+        let options = Options { durability, ..one(&server) };
+        let refused = start(&options, OneShard::new(), Vec::new());
+        (refused.err().map(|why| why.to_string()), server.knows_waitaof())
+    };
+    let (memory_alone, _) = why(&[]);
+    assert!(memory_alone.unwrap().contains("appendonly"));
     // Servers with WAITAOF sync when asked; those without must do it always.
-    let knows = server.cli(&["command", "info", "waitaof"]).contains("waitaof");
-    assert!(!knows && why.contains("appendfsync always"), "{why}");
+    let (each_second, knows) = why(&["--appendonly", "yes"]);
+    let refused = each_second.is_some_and(|why| why.contains("appendfsync always"));
+    assert_eq!(refused, !knows);
+}
+
+#[test]
+fn a_replica_that_hangs_keeps_answers_back() {
+    let server = Server::start(&[]);
+    let replica = Server::start(&["--replicaof", "127.0.0.1", &server.port.to_string()]);
+    while !replica.cli(&["info", "replication"]).contains("master_link_status:up") {
+        server::pause();
+    }
+    let durability = Durability::Replicas { replicas: 1, timeout: Duration::from_millis(300) };
+    let mut shard = Shard::start(&Options { durability, ..one(&server) });
+    shard.send(vec![append("u", 1, "two copies")]).unwrap();
+    replica.pause(true);
+    assert_eq!(shard.send(vec![append("u", 2, "one copy")]), Err(Trouble::Down));
+    shard.await_state(Some(Trouble::Down));
+    replica.pause(false);
+    shard.await_state(None);
+    shard.send(vec![append("u", 3, "two again")]).unwrap();
 }
 
 #[test]
