@@ -27,6 +27,23 @@ pub struct Faults {
     pub failing_reads: u32,
     /// Truncations that fail, counted down.
     pub failing_cuts: u32,
+    /// Calls that still change anything: behind the last one every call fails and the disk stays
+    /// as it is, as if the power had gone there. `None` is without end.
+    pub calls_left: Option<u32>,
+}
+
+impl Faults {
+    /// Counts one call that changes something.
+    fn call(&mut self) -> io::Result<()> {
+        match &mut self.calls_left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::from_raw_os_error(5)),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
 }
 
 /// A disk in memory.
@@ -59,6 +76,11 @@ impl Memory {
     /// Changes what goes wrong.
     pub fn fail(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut locked(&self.inside).faults);
+    }
+
+    /// Whether [`Faults::calls_left`] has run out.
+    pub fn is_dead(&self) -> bool {
+        locked(&self.inside).faults.calls_left == Some(0)
     }
 
     /// The power goes: names and bytes that were not synced survive or not, each 512 bytes by
@@ -134,6 +156,7 @@ impl Disk for Memory {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut inside = locked(&self.inside);
+        inside.faults.call()?;
         if inside.faults.room == Some(0) {
             return Err(io::ErrorKind::StorageFull.into());
         }
@@ -151,6 +174,7 @@ impl Disk for Memory {
 
     fn remove(&self, name: &str) -> io::Result<()> {
         let mut inside = locked(&self.inside);
+        inside.faults.call()?;
         let node = inside.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
         let length = locked(&node).bytes.len() as u64;
         inside.bytes = inside.bytes.saturating_sub(length);
@@ -159,6 +183,7 @@ impl Disk for Memory {
 
     fn sync_directory(&self) -> io::Result<()> {
         let mut inside = locked(&self.inside);
+        inside.faults.call()?;
         inside.synced = inside.names.clone();
         Ok(())
     }

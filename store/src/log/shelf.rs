@@ -55,7 +55,9 @@ impl Shelf {
 
     /// Closes segments older than this one, so that their bytes can go.
     pub(crate) fn forget_before(&mut self, number: u32) {
-        self.open = self.open.split_off(&number);
+        while self.open.first_key_value().is_some_and(|(oldest, _)| *oldest < number) {
+            self.open.pop_first();
+        }
     }
 
     /// The record at this place, of about so many bytes besides the usual.

@@ -90,6 +90,7 @@ impl Open {
 
 impl DiskFile for Open {
     fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<usize> {
+        locked(&self.disk.inside).faults.call()?;
         if self.struck(|faults| &mut faults.failing_writes) {
             return Err(broken());
         }
@@ -125,6 +126,7 @@ impl DiskFile for Open {
     }
 
     fn sync_data(&mut self) -> io::Result<()> {
+        locked(&self.disk.inside).faults.call()?;
         if self.struck(|faults| &mut faults.failing_syncs) {
             return Err(broken());
         }
@@ -133,6 +135,7 @@ impl DiskFile for Open {
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {
+        locked(&self.disk.inside).faults.call()?;
         if self.struck(|faults| &mut faults.failing_cuts) {
             return Err(broken());
         }
