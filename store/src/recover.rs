@@ -3,7 +3,8 @@
 //! Where a record ends wrongly, it is either a torn tail, which is what a power cut leaves of bytes
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
 //! every segment but the last, the next one's header says how much had been synced; in the last, a
-//! mark behind the place says so.
+//! mark behind the place says so. (What cannot be told from a torn tail: a last segment that a
+//! broken file system has cut short, marks and all.)
 
 mod index;
 

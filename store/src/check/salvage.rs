@@ -41,6 +41,8 @@ pub struct Loss {
 ///
 /// Where `from` is in use or cannot be read, or `to` holds a store or cannot be written.
 pub fn salvage(from: &Path, to: &Path) -> io::Result<Salvage> {
+    // A name that is mistyped is not made a store.
+    Files::look(from)?;
     let from = Files::open(from)?;
     salvage_disk(&from, &Files::open(to)?)
 }
