@@ -16,7 +16,8 @@ REJECTIONS = {
     1: "empty_body", 2: "body_too_long", 3: "no_store", 4: "mailbox_full", 5: "store_full",
 }
 DROPS = {
-    1: "outbox_full", 2: "connection_lost", 3: "shutdown", 4: "mailbox_full", 5: "purged",
+    1: "outbox_full", 2: "connection_lost", 3: "shutdown", 4: "made_room", 5: "purged",
+    6: "unreadable",
 }
 ENDS = ("acked", "expired", "dropped")  # the outcomes of receipts
 MAILBOX_ACTIONS = ["show", "purge", "release"]

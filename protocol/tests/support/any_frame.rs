@@ -180,8 +180,8 @@ pub(crate) fn request() -> impl Strategy<Value = Value> {
 }
 
 fn dropped() -> impl Strategy<Value = Value> {
-    const REASONS: [&str; 5] =
-        ["outbox_full", "connection_lost", "shutdown", "mailbox_full", "purged"];
+    const REASONS: [&str; 6] =
+        ["outbox_full", "connection_lost", "shutdown", "made_room", "purged", "unreadable"];
     prop::sample::select(REASONS.to_vec())
         .prop_map(|reason| json!({"outcome": "dropped", "reason": reason}))
 }

@@ -74,9 +74,11 @@ words! {
         /// The gateway shut down.
         Shutdown = 3, "shutdown";
         /// The user's mailbox was at its limit, and a newer message took the place.
-        MailboxFull = 4, "mailbox_full";
+        MadeRoom = 4, "made_room";
         /// An operator or a backend purged the mailbox.
         Purged = 5, "purged";
+        /// The disk gave back something else than was stored.
+        Unreadable = 6, "unreadable";
     }
 }
 
