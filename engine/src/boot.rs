@@ -4,7 +4,8 @@
 //! listeners, and only then says that it is ready. The first shard settles which port "0" is.
 
 mod host;
-mod settings;
+pub mod settings;
+mod store;
 
 use self::host::{can_own_tables, host, usable_cores};
 use self::settings::{settings, socket_options};
@@ -22,6 +23,8 @@ use crate::metrics::ShardMetrics;
 use crate::shard::Shard;
 use crate::shard::drain::Left;
 use crate::shard::settings::Settings;
+use holdfast_store::Recovered;
+use holdfast_store::embedded::{Figures, Handle};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -40,6 +43,9 @@ pub enum BootError {
     /// The limits do not fit this host.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// The store cannot be opened.
+    #[error("store: {0}")]
+    Store(String),
     /// A key cannot be used.
     #[error("auth.client_keys: {0}")]
     Key(String),
@@ -98,6 +104,8 @@ pub struct Gateway {
     /// Grows each time the process starts.
     pub incarnation: u32,
     commands: Vec<(flume::Sender<Command>, WakeFd)>,
+    /// Ends after the shards, with everything that they gave it on disk.
+    store: Option<Handle>,
     threads: Vec<JoinHandle<io::Result<Left>>>,
 }
 
@@ -118,6 +126,9 @@ struct Plan {
     /// letters still need it.
     left: Arc<AtomicUsize>,
 }
+
+/// A shard's ends of the mesh, and of the store with what that had kept for it.
+type Seat = (Ends<WakeFd>, Option<(holdfast_store::Port, Recovered)>);
 
 /// What a shard says once, when it is ready or cannot be.
 type Ready = Result<(Vec<SocketAddr>, Vec<SocketAddr>), BootError>;
@@ -156,10 +167,17 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
         wakers,
         left: Arc::default(),
     };
-    launch(plan, config.mesh.capacity, incarnation)
+    let ends = connect(&plan.wakers, config.mesh.capacity);
+    let opened = store::open(config, &plan.settings, &ends)?;
+    launch(plan, ends, opened, incarnation)
 }
 
-fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, BootError> {
+fn launch(
+    mut plan: Plan,
+    ends: Vec<Ends<WakeFd>>,
+    (ports, store): store::Opened,
+    incarnation: u32,
+) -> Result<Gateway, BootError> {
     let mut gateway = Gateway {
         client_addresses: Vec::new(),
         backend_addresses: Vec::new(),
@@ -168,16 +186,17 @@ fn launch(mut plan: Plan, capacity: usize, incarnation: u32) -> Result<Gateway, 
         backing: plan.backing,
         incarnation,
         commands: Vec::new(),
+        store,
         threads: Vec::new(),
     };
-    for (number, ends) in (0..).zip(connect(&plan.wakers, capacity)) {
+    for (number, (ends, port)) in (0..).zip(ends.into_iter().zip(ports)) {
         let waker = plan.wakers[usize::from(number)].clone();
         let (commands, inbox) = flume::unbounded();
         let (ready, is_ready) = flume::bounded(1);
         let own = plan.clone();
         let thread = std::thread::Builder::new()
             .name(format!("shard-{number}"))
-            .spawn(move || serve(&own, number, ends, &inbox, &ready))
+            .spawn(move || serve(&own, number, (ends, port), &inbox, &ready))
             .map_err(|error| BootError::Kernel("cannot start a thread", error))?;
         gateway.threads.push(thread);
         gateway.commands.push((commands, waker));
@@ -220,10 +239,19 @@ impl Gateway {
     fn join(&mut self) -> Left {
         let ended = self.threads.drain(..).map(JoinHandle::join);
         let left = ended.map(|ended| ended.ok().and_then(Result::ok).unwrap_or_default());
-        left.fold(Left::default(), |sum, shard| Left {
+        let left = left.fold(Left::default(), |sum, shard| Left {
             closed: sum.closed + shard.closed,
             cut: sum.cut + shard.cut,
-        })
+        });
+        if let Some(store) = self.store.take() {
+            store.stop();
+        }
+        left
+    }
+
+    /// The store's own numbers, where it has a directory or memory of its own.
+    pub fn store(&self) -> Option<Figures> {
+        self.store.as_ref().map(Handle::figures)
     }
 
     /// Whether a shard has ended although nobody asked it to.
@@ -244,7 +272,7 @@ impl Drop for Gateway {
 fn serve(
     plan: &Plan,
     number: u16,
-    ends: Ends<WakeFd>,
+    ends: Seat,
     commands: &flume::Receiver<Command>,
     ready: &flume::Sender<Ready>,
 ) -> io::Result<Left> {
@@ -306,7 +334,7 @@ fn prepare(plan: &Plan, number: u16) -> Result<Prepared, BootError> {
 fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     plan: &Plan,
     (number, io): (u16, io::Result<I>),
-    ends: Ends<WakeFd>,
+    (ends, store): Seat,
     commands: &flume::Receiver<Command>,
     (ready, addresses): (&flume::Sender<Ready>, (Vec<SocketAddr>, Vec<SocketAddr>)),
 ) -> io::Result<Left> {
@@ -319,6 +347,9 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     };
     let (settings, metrics) = (Arc::clone(&plan.settings), Arc::clone(&plan.metrics));
     let mut shard = Shard::new(number, settings, io, ends, metrics);
+    if let Some((port, recovered)) = store {
+        shard.keep_with(port, recovered);
+    }
     shard.open();
     let _ = ready.send(Ok(addresses));
     let mut events = Vec::with_capacity(1024);

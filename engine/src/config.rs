@@ -11,6 +11,7 @@
 mod check;
 pub mod keys;
 pub(crate) mod kind;
+mod products;
 pub mod refused;
 pub(crate) mod schema;
 pub mod sections;
@@ -36,6 +37,8 @@ const SECTIONS: &[(&str, &[Setting])] = &[
     ("backend", sections::BACKEND),
     ("admin", sections::ADMIN),
     ("auth", sections::AUTH),
+    ("store", sections::STORE),
+    ("mailbox", sections::MAILBOX),
     ("broadcast", sections::BROADCAST),
     ("mesh", sections::MESH),
     ("drain", sections::DRAIN),

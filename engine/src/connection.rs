@@ -67,6 +67,8 @@ pub enum Ending {
 pub struct Client {
     /// The greatest sequence sent to it.
     pub sent: u64,
+    /// The greatest sequence of a durable message that it was sent, or that waits for it.
+    pub durable: u64,
     /// The greatest sequence that it acknowledged.
     pub acked: u64,
     /// Its tags, if it has any.
@@ -109,12 +111,17 @@ pub struct Busy {
     pub parked_bytes: usize,
     /// Frames of this turn's login that wait for the home's answer: tags of the hello.
     pub wanted_tags: Vec<compact_str::CompactString>,
+    /// Whether a durable message found no room, so that none is taken until its home begins anew.
+    pub stuck: bool,
 }
 
 impl Busy {
     /// Whether an idle connection would need nothing of this.
     pub fn is_idle(&self) -> bool {
-        self.partial.is_empty() && self.parked.is_empty() && self.wanted_tags.is_empty()
+        self.partial.is_empty()
+            && self.parked.is_empty()
+            && self.wanted_tags.is_empty()
+            && !self.stuck
     }
 }
 
@@ -123,6 +130,7 @@ impl Client {
     pub fn new() -> Self {
         Self {
             sent: 0,
+            durable: 0,
             acked: 0,
             tags: None,
             home: HomeId { slot: u32::MAX, generation: 0 },

@@ -22,6 +22,7 @@ pub mod directory;
 pub mod io;
 pub mod limits;
 pub mod logs;
+pub mod mailbox;
 pub mod mesh;
 pub mod metrics;
 pub mod path;

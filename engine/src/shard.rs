@@ -17,14 +17,17 @@ use crate::connection::id::{Address, ConnectionId};
 use crate::connection::outbox::Staging;
 use crate::connection::table::Table;
 use crate::connection::timers::Wheel;
-use crate::directory::homes::Homes;
+use crate::directory::homes::{HomeId, Homes, UserKey};
 use crate::directory::roster::{ListId, Roster};
-use crate::io::{Io, Key, Port, Sent};
+use crate::io::{self, Io, Key, Sent};
 use crate::logs::gate::{Gate, Pass};
+use crate::mailbox::Mailbox;
+use crate::mailbox::room::Mailroom;
 use crate::mesh::{Ends, ToHome, ToOrigin, ToSession};
 use crate::metrics::{Counter, ShardMetrics};
 use compact_str::CompactString;
 use drain::Drain;
+use holdfast_store::{Port, Recovered};
 use settings::Settings;
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
@@ -56,6 +59,10 @@ pub struct Shard<I: Io> {
     pub(crate) in_flight: u64,
     pub(crate) wheel: Wheel,
     pub(crate) homes: Homes,
+    /// What is kept for users; `None` without a store.
+    pub(crate) mailroom: Option<Box<Mailroom>>,
+    /// Sessions that dropped, in the order in which they are given up: the second, and which.
+    pub(crate) lingering: VecDeque<(u32, HomeId, ConnectionId)>,
     pub(crate) roster: Roster,
     /// The members of each product, by its number.
     pub(crate) members: Vec<ListId>,
@@ -111,6 +118,7 @@ pub(crate) struct Gates {
     pub(crate) violation: Gate,
     pub(crate) login: Gate,
     pub(crate) backend: Gate,
+    pub(crate) quarantine: Gate,
 }
 
 /// Lines of one kind in a second.
@@ -119,8 +127,9 @@ const LINES: u32 = 5;
 impl Default for Gates {
     fn default() -> Self {
         let gate = Gate::new(LINES);
-        let [refused, accept, violation, login, backend] = std::array::from_fn(|_| gate.clone());
-        Self { refused, accept, violation, login, backend }
+        let [refused, accept, violation, login, backend, quarantine] =
+            std::array::from_fn(|_| gate.clone());
+        Self { refused, accept, violation, login, backend, quarantine }
     }
 }
 
@@ -133,8 +142,8 @@ pub(crate) struct Inbox {
 }
 
 impl<I: Io> Shard<I> {
-    /// The shard of this number, with its world and its ends of the mesh, at `now`. It accepts
-    /// nothing before [`Shard::open`].
+    /// The shard of this number, with its world and its ends of the mesh. It accepts nothing before
+    /// [`Shard::open`].
     ///
     /// # Panics
     /// If `metrics` has no part for this shard.
@@ -168,6 +177,8 @@ impl<I: Io> Shard<I> {
             in_flight: 0,
             wheel: Wheel::new(capacity, 0),
             homes: Homes::new(capacity),
+            mailroom: None,
+            lingering: VecDeque::new(),
             roster,
             members,
             tagged: BTreeMap::new(),
@@ -193,10 +204,33 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// Gives it a store, and takes over what that had kept for its users. Before [`Shard::open`].
+    pub fn keep_with(&mut self, port: Port, recovered: Recovered) {
+        let Recovered { mailboxes, keys, sequence, .. } = recovered;
+        let mut room = Mailroom::new(self.number, port, self.settings.rules, sequence);
+        self.homes.with_store(sequence, mailboxes.len());
+        for kept in mailboxes {
+            let product = &self.settings.products[usize::from(kept.product)];
+            let hash = product.placer.hash(&kept.user);
+            let home = self.homes.open(UserKey { product: kept.product, user: &kept.user, hash });
+            kept.messages.iter().for_each(|message| room.journal.holds(message.place));
+            let mailbox = Mailbox::recovered(home, kept.messages);
+            self.homes.begin_behind(home, mailbox.last());
+            let place = room.insert(mailbox);
+            if let Some(home) = self.homes.get_mut(home) {
+                home.set_mailbox(Some(place));
+            }
+        }
+        for mark in keys {
+            room.remember(mark);
+        }
+        self.mailroom = Some(Box::new(room));
+    }
+
     /// Starts to accept on both ports.
     pub fn open(&mut self) {
-        self.io.accept(Port::Client);
-        self.io.accept(Port::Backend);
+        self.io.accept(io::Port::Client);
+        self.io.accept(io::Port::Backend);
     }
 
     /// The world, for the runner's wait.
@@ -244,9 +278,9 @@ pub(crate) fn key(id: ConnectionId) -> Key {
 }
 
 /// The index of a port in [`Shard::accept_at`].
-pub(crate) fn port_index(port: Port) -> usize {
+pub(crate) fn port_index(port: io::Port) -> usize {
     match port {
-        Port::Client => 0,
-        Port::Backend => 1,
+        io::Port::Client => 0,
+        io::Port::Backend => 1,
     }
 }

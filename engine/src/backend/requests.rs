@@ -3,9 +3,10 @@
 //! A request is in parts, one for each target or user; each part is answered once, from whichever
 //! shard knows, and with the last part the request is answered.
 
+use crate::mesh::letter::Origin;
 use holdfast_protocol::backend::{Outcome, RequestId, answer};
 use slab::Slab;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Why a request is not taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +32,8 @@ struct Request {
     parts: Parts,
     left: u32,
     cost: u32,
+    /// Outcomes still to come for parts that went to several sessions.
+    copies: BTreeMap<u16, u8>,
     /// When it was read, in microseconds.
     since: u64,
 }
@@ -54,6 +57,8 @@ pub enum Kind {
     Kick,
     /// About a broadcast job.
     Job,
+    /// About a mailbox.
+    Mailbox,
     /// For the counters.
     Counters,
 }
@@ -74,7 +79,7 @@ impl Requests {
             }
             Kind::Online(users) => (Parts::Counts(vec![0; users]), users, 1),
             Kind::Kick => (Parts::Kick, 1, 1),
-            Kind::Job | Kind::Counters => (Parts::Job, 1, 1),
+            Kind::Job | Kind::Mailbox | Kind::Counters => (Parts::Job, 1, 1),
         };
         let narrow = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let (left, cost) = (narrow(left), narrow(cost));
@@ -85,7 +90,14 @@ impl Requests {
             return Err(Refused::DuplicateId);
         }
         self.used += cost;
-        Ok(narrow(self.in_flight.insert(Request { id, parts, left, cost, since: now })))
+        Ok(narrow(self.in_flight.insert(Request {
+            id,
+            parts,
+            left,
+            cost,
+            copies: BTreeMap::new(),
+            since: now,
+        })))
     }
 
     /// How much of the window is used.
@@ -105,20 +117,40 @@ impl Requests {
 
     /// Takes one part's outcome; with the last one, appends the answer and gives the
     /// microsecond in which the request was read.
-    pub fn outcome(
-        &mut self,
-        request: u32,
-        part: u16,
-        outcome: Outcome,
-        out: &mut Vec<u8>,
-    ) -> Option<u64> {
+    pub fn outcome(&mut self, origin: Origin, outcome: Outcome, out: &mut Vec<u8>) -> Option<u64> {
+        let Origin { request, part, copies, .. } = origin;
         let entry = self.in_flight.get_mut(request as usize)?;
         if let Parts::Outcomes(outcomes) = &mut entry.parts
             && let Some(place) = outcomes.get_mut(usize::from(part))
         {
-            *place = outcome;
+            if copies > 1 {
+                let left = entry.copies.entry(part).or_insert(copies);
+                let first = *left == copies;
+                *left -= 1;
+                // One session that has it is enough.
+                if first || matches!(outcome, Outcome::Delivered(_)) {
+                    *place = outcome;
+                }
+                if *left > 0 {
+                    return None;
+                }
+            } else {
+                *place = outcome;
+            }
         }
         self.part_done(request, out)
+    }
+
+    /// Takes how a mailbox stands; as [`Requests::outcome`].
+    pub fn mailbox(
+        &mut self,
+        request: u32,
+        mailbox: &answer::Mailbox,
+        out: &mut Vec<u8>,
+    ) -> Option<u64> {
+        let done = self.take(request)?;
+        answer::put_mailbox(done.id, mailbox, out);
+        Some(done.since)
     }
 
     /// Takes one part's count of sessions; as [`Requests::outcome`].
@@ -204,6 +236,7 @@ pub fn retry_after(code: answer::ErrorCode) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::connection::id::ConnectionId;
     use holdfast_protocol::backend::Answer;
     use holdfast_protocol::frame::split;
 
@@ -213,12 +246,34 @@ mod tests {
         let mut out = Vec::new();
         let request = requests.admit(7, Kind::Push(2), 2, 0).unwrap();
         assert_eq!(requests.admit(8, Kind::Kick, 2, 0), Err(Refused::WindowOverrun));
-        assert_eq!(requests.outcome(request, 1, Outcome::Offline, &mut out), None);
-        assert_eq!(requests.outcome(request, 0, Outcome::Delivered(5), &mut out), Some(0));
+        let part = |part| origin(request, part, 1);
+        assert_eq!(requests.outcome(part(1), Outcome::Offline, &mut out), None);
+        assert_eq!(requests.outcome(part(0), Outcome::Delivered(5), &mut out), Some(0));
         let (frame, _) = split(&out, 100).unwrap().unwrap();
         let Answer::Push(7, outcomes) = Answer::decode(frame).unwrap() else { panic!("{frame:?}") };
         assert!(outcomes.iter().eq([Outcome::Delivered(5), Outcome::Offline]));
         assert_eq!((requests.used(), requests.len()), (0, 0));
+    }
+
+    fn origin(request: u32, part: u16, copies: u8) -> Origin {
+        let connection = ConnectionId { shard: 0, slot: 0, generation: 0 };
+        Origin { connection, request, part, copies }
+    }
+
+    #[test]
+    fn one_session_that_has_it_is_enough() {
+        let dropped = Outcome::Dropped(answer::DropReason::OutboxFull);
+        for outcomes in [[Outcome::Delivered(5), dropped], [dropped, Outcome::Delivered(5)]] {
+            let mut requests = Requests::default();
+            let mut out = Vec::new();
+            let request = requests.admit(7, Kind::Push(1), 2, 0).unwrap();
+            let copy = origin(request, 0, 2);
+            assert_eq!(requests.outcome(copy, outcomes[0], &mut out), None);
+            assert_eq!(requests.outcome(copy, outcomes[1], &mut out), Some(0));
+            let (frame, _) = split(&out, 100).unwrap().unwrap();
+            let Answer::Push(7, told) = Answer::decode(frame).unwrap() else { panic!("{frame:?}") };
+            assert!(told.iter().eq([Outcome::Delivered(5)]));
+        }
     }
 
     #[test]

@@ -1,10 +1,13 @@
-//! From the configuration to what shards and sockets need to know of it.
+//! From the configuration to what shards and sockets need to know of it: the one place where
+//! settings become a shard's, for tests too.
 
 use super::BootError;
 use crate::auth::{BackendAuth, ClientAuth};
 use crate::config::Config;
 use crate::io::socket::SocketOptions;
 use crate::limits::Limits;
+use crate::mailbox::room::{MailboxPolicy, Rules};
+use crate::mailbox::{Bounds, Redelivery};
 use crate::shard::settings::{Product, Settings};
 use std::time::Duration;
 
@@ -15,11 +18,11 @@ const TTL_SECONDS: u32 = 60;
 /// The time to live of a broadcast that asks for none, in seconds: a paced one may take hours.
 const BROADCAST_TTL_SECONDS: u32 = 24 * 3600;
 
-pub(super) fn settings(
-    config: &Config,
-    limits: &Limits,
-    incarnation: u32,
-) -> Result<Settings, BootError> {
+/// What shards need to know of `config`, whose sizes `limits` are, in the life of this number.
+///
+/// # Errors
+/// A key cannot be used.
+pub fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Settings, BootError> {
     let client_auth =
         ClientAuth::new(&config.auth).map_err(|error| BootError::Key(error.to_string()))?;
     let (client, backend, broadcast) = (&config.client, &config.backend, &config.broadcast);
@@ -27,7 +30,7 @@ pub(super) fn settings(
         host: config.host,
         incarnation,
         shards: limits.shards,
-        products: config.products.iter().map(|name| Product::new(name)).collect(),
+        products: products(config),
         client_auth,
         backend_auth: BackendAuth::new(&config.auth),
         clients_max: limits.connections,
@@ -50,9 +53,44 @@ pub(super) fn settings(
         jobs_max: broadcast.jobs_max,
         slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
         broadcast_pace: broadcast.users_per_second,
+        linger: u32::try_from(client.linger.as_secs()).unwrap_or(u32::MAX),
+        rules: rules(config),
         ttl: TTL_SECONDS,
         broadcast_ttl: BROADCAST_TTL_SECONDS,
     })
+}
+
+/// How durable messages are treated.
+fn rules(config: &Config) -> Rules {
+    let (store, mailbox) = (&config.store, &config.mailbox);
+    Rules {
+        redelivery: Redelivery {
+            after: seconds(mailbox.redelivery_after),
+            at_most: seconds(mailbox.redelivery_at_most),
+            rounds: mailbox.redelivery_rounds,
+        },
+        key_window: seconds(store.idempotency_window),
+        keys_max: store.idempotency_keys_max,
+        queue_bytes: store.queue_bytes,
+        ttl: seconds(mailbox.ttl),
+    }
+}
+
+/// The products, by number, each with what is different for it.
+pub(super) fn products(config: &Config) -> Vec<Product> {
+    let mailbox = &config.mailbox;
+    let product = |name: &String| {
+        let own = mailbox.products.iter().find(|rules| rules.product == *name);
+        let own = own.cloned().unwrap_or_default();
+        let bounds = Bounds {
+            messages: own.messages_max.unwrap_or(mailbox.messages_max),
+            bytes: own.bytes_max.unwrap_or(mailbox.bytes_max) as u64,
+        };
+        let when_full = own.when_full.unwrap_or(mailbox.when_full);
+        let sessions = own.sessions_max.unwrap_or(config.client.sessions_max);
+        Product::new(name, sessions, MailboxPolicy { bounds, when_full })
+    };
+    config.products.iter().map(product).collect()
 }
 
 /// Whole seconds, at least one.

@@ -42,6 +42,24 @@ impl Config {
         self.check_open_doors(problems);
         self.check_addresses(problems);
         self.check_keys(problems);
+        self.check_products(problems);
+    }
+
+    fn check_products(&self, problems: &mut Vec<Problem>) {
+        let rules = &self.mailbox.products;
+        for (index, one) in rules.iter().enumerate() {
+            let name = &one.product;
+            if !self.products.contains(name) {
+                problems.push(Problem::Conflict(format!(
+                    "mailbox.products speaks of \"{name}\", which is not in products"
+                )));
+            }
+            if rules[..index].iter().any(|other| other.product == *name) {
+                problems.push(Problem::Conflict(format!(
+                    "mailbox.products has \"{name}\" twice; put its settings into one"
+                )));
+            }
+        }
     }
 
     fn check_heartbeat(&self, problems: &mut Vec<Problem>) {

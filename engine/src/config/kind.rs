@@ -5,6 +5,7 @@
 //! plain number and a text with a unit mean the same.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use toml::Value;
 
@@ -84,6 +85,23 @@ impl Kind<usize> for Size {
     fn allowed(&self) -> String {
         let [low, high] = [self.0, self.1].map(|bytes| in_unit(bytes as u64, SIZES));
         format!("a size from {low} to {high}, such as \"64 KiB\", or a number of bytes")
+    }
+}
+
+/// The path of a directory; not empty.
+pub(crate) struct Directory;
+
+impl Kind<PathBuf> for Directory {
+    fn read(&self, value: &Value) -> Option<PathBuf> {
+        value.as_str().filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    fn print(&self, value: &PathBuf) -> String {
+        quoted(&value.to_string_lossy())
+    }
+
+    fn allowed(&self) -> String {
+        "the path of a directory".to_owned()
     }
 }
 

@@ -5,9 +5,12 @@
 
 use super::keys::{BackendKey, BackendKeys, ClientKey, ClientKeys, File, Hidden, Secret};
 use super::kind::{
-    Address, Addresses, Choice, Count, Names, OneOf, PowerOfTwo, Seconds, Size, Text, Time,
+    Address, Addresses, Choice, Count, Directory, Names, OneOf, PowerOfTwo, Seconds, Size, Text,
+    Time,
 };
+use super::products::{ProductRules, ProductRulesKind};
 use super::schema::settings;
+use crate::mailbox::room::WhenFull;
 use holdfast_protocol::limits;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -66,6 +69,28 @@ impl Choice for LogFormat {
     const NAMES: &'static [(&'static str, Self)] = &[("text", Self::Text), ("json", Self::Json)];
 }
 
+/// Where durable messages are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// Nowhere: durable pushes are refused.
+    None,
+    /// In memory, and gone with the process.
+    Memory,
+    /// In files of one directory.
+    Embedded,
+    /// In a Redis or Valkey that several hosts may share.
+    Redis,
+}
+
+impl Choice for StoreKind {
+    const NAMES: &'static [(&'static str, Self)] = &[
+        ("none", Self::None),
+        ("memory", Self::Memory),
+        ("embedded", Self::Embedded),
+        ("redis", Self::Redis),
+    ];
+}
+
 settings! {
     /// The settings of a gateway: a section each, and what belongs to no section.
     TOP: Config, "", [] {
@@ -95,6 +120,10 @@ settings! {
         admin: Admin,
         /// Who may connect.
         auth: Auth,
+        /// Where durable messages are kept.
+        store: Store,
+        /// Messages that wait for their user.
+        mailbox: Mailbox,
         /// Broadcast jobs.
         broadcast: Broadcast,
         /// The rings between shards.
@@ -138,6 +167,11 @@ settings! {
         pong_delay: Duration = Duration::from_millis(200), Time(0, 1);
         /// Frames that one client may send in a second; more close it.
         frames_per_second: u32 = 1000, Count(1, 60_000);
+        /// Sessions that one user may have at once. One more ends the oldest, which is told so.
+        sessions_max: usize = 1, Count(1, 64);
+        /// How long a session whose connection dropped without a bye may be come back to, in whole
+        /// seconds; 0 is not at all.
+        linger: Duration = Duration::from_secs(15), Time(0, 3600);
         /// Bytes that may wait for one connection that does not read. Raised to one push of
         /// `body_max` where it is smaller. Times the number of slow readers, this is memory.
         outbox_bytes: usize = limits::BODY_BYTES_DEFAULT + limits::PUSH_OVERHEAD, Size(1, GIB);
@@ -191,6 +225,54 @@ settings! {
         backend_keys: Vec<BackendKey> = Vec::new(), BackendKeys;
         /// How far the clocks of those who sign tokens may be off.
         leeway: Duration = Duration::from_secs(5), Time(0, 300);
+    }
+}
+
+settings! {
+    /// Where durable messages are kept.
+    STORE: Store, "store.", [store] {
+        /// Where: "embedded" is files on this host, "redis" is shared by several, "memory" is gone
+        /// with the process, and with "none" durable pushes are refused.
+        kind: StoreKind = StoreKind::Embedded, OneOf;
+        /// The directory of the embedded store; made if it is not there. A relative one begins
+        /// where the process was started. One gateway at a time may use it.
+        directory: PathBuf = PathBuf::from("holdfast-store"), Directory;
+        /// Size of one file of the embedded store. Space is given back a file at a time.
+        segment_bytes: usize = 64 * MIB, Size(MIB, 128 * MIB);
+        /// Bytes of messages of one shard that may wait for the store. More are answered "busy".
+        queue_bytes: usize = 16 * MIB, Size(64 * KIB, GIB);
+        /// How long an idempotency key counts: the same key of the same product and user is the
+        /// same message. Each key takes about 50 bytes of memory for that long.
+        idempotency_window: Duration = Duration::from_mins(10), Time(1, 86_400);
+        /// Keys that one shard remembers at most; more are answered "busy".
+        idempotency_keys_max: usize = 4 << 20, Count(1, 1 << 30);
+    }
+}
+
+settings! {
+    /// Messages that wait for their user.
+    MAILBOX: Mailbox, "mailbox.", [mailbox] {
+        /// Messages that one mailbox holds at most.
+        messages_max: usize = 1000, Count(1, 1 << 30);
+        /// Bytes of bodies that one mailbox holds at most.
+        bytes_max: usize = 4 * MIB, Size(KIB, GIB);
+        /// What happens when a mailbox is full: `reject` refuses the new message, `drop_oldest`
+        /// gives up the oldest for it.
+        when_full: WhenFull = WhenFull::Reject, OneOf;
+        /// Time to live of a durable message that asks for none.
+        ttl: Duration = Duration::from_hours(7 * 24),
+            Time(1, 30 * 86_400);
+        /// How long a connected client has to acknowledge before it is sent again; doubled each
+        /// time.
+        redelivery_after: Duration = Duration::from_secs(30), Time(1, 3600);
+        /// The longest such time.
+        redelivery_at_most: Duration = Duration::from_mins(10), Time(1, 86_400);
+        /// How often what was sent is sent again without any acknowledgement, connections made anew
+        /// included; then the mailbox is quarantined until there is one.
+        redelivery_rounds: u16 = 10, Count(1, 1000);
+        /// What is different for one product: `{ product, sessions_max, messages_max, bytes_max,
+        /// when_full }`, of which only `product` is needed.
+        products: Vec<ProductRules> = Vec::new(), ProductRulesKind;
     }
 }
 

@@ -37,4 +37,42 @@ impl Address {
         id[12..16].copy_from_slice(&self.connection.generation.to_be_bytes());
         id
     }
+
+    /// The address that a session id names; `None` where it is none of this software's.
+    pub fn of_session(id: SessionId) -> Option<Self> {
+        let (host, rest) = id.split_first_chunk()?;
+        let (incarnation, rest) = rest.split_first_chunk()?;
+        let (shard, rest) = rest.split_first_chunk()?;
+        let (slot, rest) = rest.split_first_chunk()?;
+        let (generation, _) = rest.split_first_chunk()?;
+        Some(Self {
+            host: u16::from_be_bytes(*host),
+            incarnation: u32::from_be_bytes(*incarnation),
+            connection: ConnectionId {
+                shard: u16::from_be_bytes(*shard),
+                slot: u32::from_be_bytes(*slot),
+                generation: u32::from_be_bytes(*generation),
+            },
+        })
+    }
+
+    /// Whether both are of the same life of the same host.
+    pub fn is_of(&self, other: &Self) -> bool {
+        self.host == other.host && self.incarnation == other.incarnation
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_id_names_its_address_again() {
+        let connection = ConnectionId { shard: 7, slot: 1 << 20, generation: 3 };
+        let address = Address { host: 2, incarnation: 1_700_000_000, connection };
+        let again = Address::of_session(address.session_id()).unwrap();
+        assert_eq!(again, address);
+        assert!(again.is_of(&address));
+        assert!(!again.is_of(&Address { incarnation: 1, ..address }));
+    }
 }

@@ -5,6 +5,7 @@
 //! its connection, in pieces that own their bytes, so that one slow reader does not pin a whole
 //! request.
 
+use crate::io::Key;
 use crate::mesh::letter::{Origin, Parcel};
 use holdfast_protocol::client::from_server::PushHead;
 use std::sync::Arc;
@@ -81,6 +82,9 @@ pub enum Receipt {
     None,
     /// The backend that pushed it, with its sequence.
     Push(Origin, u64),
+    /// The home of the user, of a durable message: this connection, the message's sequence, and
+    /// whether more may come once it is written.
+    Durable(Key, u64, bool),
     /// This shard's part of a broadcast.
     Part(u32),
 }

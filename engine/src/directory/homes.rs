@@ -1,15 +1,22 @@
-//! The homes of users: who orders a user's messages and knows the user's session.
+//! The homes of users: who orders a user's messages and knows the user's sessions.
 //!
 //! One shard holds the home of a user (see [`super::place`]). A home exists while the user has a
-//! session; its sequence starts at 1 with the first message after the first login. The table is
-//! reserved for its capacity when it is made, so that it does not rehash in the middle of a storm.
+//! session, one that lingers included, or messages in a mailbox. Without a store its sequence
+//! starts at 1 with the first message after the first login; with one it starts behind every
+//! sequence that was ever given out here, so that none comes twice although nothing is kept of a
+//! user who is away. The table is reserved for its capacity when it is made, so that it does not
+//! rehash in the middle of a storm.
 
+use super::sessions::Sessions;
 use crate::connection::id::ConnectionId;
 use compact_str::CompactString;
 use hashbrown::HashTable;
 
+/// No mailbox.
+const NONE: u32 = u32::MAX;
+
 /// Names one home on its shard; a stale one finds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HomeId {
     /// Its place in the shard's homes.
     pub slot: u32,
@@ -28,17 +35,52 @@ pub struct UserKey<'a> {
     pub hash: u64,
 }
 
+/// A user's home.
 #[derive(Debug)]
-struct Home {
+pub struct Home {
     generation: u32,
-    product: u16,
+    /// The user's mailbox, by its place in the shard's, or [`NONE`].
+    mailbox: u32,
+    /// The user.
+    pub user: CompactString,
+    /// The user's hash. Kept, so that growing the table does not hash every name again.
+    pub hash: u64,
+    next_sequence: u64,
+    /// The user's sessions.
+    pub sessions: Sessions,
+    /// The product's number.
+    pub product: u16,
     /// Whether the place is in use.
     live: bool,
-    user: CompactString,
-    /// Kept, so that growing the table does not hash every name again.
-    hash: u64,
-    next_sequence: u64,
-    session: ConnectionId,
+}
+
+const _: () = assert!(size_of::<Home>() <= crate::limits::HOME_BYTES, "the memory sum is right");
+
+impl Home {
+    /// The user's mailbox, if it is not empty.
+    pub fn mailbox(&self) -> Option<u32> {
+        (self.mailbox != NONE).then_some(self.mailbox)
+    }
+
+    /// Makes `mailbox` the user's.
+    pub fn set_mailbox(&mut self, mailbox: Option<u32>) {
+        self.mailbox = mailbox.unwrap_or(NONE);
+    }
+
+    /// The sequence of the user's next message.
+    pub fn next_sequence(&self) -> u64 {
+        self.next_sequence
+    }
+
+    /// Whether no session's connection is there.
+    pub fn is_offline(&self) -> bool {
+        self.sessions.live().next().is_none()
+    }
+
+    /// The user, to be found by.
+    pub fn key(&self) -> UserKey<'_> {
+        UserKey { product: self.product, user: &self.user, hash: self.hash }
+    }
 }
 
 /// The homes of one shard.
@@ -47,6 +89,10 @@ pub struct Homes {
     table: HashTable<u32>,
     slots: Vec<Home>,
     free: Vec<u32>,
+    /// How many homes have a session whose connection is there.
+    online: usize,
+    /// With a store: the greatest sequence of anybody.
+    high: Option<u64>,
 }
 
 /// What a login gets from the user's home.
@@ -58,6 +104,8 @@ pub struct Registered {
     pub next_sequence: u64,
     /// The session that was there before and is to be ended.
     pub replaced: Option<ConnectionId>,
+    /// Whether a session goes on.
+    pub resumed: bool,
 }
 
 impl Homes {
@@ -67,7 +115,23 @@ impl Homes {
             table: HashTable::with_capacity(capacity),
             slots: Vec::with_capacity(capacity),
             free: Vec::new(),
+            online: 0,
+            high: None,
         }
+    }
+
+    /// From now on with a store: nobody was ever given a sequence over `high`. Makes room for so
+    /// many more users.
+    pub fn with_store(&mut self, high: u64, users: usize) {
+        self.high = Some(high);
+        let slots = &self.slots;
+        self.table.reserve(users, |&slot| slots[slot as usize].hash);
+        self.slots.reserve_exact(users);
+    }
+
+    /// How many users have a session whose connection is there.
+    pub fn online(&self) -> usize {
+        self.online
     }
 
     /// How many users have their home here.
@@ -80,37 +144,81 @@ impl Homes {
         self.table.is_empty()
     }
 
-    fn find(&self, key: UserKey<'_>) -> Option<u32> {
+    /// The greatest sequence that anybody was given; 0 without a store.
+    pub fn high(&self) -> u64 {
+        self.high.unwrap_or(0)
+    }
+
+    /// The user's home.
+    pub fn find(&self, key: UserKey<'_>) -> Option<HomeId> {
         let same = |&slot: &u32| {
             let home = &self.slots[slot as usize];
             home.product == key.product && home.user == key.user
         };
-        self.table.find(key.hash, same).copied()
+        let slot = self.table.find(key.hash, same).copied()?;
+        Some(HomeId { slot, generation: self.slots[slot as usize].generation })
     }
 
-    /// Makes `session` the user's session, in place of any other.
-    pub fn register(&mut self, key: UserKey<'_>, session: ConnectionId) -> Registered {
-        if let Some(slot) = self.find(key) {
-            let home = &mut self.slots[slot as usize];
-            let replaced = Some(std::mem::replace(&mut home.session, session));
-            let id = HomeId { slot, generation: home.generation };
-            return Registered { home: id, next_sequence: home.next_sequence, replaced };
+    /// The home of this name, if it is still that one.
+    pub fn get(&self, id: HomeId) -> Option<&Home> {
+        let home = self.slots.get(id.slot as usize)?;
+        (home.live && home.generation == id.generation).then_some(home)
+    }
+
+    /// As [`Homes::get`], to change it.
+    pub fn get_mut(&mut self, id: HomeId) -> Option<&mut Home> {
+        let home = self.slots.get_mut(id.slot as usize)?;
+        (home.live && home.generation == id.generation).then_some(home)
+    }
+
+    /// The user's home, made where there was none. One that gets neither a session nor a mailbox is
+    /// to be given up by [`Homes::tidy`].
+    pub fn open(&mut self, key: UserKey<'_>) -> HomeId {
+        self.find(key).unwrap_or_else(|| self.insert(key))
+    }
+
+    /// Makes `session` a session of the user, who may have `most`. A session that is named in
+    /// `resume` and still known goes on as this one.
+    pub fn register(
+        &mut self,
+        key: UserKey<'_>,
+        session: ConnectionId,
+        most: usize,
+        resume: Option<ConnectionId>,
+    ) -> Registered {
+        let id = self.open(key);
+        let home = &mut self.slots[id.slot as usize];
+        let first = home.is_offline();
+        let earlier = resume.and_then(|earlier| home.sessions.remove(earlier));
+        // A client that lost its connection is often back before its gateway knows.
+        let mut replaced = earlier.filter(|old| !old.lingers).map(|old| old.connection);
+        while home.sessions.all().len() >= most.max(1) {
+            let all = home.sessions.all();
+            let Some(&oldest) = all.iter().find(|it| it.lingers).or(all.first()) else { break };
+            home.sessions.remove(oldest.connection);
+            if !oldest.lingers {
+                replaced = Some(oldest.connection);
+            }
         }
-        let home = self.insert(key, session);
-        Registered { home, next_sequence: 1, replaced: None }
+        home.sessions.add(session);
+        self.online += usize::from(first);
+        let next_sequence = home.next_sequence;
+        Registered { home: id, next_sequence, replaced, resumed: earlier.is_some() }
     }
 
-    fn insert(&mut self, key: UserKey<'_>, session: ConnectionId) -> HomeId {
+    fn insert(&mut self, key: UserKey<'_>) -> HomeId {
+        let next_sequence = self.high() + 1;
         let slot = self.free.pop().unwrap_or_else(|| {
             let slot = u32::try_from(self.slots.len()).unwrap_or(u32::MAX);
             self.slots.push(Home {
                 generation: 0,
-                product: 0,
-                live: false,
+                mailbox: NONE,
                 user: CompactString::const_new(""),
                 hash: 0,
-                next_sequence: 1,
-                session,
+                next_sequence,
+                sessions: Sessions::None,
+                product: 0,
+                live: false,
             });
             slot
         });
@@ -120,55 +228,86 @@ impl Homes {
         home.product = key.product;
         home.user = CompactString::new(key.user);
         home.hash = key.hash;
-        home.next_sequence = 1;
-        home.session = session;
+        home.next_sequence = next_sequence;
         let id = HomeId { slot, generation: home.generation };
         let slots = &self.slots;
         self.table.insert_unique(key.hash, slot, |&slot| slots[slot as usize].hash);
         id
     }
 
-    /// Ends the home when `session` is still the user's session; says whether it was.
-    pub fn unregister(&mut self, id: HomeId, session: ConnectionId) -> bool {
-        let Some(home) = self.slots.get_mut(id.slot as usize) else { return false };
-        if !home.live || home.generation != id.generation || home.session != session {
-            return false;
+    /// Ends a session, or lets it linger; whether it was there.
+    pub fn unregister(&mut self, id: HomeId, session: ConnectionId, lingers: bool) -> bool {
+        let Some(home) = self.get_mut(id) else { return false };
+        let before = home.is_offline();
+        let was_there = if lingers {
+            home.sessions.linger(session)
+        } else {
+            home.sessions.remove(session).is_some()
+        };
+        let left = !before && home.is_offline();
+        self.online -= usize::from(left);
+        self.tidy(id);
+        was_there
+    }
+
+    /// Ends a session that still lingers.
+    pub fn linger_over(&mut self, id: HomeId, session: ConnectionId) {
+        let lingers = |home: &Home| {
+            home.sessions.all().iter().any(|it| it.lingers && it.connection == session)
+        };
+        if self.get(id).is_some_and(lingers) {
+            self.unregister(id, session, false);
         }
-        self.forget(id.slot);
-        true
     }
 
-    /// Ends the user's home, whoever has it; gives the session.
-    pub fn remove(&mut self, key: UserKey<'_>) -> Option<ConnectionId> {
-        let slot = self.find(key)?;
-        self.forget(slot);
-        Some(self.slots[slot as usize].session)
+    /// Ends all sessions of the user; gives those whose connection is there.
+    pub fn remove(&mut self, key: UserKey<'_>) -> Vec<ConnectionId> {
+        let Some(id) = self.find(key) else { return Vec::new() };
+        let home = &mut self.slots[id.slot as usize];
+        self.online -= usize::from(!home.is_offline());
+        let ended = std::mem::take(&mut home.sessions);
+        self.tidy(id);
+        ended.live().collect()
     }
 
-    fn forget(&mut self, slot: u32) {
-        let home = &mut self.slots[slot as usize];
+    /// Gives up a home that nothing needs.
+    pub fn tidy(&mut self, id: HomeId) {
+        let Some(home) = self.get_mut(id) else { return };
+        if !home.sessions.is_empty() || home.mailbox != NONE {
+            return;
+        }
         home.live = false;
         home.generation = home.generation.wrapping_add(1);
         home.user = CompactString::const_new("");
         let hash = home.hash;
-        self.free.push(slot);
-        if let Ok(entry) = self.table.find_entry(hash, |&other| other == slot) {
+        self.free.push(id.slot);
+        if let Ok(entry) = self.table.find_entry(hash, |&other| other == id.slot) {
             entry.remove();
         }
     }
 
-    /// Gives the user's next message its sequence and says where it goes; `None` while offline.
-    pub fn address(&mut self, key: UserKey<'_>) -> Option<(ConnectionId, u64)> {
-        let slot = self.find(key)?;
-        let home = &mut self.slots[slot as usize];
+    /// Gives the user's next message its sequence; 0 where there is no such home.
+    pub fn number(&mut self, id: HomeId) -> u64 {
+        let Some(home) = self.get_mut(id) else { return 0 };
         let sequence = home.next_sequence;
         home.next_sequence += 1;
-        Some((home.session, sequence))
+        if let Some(high) = &mut self.high {
+            *high = (*high).max(sequence);
+        }
+        sequence
     }
 
-    /// The user's session; `None` while offline.
-    pub fn session(&self, key: UserKey<'_>) -> Option<ConnectionId> {
-        self.find(key).map(|slot| self.slots[slot as usize].session)
+    /// The next message of the user comes behind `sequence`, which is in a mailbox.
+    pub fn begin_behind(&mut self, id: HomeId, sequence: u64) {
+        if let Some(home) = self.get_mut(id) {
+            home.next_sequence = home.next_sequence.max(sequence + 1);
+        }
+    }
+
+    /// The user's sessions whose connection is there.
+    pub fn sessions(&self, key: UserKey<'_>) -> impl Iterator<Item = ConnectionId> {
+        let home = self.find(key).and_then(|id| self.get(id));
+        home.into_iter().flat_map(|home| home.sessions.live())
     }
 }
 
@@ -185,49 +324,108 @@ mod tests {
         ConnectionId { shard: 0, slot, generation: 0 }
     }
 
+    fn of(homes: &Homes, user: &str) -> Vec<ConnectionId> {
+        homes.sessions(key(user)).collect()
+    }
+
     #[test]
     fn a_second_login_replaces_the_first_and_keeps_the_sequence() {
         let mut homes = Homes::new(4);
-        let first = homes.register(key("u"), session(1));
+        let first = homes.register(key("u"), session(1), 1, None);
         assert_eq!((first.next_sequence, first.replaced), (1, None));
-        assert_eq!(homes.address(key("u")), Some((session(1), 1)));
-        let second = homes.register(key("u"), session(2));
+        assert_eq!(homes.number(first.home), 1);
+        let second = homes.register(key("u"), session(2), 1, None);
         assert_eq!((second.next_sequence, second.replaced), (2, Some(session(1))));
-        assert!(!homes.unregister(first.home, session(1)), "the first has no say any more");
-        assert_eq!(homes.address(key("u")), Some((session(2), 2)));
-        assert!(homes.unregister(second.home, session(2)));
-        assert_eq!(homes.address(key("u")), None);
+        assert!(!homes.unregister(first.home, session(1), false), "the first has no say any more");
+        assert_eq!(of(&homes, "u"), [session(2)]);
+        assert!(homes.unregister(second.home, session(2), false));
+        assert!(homes.is_empty() && homes.online() == 0);
+    }
+
+    #[test]
+    fn where_several_are_allowed_the_oldest_goes() {
+        let mut homes = Homes::new(4);
+        (1..=3).for_each(|slot| {
+            assert_eq!(homes.register(key("u"), session(slot), 3, None).replaced, None);
+        });
+        let fourth = homes.register(key("u"), session(4), 3, None);
+        assert_eq!(fourth.replaced, Some(session(1)));
+        assert_eq!(of(&homes, "u"), [session(2), session(3), session(4)]);
+        assert_eq!(homes.online(), 1);
+    }
+
+    #[test]
+    fn a_dropped_session_lingers_and_goes_on() {
+        let mut homes = Homes::new(4);
+        let first = homes.register(key("u"), session(1), 1, None);
+        homes.number(first.home);
+        assert!(homes.unregister(first.home, session(1), true));
+        assert!(of(&homes, "u").is_empty(), "nobody is there to be sent to");
+        let back = homes.register(key("u"), session(2), 1, Some(session(1)));
+        assert_eq!((back.resumed, back.replaced, back.next_sequence), (true, None, 2));
+        homes.linger_over(first.home, session(1));
+        assert_eq!(of(&homes, "u"), [session(2)], "who came back does not linger any more");
+        let quick = homes.register(key("u"), session(3), 1, Some(session(2)));
+        assert_eq!((quick.resumed, quick.replaced), (true, Some(session(2))));
+        homes.unregister(quick.home, session(3), true);
+        homes.linger_over(quick.home, session(3));
         assert!(homes.is_empty());
+        assert!(!homes.register(key("u"), session(4), 1, Some(session(3))).resumed);
+    }
+
+    #[test]
+    fn with_a_store_no_sequence_comes_twice() {
+        let mut homes = Homes::new(4);
+        homes.with_store(100, 0);
+        let home = homes.register(key("u"), session(1), 1, None).home;
+        assert_eq!(homes.number(home), 101);
+        homes.unregister(home, session(1), false);
+        assert!(homes.is_empty(), "nothing is kept of who is away");
+        let again = homes.register(key("u"), session(1), 1, None);
+        assert_eq!(again.next_sequence, 102);
     }
 
     #[test]
     fn who_is_removed_is_offline_at_once_and_may_come_back() {
         let mut homes = Homes::new(4);
-        let old = homes.register(key("u"), session(1)).home;
-        assert_eq!(homes.remove(key("u")), Some(session(1)));
-        assert_eq!(homes.remove(key("u")), None);
-        let new = homes.register(key("u"), session(2));
+        let old = homes.register(key("u"), session(1), 1, None).home;
+        assert_eq!(homes.remove(key("u")), [session(1)]);
+        assert!(homes.remove(key("u")).is_empty());
+        let new = homes.register(key("u"), session(2), 1, None);
         assert_eq!(new.replaced, None);
-        assert!(!homes.unregister(old, session(1)), "the old session has no say");
-        assert_eq!(homes.session(key("u")), Some(session(2)));
+        assert!(!homes.unregister(old, session(1), false), "the old session has no say");
+        assert_eq!(of(&homes, "u"), [session(2)]);
     }
 
     #[test]
     fn a_stale_home_finds_nothing() {
         let mut homes = Homes::new(4);
-        let old = homes.register(key("u"), session(1)).home;
-        homes.unregister(old, session(1));
-        let new = homes.register(key("v"), session(1)).home;
+        let old = homes.register(key("u"), session(1), 1, None).home;
+        homes.unregister(old, session(1), false);
+        let new = homes.register(key("v"), session(1), 1, None).home;
         assert_eq!(old.slot, new.slot);
-        assert!(!homes.unregister(old, session(1)));
-        assert_eq!(homes.session(key("v")), Some(session(1)));
+        assert!(!homes.unregister(old, session(1), false));
+        assert_eq!(of(&homes, "v"), [session(1)]);
     }
 
     #[test]
     fn products_keep_the_same_user_apart() {
         let mut homes = Homes::new(4);
-        homes.register(key("u"), session(1));
+        homes.register(key("u"), session(1), 1, None);
         let other = UserKey { product: 1, ..key("u") };
-        assert_eq!(homes.session(other), None);
+        assert_eq!(homes.sessions(other).count(), 0);
+    }
+
+    #[test]
+    fn a_home_with_a_mailbox_stays() {
+        let mut homes = Homes::new(4);
+        homes.with_store(0, 0);
+        let home = homes.open(key("u"));
+        homes.get_mut(home).unwrap().set_mailbox(Some(0));
+        homes.tidy(home);
+        assert_eq!((homes.len(), homes.online()), (1, 0));
+        homes.get_mut(home).unwrap().set_mailbox(None);
+        homes.tidy(home);
+        assert!(homes.is_empty());
     }
 }

@@ -56,7 +56,7 @@ impl Sleeper {
 }
 
 /// A neighbour's sleep and the means to end it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Doorbell<W> {
     sleeper: Arc<Sleeper>,
     waker: W,

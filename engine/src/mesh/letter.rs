@@ -4,9 +4,11 @@ use crate::broadcast::{Order, PartReport, PartStart};
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use compact_str::CompactString;
-use holdfast_protocol::backend::request::JobAction;
-use holdfast_protocol::backend::{JobId, Outcome};
+use holdfast_protocol::backend::answer::{ErrorCode, Mailbox};
+use holdfast_protocol::backend::request::{JobAction, MailboxAction};
+use holdfast_protocol::backend::{Job, JobId, Outcome};
 use holdfast_protocol::close::Code;
+use holdfast_store::Span;
 use std::sync::Arc;
 
 /// Where the answer to one part of a request goes.
@@ -18,9 +20,12 @@ pub struct Origin {
     pub request: u32,
     /// Which part of the request; below 4096.
     pub part: u16,
+    /// To how many sessions the part went, each of which gives an outcome; 1 where it matters to
+    /// nobody.
+    pub copies: u8,
 }
 
-/// One target of a push, as a window on the request that carried it.
+/// One message, as a window on the request that carried it, or on what the store loaded.
 #[derive(Debug, Clone)]
 pub struct Parcel {
     /// The payload of the request, shared by its targets.
@@ -58,8 +63,8 @@ impl Parcel {
 pub enum ToHome {
     /// A client proved who it is.
     Register(Box<Register>),
-    /// A session ended.
-    Unregister(HomeId, ConnectionId),
+    /// A session ended; whether its client may still come back to it.
+    Unregister(HomeId, ConnectionId, bool),
     /// A message for the user.
     Push {
         /// Where the outcome goes.
@@ -71,6 +76,17 @@ pub enum ToHome {
         /// What, and to whom.
         parcel: Parcel,
     },
+    /// A message for the user that is to be kept until it is acknowledged.
+    Keep(Box<Keep>),
+    /// A client acknowledged everything up to this sequence.
+    Ack(HomeId, u64),
+    /// A session could not take the durable message of this sequence, and takes none until it has
+    /// said [`ToHome::Room`] and was begun anew with.
+    Stuck(HomeId, ConnectionId, u64),
+    /// A session that is behind may be handed more.
+    Room(HomeId, ConnectionId),
+    /// What is in the user's mailbox? Perhaps purge or release it first.
+    Mailbox(Box<About>, MailboxAction),
     /// Has the user a session?
     Online(Box<About>),
     /// End the user's session.
@@ -92,6 +108,36 @@ pub struct Register {
     pub hash: u64,
     /// The user.
     pub user: CompactString,
+    /// What the client says of an earlier session.
+    pub resume: Option<Resumption>,
+}
+
+/// What a client says of an earlier session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Resumption {
+    /// The session, where it was one of this life of this host.
+    pub session: Option<ConnectionId>,
+    /// The greatest sequence of a durable message that arrived.
+    pub sequence: u64,
+}
+
+/// A message of class durable.
+#[derive(Debug)]
+pub struct Keep {
+    /// Where the outcome goes.
+    pub origin: Origin,
+    /// The product's number.
+    pub product: u16,
+    /// The user's hash.
+    pub hash: u64,
+    /// For how many seconds it is of use.
+    pub ttl: u32,
+    /// What, and to whom.
+    pub parcel: Parcel,
+    /// Where the idempotency key lies in the parcel's request; empty for none.
+    pub key: Span,
+    /// The backend's name, where it wants a receipt.
+    pub receipt: Option<CompactString>,
 }
 
 /// A question about one user.
@@ -139,6 +185,10 @@ pub enum ToSession {
         shard: u16,
         /// The sequence of the user's next message.
         next_sequence: u64,
+        /// Whether the session that the client named goes on.
+        resumed: bool,
+        /// The greatest sequence that waits in the user's mailbox; 0 for none.
+        pending: u64,
     },
     /// A message for the session.
     Push {
@@ -150,6 +200,21 @@ pub enum ToSession {
         sequence: u64,
         /// The message.
         parcel: Parcel,
+    },
+    /// A durable message for the session.
+    Durable {
+        /// Whose.
+        connection: ConnectionId,
+        /// The message's sequence.
+        sequence: u64,
+        /// The message.
+        parcel: Parcel,
+        /// Whether it may have been delivered before.
+        again: bool,
+        /// Whether a session that refused what came before takes them again from here on.
+        first: bool,
+        /// Whether to say [`ToHome::Room`] once it is written.
+        last: bool,
     },
     /// The session is to end.
     End {
@@ -167,17 +232,38 @@ pub enum ToSession {
 }
 
 /// To the shard of a backend's connection, or to the owner of a broadcast job.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub enum ToOrigin {
     /// What became of one target.
     Outcome(Origin, Outcome),
+    /// How a mailbox stands.
+    Mailbox(Origin, Box<Mailbox>),
+    /// What became of a message that was accepted earlier.
+    Receipt(Box<Receipt>),
     /// How many sessions a user has.
     Count(Origin, u32),
     /// How a job stands.
-    Job(
-        Origin,
-        Result<holdfast_protocol::backend::Job, holdfast_protocol::backend::answer::ErrorCode>,
-    ),
+    Job(Origin, Result<Job, ErrorCode>),
     /// How far one shard's part of a broadcast has come.
     Part(PartReport),
+}
+
+/// What became of a message, for a backend that wanted to know. It goes round the shards until one
+/// has a connection of that backend.
+#[derive(Debug)]
+pub struct Receipt {
+    /// The connection that pushed the message, where it is known.
+    pub connection: Option<ConnectionId>,
+    /// The backend's name.
+    pub backend: CompactString,
+    /// How many shards it has been to.
+    pub hops: u16,
+    /// The product's number.
+    pub product: u16,
+    /// The user.
+    pub user: CompactString,
+    /// The message's sequence.
+    pub sequence: u64,
+    /// What became of it.
+    pub outcome: Outcome,
 }

@@ -17,17 +17,21 @@ pub enum Histogram {
     FramesPerSend,
     /// Microseconds from reading a request of a backend to queueing its answer.
     Request,
+    /// Microseconds from sending a batch to the store to its answer.
+    StoreCommit,
 }
 
 impl Histogram {
     /// Every histogram, in the order of its numbers.
-    pub const ALL: &'static [Self] = &[Self::Turn, Self::FramesPerSend, Self::Request];
+    pub const ALL: &'static [Self] =
+        &[Self::Turn, Self::FramesPerSend, Self::Request, Self::StoreCommit];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Turn => "turn_duration",
             Self::FramesPerSend => "frames_per_send",
             Self::Request => "request_duration",
+            Self::StoreCommit => "store_commit_duration",
         }
     }
 
@@ -36,12 +40,13 @@ impl Histogram {
             Self::Turn => "How long a turn of the loop took, without its wait.",
             Self::FramesPerSend => "Frames that left in one send.",
             Self::Request => "From reading a request of a backend to queueing its answer.",
+            Self::StoreCommit => "From sending a batch to the store to hearing that it is safe.",
         }
     }
 
     /// Whether values are microseconds, which are shown as seconds.
     pub(super) const fn is_time(self) -> bool {
-        matches!(self, Self::Turn | Self::Request)
+        matches!(self, Self::Turn | Self::Request | Self::StoreCommit)
     }
 }
 

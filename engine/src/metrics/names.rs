@@ -97,6 +97,42 @@ names! {
         TimerVisits = "timer_visits";
         /// Messages for a connection that was gone.
         Stale = "stale_addresses";
+        /// Durable messages that were taken for a user.
+        DurableTaken = "durable_taken";
+        /// Durable messages that the store has made safe.
+        DurableStored = "durable_stored";
+        /// Durable messages that the store could not make safe; their backends were told.
+        DurableNotStored = "durable_not_stored";
+        /// Durable messages that a client acknowledged.
+        DurableAcked = "durable_acked";
+        /// Durable messages whose time to live ended.
+        DurableExpired = "durable_expired";
+        /// Durable messages that were given up: pushed out of a full mailbox, or purged.
+        DurableDropped = "durable_dropped";
+        /// Durable messages that were handed to a connection.
+        DurableDeliveries = "durable_deliveries";
+        /// Durable messages that were handed to a connection and may have been before.
+        Redeliveries = "durable_redeliveries";
+        /// Times that what was not acknowledged in time was sent again to a user.
+        RedeliveryRounds = "redelivery_rounds";
+        /// Times that a user's mailbox was quarantined.
+        Quarantines = "quarantines";
+        /// Times that a session had no room for a durable message, which then waits in its mailbox.
+        SessionsStuck = "sessions_stuck";
+        /// Pushes that were repeated with the same idempotency key and made no second message.
+        IdempotentRepeats = "idempotent_repeats";
+        /// Receipts that were sent to backends.
+        Receipts = "receipts";
+        /// Receipts for backends of which no connection was there.
+        ReceiptsLost = "receipts_lost";
+        /// Batches that were sent to the store.
+        StoreBatches = "store_batches";
+        /// Writes that were spared, because a client acknowledged before they were due.
+        StoreSkipped = "store_writes_skipped";
+        /// Messages that were copied so that the segment that they lay in could go.
+        StoreMoved = "store_moved";
+        /// Messages that the store had and could not give back.
+        StoreUnreadable = "store_unreadable";
         /// Lines that were kept out of the log.
         LogSuppressed = "log_lines_suppressed";
     }
@@ -115,6 +151,18 @@ names! {
         Broadcasts = "broadcasts";
         /// Targets and requests of backends that wait for their outcome.
         PushesInFlight = "pushes_in_flight";
+        /// Users who have messages in their mailbox.
+        Mailboxes = "mailboxes";
+        /// Messages in mailboxes.
+        MailboxMessages = "mailbox_messages";
+        /// Bytes of bodies of messages in mailboxes.
+        MailboxBytes = "mailbox", Bytes;
+        /// Mailboxes of users who take messages and acknowledge none.
+        Quarantined = "quarantined_mailboxes";
+        /// Bytes of messages that wait for the store.
+        StoreWaiting = "store_waiting", Bytes;
+        /// Whether the store takes nothing from this shard now.
+        StoreTrouble = "store_trouble";
         /// Whether this shard accepts no connections for want of descriptors or memory.
         AcceptPaused = "accept_paused";
     }
@@ -141,6 +189,8 @@ names! {
         Connections = "connections";
         /// Sessions and homes.
         Directory = "directory";
+        /// Mailboxes and idempotency keys, without the bodies of messages.
+        Mailboxes = "mailboxes";
         /// Bytes queued to connections.
         Outboxes = "outboxes";
         /// The timer wheel.

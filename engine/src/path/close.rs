@@ -39,7 +39,8 @@ impl<I: Io> Shard<I> {
         }
         from_server::put_close(code.number(), reason, &mut bytes);
         self.queue(key, Queued::control(Frame::Owned(bytes.into())));
-        self.leave(key);
+        // Who is sent away for what it did, or for another session, does not come back to this one.
+        self.leave(key, code == Code::HeartbeatTimeout);
         let now = self.now.seconds();
         let Some(connection) = self.connections.get_mut(key) else { return };
         // Queueing gives up a peer whose outbox is full.
@@ -59,7 +60,7 @@ impl<I: Io> Shard<I> {
             connection.heard = self.now.seconds();
             let nothing_queued = connection.queue.is_empty();
             self.count_close(key, Code::Bye);
-            self.leave(key);
+            self.leave(key, false);
             self.hasten(key);
             if nothing_queued {
                 self.flushed(key);
@@ -102,7 +103,7 @@ impl<I: Io> Shard<I> {
 
     /// Ends both directions at once; the slot is free once the kernel holds nothing of it.
     pub(crate) fn kill(&mut self, key: Key) {
-        self.leave(key);
+        self.leave(key, true);
         self.drop_parked(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         if connection.ending == Ending::Dead {
@@ -131,8 +132,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Takes the session out of its home and of the roster.
-    fn leave(&mut self, key: Key) {
+    /// Takes the session out of its home, where it may linger, and of the roster.
+    fn leave(&mut self, key: Key, lingers: bool) {
         let id = self.id(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
         let Some(client) = connection.client() else { return };
@@ -149,7 +150,7 @@ impl<I: Io> Shard<I> {
         }
         let Client { home, home_shard, member, .. } = *client;
         let tags = client.tags.take().unwrap_or_default();
-        self.ends.home_out.send(home_shard, ToHome::Unregister(home, id));
+        self.ends.home_out.send(home_shard, ToHome::Unregister(home, id, lingers));
         self.roster.leave(member);
         for tag in tags {
             let list = self.roster.leave(tag.member);

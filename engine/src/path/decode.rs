@@ -6,6 +6,7 @@
 
 use crate::connection::{Ending, Role};
 use crate::io::{Interest, Io, Key, Port, Received};
+use crate::mesh::ToHome;
 use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::client::FromClient;
@@ -154,7 +155,7 @@ impl<I: Io> Shard<I> {
         let mut kept = busy.map(|busy| std::mem::take(&mut busy.partial)).unwrap_or_default();
         if kept.is_empty() {
             let taken = self.consume(key, bytes);
-            self.keep(key, bytes[taken..].to_vec(), taken > 0);
+            self.retain(key, bytes[taken..].to_vec(), taken > 0);
         } else {
             kept.extend_from_slice(bytes);
             let taken = self.consume(key, &kept);
@@ -162,11 +163,11 @@ impl<I: Io> Shard<I> {
             if taken > 0 {
                 kept.shrink_to_fit();
             }
-            self.keep(key, kept, taken > 0);
+            self.retain(key, kept, taken > 0);
         }
     }
 
-    fn keep(&mut self, key: Key, rest: Vec<u8>, fresh: bool) {
+    fn retain(&mut self, key: Key, rest: Vec<u8>, fresh: bool) {
         let now = self.now.seconds();
         let Some(connection) = self.connections.get_mut(key) else { return };
         if rest.is_empty() || connection.ending != Ending::Open {
@@ -264,8 +265,13 @@ impl<I: Io> Shard<I> {
 
     fn acknowledged(&mut self, key: Key, sequence: u64) {
         let connection = self.connections.get_mut(key);
-        if let Some(client) = connection.and_then(|connection| connection.client()) {
-            client.acked = client.acked.max(sequence);
+        let Some(client) = connection.and_then(|connection| connection.client()) else { return };
+        // Where nothing durable is outstanding there is nobody to tell.
+        if client.acked < client.durable && client.acked < sequence {
+            client.acked = sequence;
+            let (home, shard) = (client.home, client.home_shard);
+            let letter = ToHome::Ack(home, sequence);
+            self.ends.home_out.send(shard, letter);
         }
     }
 

@@ -6,7 +6,7 @@ use crate::connection::id::ConnectionId;
 use crate::connection::outbox::{Frame, Parked, Queued, Receipt};
 use crate::io::{Io, Key};
 use crate::mesh::letter::{Origin, Parcel};
-use crate::mesh::{ToOrigin, ToSession};
+use crate::mesh::{ToHome, ToOrigin, ToSession};
 use crate::metrics::Counter;
 use crate::path::flush::drop_expired;
 use crate::path::login::Login;
@@ -21,6 +21,14 @@ use std::sync::Arc;
 
 /// What control frames may take over the limit of an outbox, in bytes, before the peer is given up.
 const CONTROL_BYTES: usize = 4096;
+
+/// How a durable message comes; see [`ToSession::Durable`].
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    again: bool,
+    first: bool,
+    last: bool,
+}
 
 /// What became of a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,11 +45,16 @@ impl<I: Io> Shard<I> {
     /// A letter for a connection of this shard, or for its part of a broadcast.
     pub(crate) fn at_session(&mut self, letter: ToSession) {
         match letter {
-            ToSession::Registered { connection, home, shard, next_sequence } => {
-                self.registered(Login { connection, home, shard, next_sequence });
+            ToSession::Registered { connection, home, shard, next_sequence, resumed, pending } => {
+                let login = Login { connection, home, shard, next_sequence, resumed, pending };
+                self.registered(login);
             }
             ToSession::Push { connection, origin, sequence, parcel } => {
                 self.deliver(connection, origin, sequence, parcel);
+            }
+            ToSession::Durable { connection, sequence, parcel, again, first, last } => {
+                let order = Order { again, first, last };
+                self.deliver_durable(connection, sequence, parcel, order);
             }
             ToSession::End { connection, code, reason } => {
                 self.end(connection, code, reason.as_deref());
@@ -65,7 +78,7 @@ impl<I: Io> Shard<I> {
             self.settle(receipt, Fate::Expired);
             return;
         }
-        client.sent = sequence;
+        client.sent = client.sent.max(sequence);
         let push = Push {
             class: Class::Online,
             broadcast: false,
@@ -76,6 +89,82 @@ impl<I: Io> Shard<I> {
         let head = PushHead::new(&push);
         let expires = parcel.expires;
         self.queue(key, Queued { frame: Frame::Push(head, parcel), receipt, expires });
+    }
+
+    /// A durable message is queued, or it is refused: then it is in the mailbox all the same, and
+    /// its home is told to begin anew with it once there is room.
+    fn deliver_durable(&mut self, to: ConnectionId, sequence: u64, parcel: Parcel, order: Order) {
+        let (key, now) = (key_of(to), self.now.seconds());
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let stuck = connection.busy.as_deref().is_some_and(|busy| busy.stuck);
+        if stuck && order.first {
+            connection.busy().stuck = false;
+        }
+        let client = connection.client().filter(|client| client.state == State::Online);
+        let Some(client) = client else {
+            self.metrics.count(Counter::Stale);
+            return;
+        };
+        if stuck && !order.first {
+            self.refuse_durable(key, sequence);
+            return;
+        }
+        client.sent = client.sent.max(sequence);
+        client.durable = client.durable.max(sequence);
+        let expires = parcel.expires;
+        if expires < now {
+            self.settle(Receipt::Durable(key, sequence, order.last), Fate::Expired);
+            return;
+        }
+        let push = Push {
+            class: Class::Durable,
+            broadcast: false,
+            redelivered: order.again,
+            sequence,
+            body: parcel.body(),
+        };
+        self.metrics.count(Counter::DurableDeliveries);
+        if order.again {
+            self.metrics.count(Counter::Redeliveries);
+        }
+        let frame = Frame::Push(PushHead::new(&push), parcel);
+        let receipt = Receipt::Durable(key, sequence, order.last);
+        self.queue(key, Queued { frame, receipt, expires });
+    }
+
+    /// Tells a durable message's home that it found no room here.
+    fn refuse_durable(&mut self, key: Key, sequence: u64) {
+        let id = self.id(key);
+        let Some(connection) = self.connections.get_mut(key) else { return };
+        let Some(client) = connection.client().filter(|it| it.state == State::Online) else {
+            return;
+        };
+        let (home, shard) = (client.home, client.home_shard);
+        connection.busy().stuck = true;
+        self.ends.home_out.send(shard, ToHome::Stuck(home, id, sequence));
+        if !connection.is_parked() {
+            self.ends.home_out.send(shard, ToHome::Room(home, id));
+        }
+    }
+
+    /// A durable message was written, or was not. Its home knows what it still has to do about it
+    /// unless the connection goes on.
+    fn settle_durable(&mut self, key: Key, sequence: u64, last: bool, fate: Fate) {
+        match fate {
+            Fate::Written | Fate::Expired if last => self.tell_room(key),
+            Fate::Dropped(DropReason::OutboxFull) => self.refuse_durable(key, sequence),
+            Fate::Written | Fate::Expired | Fate::Dropped(_) => {}
+        }
+    }
+
+    /// Tells the home of a session that it may be handed more.
+    pub(crate) fn tell_room(&mut self, key: Key) {
+        let id = self.id(key);
+        let connection = self.connections.get_mut(key);
+        let client = connection.and_then(|connection| connection.client());
+        if let Some(client) = client.filter(|client| client.state == State::Online) {
+            self.ends.home_out.send(client.home_shard, ToHome::Room(client.home, id));
+        }
     }
 
     fn end(&mut self, connection: ConnectionId, code: Code, reason: Option<&str>) {
@@ -170,7 +259,8 @@ impl<I: Io> Shard<I> {
     /// Tells whoever waits for it what became of a frame.
     #[inline]
     pub(crate) fn settle(&mut self, receipt: Receipt, fate: Fate) {
-        if let (Fate::Dropped(why), true) = (fate, receipt != Receipt::None) {
+        let durable = matches!(receipt, Receipt::None | Receipt::Durable(..));
+        if let (Fate::Dropped(why), false) = (fate, durable) {
             self.metrics.dropped(why, 1);
         }
         match receipt {
@@ -184,6 +274,9 @@ impl<I: Io> Shard<I> {
                 self.ends
                     .origin_out
                     .send(origin.connection.shard, ToOrigin::Outcome(origin, outcome));
+            }
+            Receipt::Durable(key, sequence, last) => {
+                self.settle_durable(key, sequence, last, fate);
             }
             Receipt::Part(part) => self.settle_part(part, fate),
         }

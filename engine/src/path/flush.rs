@@ -243,7 +243,12 @@ impl<I: Io> Shard<I> {
             }
         }
         if let Some(connection) = self.connections.get_mut(key) {
+            let stuck = connection.busy.as_deref().is_some_and(|busy| busy.stuck);
+            let room = stuck && !connection.is_parked();
             connection.settle();
+            if room {
+                self.tell_room(key);
+            }
             self.flushed(key);
         }
     }

@@ -1,13 +1,13 @@
 //! A client says who it is: its token is checked here, its session is made at the user's home.
 
-use crate::connection::id::ConnectionId;
+use crate::connection::id::{Address, ConnectionId};
 use crate::connection::outbox::{Frame, Queued};
 use crate::connection::{Ending, Tag};
 use crate::directory::homes::HomeId;
 use crate::directory::place::shard_of;
 use crate::io::{Io, Key};
 use crate::mesh::ToHome;
-use crate::mesh::letter::Register;
+use crate::mesh::letter::{Register, Resumption};
 use crate::metrics::{ConnectionState, Counter};
 use crate::shard::{Shard, key as key_of};
 use compact_str::CompactString;
@@ -23,6 +23,10 @@ pub(crate) struct Login {
     pub(crate) home: HomeId,
     pub(crate) shard: u16,
     pub(crate) next_sequence: u64,
+    /// Whether the session that the client named goes on.
+    pub(crate) resumed: bool,
+    /// The greatest sequence that waits for the user; 0 for none.
+    pub(crate) pending: u64,
 }
 
 impl<I: Io> Shard<I> {
@@ -54,7 +58,12 @@ impl<I: Io> Shard<I> {
         client.heartbeat = heartbeat;
         let hash = self.settings.products[usize::from(product)].placer.hash(hello.user);
         let user = CompactString::new(hello.user);
-        let register = Register { connection: self.id(key), product, hash, user };
+        let resume = hello.resume.map(|resume| {
+            let (ours, sequence) = (self.address(key), resume.sequence);
+            let session = Address::of_session(resume.session).filter(|it| it.is_of(&ours));
+            Resumption { session: session.map(|it| it.connection), sequence }
+        });
+        let register = Register { connection: self.id(key), product, hash, user, resume };
         let home = shard_of(hash, self.settings.shards);
         self.ends.home_out.send(home, ToHome::Register(Box::new(register)));
     }
@@ -80,14 +89,14 @@ impl<I: Io> Shard<I> {
             open && connection.client().is_some_and(|client| client.state == State::Greeting)
         });
         if !waits {
-            let gone = ToHome::Unregister(login.home, login.connection);
+            let gone = ToHome::Unregister(login.home, login.connection, false);
             self.ends.home_out.send(login.shard, gone);
             return;
         }
         self.metrics.count(Counter::Logins);
         self.metrics.moved(Some(ConnectionState::LoggingIn), Some(ConnectionState::Online));
         self.enter(key, login);
-        self.welcome(key, login.next_sequence);
+        self.welcome(key, &login);
         self.tell_late(key.slot);
     }
 
@@ -105,7 +114,8 @@ impl<I: Io> Shard<I> {
         client.state = State::Online;
         client.frames = 0;
         client.sent = login.next_sequence - 1;
-        client.acked = client.sent;
+        client.durable = login.pending;
+        client.acked = 0;
         client.home = login.home;
         client.home_shard = login.shard;
         let product = client.product;
@@ -131,7 +141,7 @@ impl<I: Io> Shard<I> {
         self.hasten(key);
     }
 
-    fn welcome(&mut self, key: Key, next_sequence: u64) {
+    fn welcome(&mut self, key: Key, login: &Login) {
         let session = self.address(key).session_id();
         let connection = self.connections.get_mut(key);
         let Some(client) = connection.and_then(|connection| connection.client()) else { return };
@@ -139,8 +149,8 @@ impl<I: Io> Shard<I> {
             session,
             heartbeat: client.heartbeat,
             server_time: self.now.unix_millis,
-            next_sequence,
-            resumed: false,
+            next_sequence: login.next_sequence,
+            resumed: login.resumed,
             body_max: u32::try_from(self.settings.body_max).unwrap_or(u32::MAX),
         };
         let mut bytes = Vec::with_capacity(48);

@@ -7,19 +7,20 @@ use crate::connection::outbox::{Frame, Queued};
 use crate::directory::place::shard_of;
 use crate::io::{Io, Key};
 use crate::mesh::ToHome;
-use crate::mesh::letter::{About, BroadcastOrder, Origin, Parcel};
+use crate::mesh::letter::{About, BroadcastOrder, Keep, Origin, Parcel};
 use crate::metrics::{Counter, flat};
-use crate::shard::Shard;
+use crate::shard::{Shard, key as key_of};
 use compact_str::CompactString;
 use holdfast_protocol::backend::answer::{self, ErrorCode, Rejection};
 use holdfast_protocol::backend::request::{
-    Broadcast, JobAction, Online, Push, Target, unsupported,
+    Broadcast, JobAction, MailboxAction, Online, Push, Target, unsupported,
 };
 use holdfast_protocol::backend::{JobId, Outcome, Request, RequestId, Welcome};
 use holdfast_protocol::client::Class;
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
 use holdfast_protocol::frame;
+use holdfast_store::Span;
 use std::sync::Arc;
 
 impl<I: Io> Shard<I> {
@@ -101,7 +102,9 @@ impl<I: Io> Shard<I> {
                 (id, self.order_kick(key, id, (product, user), reason))
             }
             Request::Counters(id) => (id, self.list_counters(key, id)),
-            Request::Mailbox { id, .. } => (id, Err(ErrorCode::NoStore)),
+            Request::Mailbox { id, product, user, action } => {
+                (id, self.order_mailbox(key, id, (product, user), action))
+            }
             Request::Hello { .. } | Request::Ping | Request::Skipped => (0, Ok(())),
         };
         done.map_err(|code| (id, code))
@@ -156,7 +159,7 @@ impl<I: Io> Shard<I> {
                 Refused::DuplicateId => ErrorCode::DuplicateId,
             })?;
         self.in_flight += u64::from(backend.requests.used() - used);
-        Ok(Origin { connection, request, part: 0 })
+        Ok(Origin { connection, request, part: 0, copies: 1 })
     }
 
     fn push(
@@ -184,7 +187,7 @@ impl<I: Io> Shard<I> {
             Some(Rejection::EmptyBody)
         } else if target.body.len() > self.settings.body_max {
             Some(Rejection::BodyTooLong)
-        } else if target.class == Class::Durable {
+        } else if target.class == Class::Durable && self.mailroom.is_none() {
             Some(Rejection::NoStore)
         } else {
             None
@@ -201,7 +204,9 @@ impl<I: Io> Shard<I> {
         (shared, payload): (&Arc<[u8]>, &[u8]),
     ) {
         let hash = self.settings.products[usize::from(product)].placer.hash(target.user);
-        let ttl = if target.ttl == 0 { self.settings.ttl } else { target.ttl };
+        let durable = target.class == Class::Durable;
+        let usual = if durable { self.settings.rules.ttl } else { self.settings.ttl };
+        let ttl = if target.ttl == 0 { usual } else { target.ttl };
         let parcel = Parcel {
             request: Arc::clone(shared),
             user_at: offset(payload, target.user.as_bytes()),
@@ -211,7 +216,14 @@ impl<I: Io> Shard<I> {
             user_length: u8::try_from(target.user.len()).unwrap_or(u8::MAX),
         };
         let home = shard_of(hash, self.settings.shards);
-        self.ends.home_out.send(home, ToHome::Push { origin, product, hash, parcel });
+        if !durable {
+            self.ends.home_out.send(home, ToHome::Push { origin, product, hash, parcel });
+            return;
+        }
+        let key = Span { at: offset(payload, target.key), length: narrow(target.key.len()) };
+        let receipt = target.receipt.then(|| self.backend_name(key_of(origin.connection)));
+        let keep = Keep { origin, product, hash, ttl, parcel, key, receipt };
+        self.ends.home_out.send(home, ToHome::Keep(Box::new(keep)));
     }
 
     fn broadcast(
@@ -285,6 +297,30 @@ impl<I: Io> Shard<I> {
         let about = self.about(origin, product, user);
         let home = shard_of(about.hash, self.settings.shards);
         self.ends.home_out.send(home, ToHome::Kick(Box::new(about), reason.into()));
+        Ok(())
+    }
+
+    fn backend_name(&mut self, key: Key) -> CompactString {
+        let connection = self.connections.get_mut(key);
+        let backend = connection.and_then(|connection| connection.backend());
+        backend.map(|backend| backend.name.clone()).unwrap_or_default()
+    }
+
+    fn order_mailbox(
+        &mut self,
+        key: Key,
+        id: RequestId,
+        (product, user): (&str, &str),
+        action: MailboxAction,
+    ) -> Result<(), ErrorCode> {
+        let product = self.settings.product(product).ok_or(ErrorCode::UnknownProduct)?;
+        if self.mailroom.is_none() {
+            return Err(ErrorCode::NoStore);
+        }
+        let origin = self.admit(key, id, Kind::Mailbox)?;
+        let about = self.about(origin, product, user);
+        let home = shard_of(about.hash, self.settings.shards);
+        self.ends.home_out.send(home, ToHome::Mailbox(Box::new(about), action));
         Ok(())
     }
 

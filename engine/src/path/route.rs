@@ -2,7 +2,7 @@
 
 use crate::broadcast::owner::Send;
 use crate::connection::id::ConnectionId;
-use crate::directory::homes::UserKey;
+use crate::directory::homes::{HomeId, Registered, UserKey};
 use crate::io::Io;
 use crate::mesh::letter::{About, BroadcastOrder, Origin, Parcel, Register};
 use crate::mesh::{ToHome, ToOrigin, ToSession};
@@ -17,14 +17,19 @@ impl<I: Io> Shard<I> {
     pub(crate) fn at_home(&mut self, letter: ToHome) {
         match letter {
             ToHome::Register(register) => self.register(&register),
-            ToHome::Unregister(home, connection) => {
-                self.homes.unregister(home, connection);
+            ToHome::Unregister(home, connection, lingers) => {
+                self.unregister(home, connection, lingers);
             }
             ToHome::Push { origin, product, hash, parcel } => {
-                self.route(origin, product, hash, parcel);
+                self.route(origin, product, hash, &parcel);
             }
+            ToHome::Keep(keep) => self.keep(*keep),
+            ToHome::Ack(home, sequence) => self.acknowledge(home, sequence),
+            ToHome::Stuck(home, connection, sequence) => self.stuck(home, connection, sequence),
+            ToHome::Room(home, connection) => self.feed_on(home, connection),
+            ToHome::Mailbox(about, action) => self.manage(&about, action),
             ToHome::Online(about) => self.count_sessions(&about),
-            ToHome::Kick(about, reason) => self.kick(&about, reason),
+            ToHome::Kick(about, reason) => self.kick(&about, &reason),
             ToHome::Broadcast(order) => self.start_broadcast(&order),
             ToHome::Job(origin, action, job) => {
                 let mut send = Vec::new();
@@ -35,18 +40,32 @@ impl<I: Io> Shard<I> {
     }
 
     fn register(&mut self, register: &Register) {
-        let Register { connection, product, hash, ref user } = *register;
+        let Register { connection, product, hash, ref user, resume } = *register;
         let key = UserKey { product, user, hash };
-        let registered = self.homes.register(key, connection);
-        let letter = ToSession::Registered {
-            connection,
-            home: registered.home,
-            shard: self.number,
-            next_sequence: registered.next_sequence,
-        };
+        let most = self.settings.products[usize::from(product)].sessions;
+        let earlier = resume.and_then(|resume| resume.session);
+        let Registered { home, next_sequence, replaced, resumed } =
+            self.homes.register(key, connection, most, earlier);
+        if let Some(resume) = resume {
+            self.acknowledge(home, resume.sequence);
+        }
+        let pending = self.mailbox(home).map_or(0, |mailbox| mailbox.last());
+        let shard = self.number;
+        let letter =
+            ToSession::Registered { connection, home, shard, next_sequence, resumed, pending };
         self.ends.session_out.send(connection.shard, letter);
-        if let Some(old) = registered.replaced {
+        self.begin_feed(home, connection);
+        if let Some(old) = replaced {
+            self.end_feed(home, old);
             self.end_session(old, Code::Replaced, None);
+        }
+    }
+
+    fn unregister(&mut self, home: HomeId, connection: ConnectionId, lingers: bool) {
+        self.end_feed(home, connection);
+        let lingers = lingers && self.settings.linger > 0;
+        if self.homes.unregister(home, connection, lingers) && lingers {
+            self.let_linger(home, connection);
         }
     }
 
@@ -55,14 +74,21 @@ impl<I: Io> Shard<I> {
         self.ends.session_out.send(connection.shard, letter);
     }
 
-    fn route(&mut self, origin: Origin, product: u16, hash: u64, parcel: Parcel) {
+    fn route(&mut self, origin: Origin, product: u16, hash: u64, parcel: &Parcel) {
         let key = UserKey { product, user: parcel.user(), hash };
-        match self.homes.address(key) {
-            Some((connection, sequence)) => {
-                let letter = ToSession::Push { connection, origin, sequence, parcel };
-                self.ends.session_out.send(connection.shard, letter);
-            }
-            None => self.report(origin, Outcome::Offline),
+        let home = self.homes.find(key);
+        let online = home.filter(|&home| self.homes.get(home).is_some_and(|it| !it.is_offline()));
+        let Some(home) = online else {
+            self.report(origin, Outcome::Offline);
+            return;
+        };
+        let sequence = self.homes.number(home);
+        let Some(owner) = self.homes.get(home) else { return };
+        let copies = u8::try_from(owner.sessions.live().count()).unwrap_or(u8::MAX);
+        for connection in owner.sessions.live() {
+            let (origin, parcel) = (Origin { copies, ..origin }, parcel.clone());
+            let letter = ToSession::Push { connection, origin, sequence, parcel };
+            self.ends.session_out.send(connection.shard, letter);
         }
     }
 
@@ -74,19 +100,24 @@ impl<I: Io> Shard<I> {
 
     fn count_sessions(&mut self, about: &About) {
         let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
-        let count = u32::from(self.homes.session(key).is_some());
+        let count = u32::try_from(self.homes.sessions(key).count()).unwrap_or(u32::MAX);
         let letter = ToOrigin::Count(about.origin, count);
         self.ends.origin_out.send(about.origin.connection.shard, letter);
     }
 
-    fn kick(&mut self, about: &About, reason: Arc<str>) {
+    fn kick(&mut self, about: &About, reason: &Arc<str>) {
         let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
         // From now on the user is offline, however long the connection takes to end.
-        let session = self.homes.remove(key);
-        if let Some(session) = session {
-            self.end_session(session, Code::Kicked, Some(reason));
+        let home = self.homes.find(key);
+        let sessions = self.homes.remove(key);
+        for &session in &sessions {
+            if let Some(home) = home {
+                self.end_feed(home, session);
+            }
+            self.end_session(session, Code::Kicked, Some(Arc::clone(reason)));
         }
-        let letter = ToOrigin::Count(about.origin, u32::from(session.is_some()));
+        let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
+        let letter = ToOrigin::Count(about.origin, count);
         self.ends.origin_out.send(about.origin.connection.shard, letter);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::auth::{BackendAuth, ClientAuth};
 use crate::directory::place::Placer;
+use crate::mailbox::room::{MailboxPolicy, Rules};
 use std::time::Duration;
 
 /// A product that the gateway serves.
@@ -11,12 +12,16 @@ pub struct Product {
     pub name: String,
     /// Hashes its users.
     pub placer: Placer,
+    /// Most sessions that one user may have; at least 1.
+    pub sessions: usize,
+    /// How its users' mailboxes are bounded.
+    pub mailbox: MailboxPolicy,
 }
 
 impl Product {
-    /// The product of this name.
-    pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), placer: Placer::new(name) }
+    /// The product of this name, whose users have so many sessions each and mailboxes like these.
+    pub fn new(name: &str, sessions: usize, mailbox: MailboxPolicy) -> Self {
+        Self { name: name.to_owned(), placer: Placer::new(name), sessions, mailbox }
     }
 }
 
@@ -75,7 +80,11 @@ pub struct Settings {
     pub slice: u32,
     /// The pace of a broadcast that asks for none, in users a second; 0 for as fast as it goes.
     pub broadcast_pace: u32,
-    /// The time to live of a message that asks for none.
+    /// How long a session whose connection dropped may be come back to.
+    pub linger: u32,
+    /// How durable messages are treated.
+    pub rules: Rules,
+    /// The time to live of a message of class online that asks for none.
     pub ttl: u32,
     /// The time to live of a broadcast that asks for none.
     pub broadcast_ttl: u32,

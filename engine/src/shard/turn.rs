@@ -33,10 +33,13 @@ impl<I: Io> Shard<I> {
         self.accept_again();
         self.read_on();
         self.pass_letters();
+        self.hear_store();
         self.run_timers();
+        self.sweep(now.seconds() != self.shown);
         self.walk_broadcasts();
         self.continue_drain();
         self.flush();
+        self.tell_store();
         self.bury();
         self.publish();
         self.show();
@@ -135,7 +138,8 @@ impl<I: Io> Shard<I> {
     fn show(&mut self) {
         self.metrics.set(Gauge::Backends, self.backends.len() as u64);
         self.metrics.set(Gauge::PushesInFlight, self.in_flight);
-        self.metrics.set(Gauge::Users, self.homes.len() as u64);
+        self.metrics.set(Gauge::Users, self.homes.online() as u64);
+        self.show_mailboxes();
         self.metrics.set(Gauge::Broadcasts, self.owner.running() as u64);
         self.metrics.set(Gauge::OutboxBytes, self.outbox_bytes as u64);
         self.metrics.set_total(Counter::CqOverflows, self.io.overflows());
@@ -149,6 +153,17 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    fn show_mailboxes(&self) {
+        let Some(room) = &self.mailroom else { return };
+        self.metrics.set(Gauge::Mailboxes, room.boxes.len() as u64);
+        self.metrics.set(Gauge::MailboxMessages, room.messages);
+        self.metrics.set(Gauge::MailboxBytes, room.bytes);
+        self.metrics.set(Gauge::Quarantined, room.quarantined);
+        self.metrics.set(Gauge::StoreWaiting, room.journal.waiting_bytes() as u64);
+        let troubled = room.journal.trouble().is_some() || room.journal.is_stuck(self.now.micros);
+        self.metrics.set(Gauge::StoreTrouble, u64::from(troubled));
+    }
+
     /// Says who holds memory, once a second.
     fn show_memory(&self) {
         let rings = self.ends.bytes();
@@ -159,6 +174,7 @@ impl<I: Io> Shard<I> {
             (Memory::Connections, slots * limits::CONNECTION_BYTES),
             (Memory::Timers, slots * limits::TIMER_BYTES),
             (Memory::Directory, users * (limits::HOME_BYTES + limits::MEMBER_BYTES)),
+            (Memory::Mailboxes, self.mailroom.as_ref().map_or(0, |room| room.memory())),
             (Memory::Outboxes, self.outbox_bytes),
             (Memory::ReceiveBuffers, self.buffer.len() + self.arena.capacity()),
             (Memory::Mesh, rings),

@@ -58,7 +58,11 @@ impl<I: Io> Shard<I> {
         let any = |state| self.metrics.connections(state) > 0;
         let logs_in = any(ConnectionState::Opening) || any(ConnectionState::LoggingIn);
         let unsent = self.outbox_bytes > 0 || !self.held.is_empty() || self.blocked();
-        logs_in || unsent || !self.parts.is_empty() || self.is_draining()
+        let stores = self.mailroom.as_ref().is_some_and(|room| {
+            // A backend waits for the store, or a client for what is loaded.
+            !room.journal.is_idle() || !room.loads.is_empty() || room.messages > 0
+        });
+        logs_in || unsent || stores || !self.parts.is_empty() || self.is_draining()
     }
 
     /// How long the coming wait may be; it is announced to the neighbours where it is more than
@@ -86,7 +90,8 @@ impl<I: Io> Shard<I> {
         let ends = &mut self.ends;
         let answers = !ends.origin_out.blocked();
         let routes = answers && !ends.session_out.blocked();
-        (routes && ends.home_in.iter_mut().any(|ring| ring.waiting() > 0))
+        let store = self.mailroom.as_ref().is_some_and(|room| room.port.has_news());
+        (routes && (store || ends.home_in.iter_mut().any(|ring| ring.waiting() > 0)))
             || (answers && ends.session_in.iter_mut().any(|ring| ring.waiting() > 0))
             || ends.origin_in.iter_mut().any(|ring| ring.waiting() > 0)
     }
@@ -94,7 +99,8 @@ impl<I: Io> Shard<I> {
     /// Until when nothing is to be done unless something happens.
     fn sleep_micros(&mut self) -> u64 {
         let behind = self.wheel.is_behind(self.now.seconds());
-        if !self.again.is_empty() || self.drain_has_work() || behind {
+        let sweeps = self.has_to_sweep() && !self.blocked();
+        if !self.again.is_empty() || self.drain_has_work() || behind || sweeps {
             return 0;
         }
         let now = self.now.micros;

@@ -23,22 +23,45 @@ macro_rules! on_both {
     };
 }
 
+/// Makes one test for each back end and store of each `fn claim(io: Which, store: Store)`.
+macro_rules! on_every_store {
+    ($($claim:ident,)*) => {
+        mod embedded_on_uring {
+            $(#[test] fn $claim() {
+                let store = crate::support::Store::embedded();
+                if let Some(io) = crate::support::uring() { super::$claim(io, &store); }
+            })*
+        }
+        mod embedded_on_epoll {
+            $(#[test] fn $claim() {
+                let store = crate::support::Store::embedded();
+                if let Some(io) = crate::support::epoll() { super::$claim(io, &store); }
+            })*
+        }
+    };
+}
+
 mod support;
 
 mod a_flood_of_frames_is_closed;
 mod a_session_that_was_kicked_is_over;
 mod backends_are_told_what_they_did_wrong;
 mod broadcasts_reach_whom_they_are_for;
+mod durable_messages_reach_their_user;
 mod frames_may_be_cut_anywhere;
 mod heartbeats_of_an_idle_shard_gather;
+mod idempotent_retries_make_one_message;
 mod leaving_is_in_order;
+mod mailboxes_have_bounds;
 mod malformed_input_is_refused_with_its_code;
 mod more_at_once_than_a_queue_holds_is_served;
 mod openers_that_claim_much_hold_little;
 mod order_and_completeness_across_shards;
+mod redelivery_ends_in_quarantine;
 mod resets_at_each_stage_leave_nothing_behind;
 mod running_out_of_descriptors_pauses_accepting;
 mod second_login_replaces_the_first;
+mod sessions_outlive_their_connection;
 mod silent_peers_are_closed;
 mod slow_reader_does_not_stall_others;
 mod stale_address_reaches_nobody;

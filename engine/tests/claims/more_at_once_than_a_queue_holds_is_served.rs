@@ -32,7 +32,8 @@ fn users() -> Vec<String> {
 /// A pong and a push, in whatever order.
 fn hears_both(client: &mut Client, broadcast: bool, body: &[u8]) {
     let said = [client.hear(), client.hear()];
-    let pushed = Said::Push { broadcast, sequence: 1, body: body.to_vec() };
+    let body = body.to_vec();
+    let pushed = Said::Push { durable: false, broadcast, again: false, sequence: 1, body };
     assert!(said.contains(&Said::Pong) && said.contains(&pushed), "{said:?}");
 }
 

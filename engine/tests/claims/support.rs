@@ -9,11 +9,13 @@ pub(crate) mod gateway;
 pub(crate) mod held;
 pub(crate) mod peer;
 pub(crate) mod process;
+pub(crate) mod store;
 
 pub(crate) use backend::{Backend, Told};
 pub(crate) use client::{Client, Hello, Said};
 pub(crate) use gateway::Gateway;
 pub(crate) use peer::Peer;
+pub(crate) use store::Store;
 
 use holdfast::metrics::{ShardMetrics, flat};
 use std::process::Command;

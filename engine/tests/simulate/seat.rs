@@ -4,15 +4,15 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast::auth::{BackendAuth, ClientAuth};
 use holdfast::clock::Now;
 use holdfast::config::Config;
 use holdfast::io::sim::{SimIo, SimSocket, World};
 use holdfast::io::{Event, Io};
+use holdfast::limits::Limits;
 use holdfast::mesh;
 use holdfast::metrics::{Gauge, ShardMetrics};
 use holdfast::shard::Shard;
-use holdfast::shard::settings::{Product, Settings};
+use holdfast::shard::settings::Settings;
 
 #[cfg(feature = "planted-bugs")]
 use crate::plan::Bug;
@@ -73,43 +73,39 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
 }
 
 fn settings(plan: &Plan) -> Settings {
-    let keys = format!("auth.client_keys=[{{id='k',algorithm='HS256',secret='{SECRET}'}}]");
-    let backends: Vec<_> = (0..plan.backends)
-        .map(|number| format!("{{name='backend-{number}',key='{API_KEY}'}}"))
-        .collect();
-    let backends = format!("auth.backend_keys=[{}]", backends.join(","));
-    let sets = if plan.keys { vec![keys, backends] } else { Vec::new() };
-    let config = Config::parse("the simulator", "", &sets, Path::new(".")).expect("it is valid");
-    Settings {
-        host: 1,
-        incarnation: 1,
-        shards: u16::try_from(plan.shards).expect("a run has few shards"),
-        products: PRODUCTS.iter().map(|name| Product::new(name)).collect(),
-        client_auth: ClientAuth::new(&config.auth).expect("the key is valid"),
-        backend_auth: BackendAuth::new(&config.auth),
-        clients_max: plan.connections_max,
-        clients_total: None,
-        backends_max: 8,
-        hello_timeout: 10,
-        frame_timeout: 10,
-        heartbeat: plan.heartbeat,
-        heartbeat_min: 5,
-        heartbeat_max: 60,
-        drain_rate: plan.drain_rate,
-        pong_delay: Duration::from_millis(200),
-        frames_per_second: 1000,
-        outbox_bytes: plan.outbox,
-        slow_reader_timeout: 10,
-        body_max: BODY_MAX,
-        window: plan.window,
-        backend_outbox_bytes: 64 << 10,
-        backend_idle: BACKEND_IDLE,
-        jobs_max: 4,
-        slice: plan.slice,
-        broadcast_pace: 0,
-        ttl: 60,
-        broadcast_ttl: 60,
+    let mut sets: Vec<String> = vec![
+        "host=1".to_owned(),
+        format!("products={PRODUCTS:?}"),
+        format!("body_max={BODY_MAX}"),
+        "client.linger=0".to_owned(),
+        "client.slow_reader_timeout=10".to_owned(),
+        format!("client.heartbeat_default={}", plan.heartbeat),
+        "client.heartbeat_max=60".to_owned(),
+        format!("client.outbox_bytes={}", plan.outbox),
+        format!("backend.window={}", plan.window),
+        "backend.outbox_bytes=65536".to_owned(),
+        "broadcast.jobs_max=4".to_owned(),
+        format!("broadcast.slice={}", plan.slice),
+    ];
+    if plan.keys {
+        sets.push(format!("auth.client_keys=[{{id='k',algorithm='HS256',secret='{SECRET}'}}]"));
+        let backends: Vec<_> = (0..plan.backends)
+            .map(|number| format!("{{name='backend-{number}',key='{API_KEY}'}}"))
+            .collect();
+        sets.push(format!("auth.backend_keys=[{}]", backends.join(",")));
     }
+    let config = Config::parse("the simulator", "", &sets, Path::new(".")).expect("it is valid");
+    let limits = Limits {
+        shards: u16::try_from(plan.shards).expect("a run has few shards"),
+        connections: plan.connections_max,
+        backends: 8,
+        lines: Vec::new(),
+    };
+    let mut settings =
+        holdfast::boot::settings::settings(&config, &limits, 1).expect("the keys are valid");
+    settings.backend_idle = BACKEND_IDLE;
+    settings.drain_rate = plan.drain_rate;
+    settings
 }
 
 impl Seat {

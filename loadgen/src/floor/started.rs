@@ -73,6 +73,7 @@ pub(super) fn gateway(
         "shards=1".to_owned(),
         format!("products=[\"{PRODUCT}\"]"),
         format!("client.listen=127.0.0.1:{client_port}"),
+        "store.kind=none".to_owned(),
         format!("backend.listen=127.0.0.1:{api}"),
         format!("admin.listen=127.0.0.1:{admin}"),
         "log.level=error".to_owned(),

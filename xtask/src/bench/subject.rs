@@ -66,6 +66,7 @@ impl Subject {
             format!("shards={shards}"),
             format!("products=[\"{PRODUCT}\"]"),
             format!("client.listen=127.0.0.1:{client_port}"),
+            "store.kind=none".to_owned(),
             format!("backend.listen=127.0.0.1:{api}"),
             format!("admin.listen=127.0.0.1:{admin}"),
             "log.level=error".to_owned(),

@@ -2,7 +2,8 @@
 
 use super::Peer;
 use super::peer::Heard;
-use holdfast_protocol::backend::request::{self, Broadcast, JobAction};
+use holdfast_protocol::backend::answer::{Mailbox, Receipt};
+use holdfast_protocol::backend::request::{self, Broadcast, JobAction, MailboxAction};
 use holdfast_protocol::backend::{Answer, Job, JobId, JobState, Outcome, Target, Welcome};
 use holdfast_protocol::client::Class;
 use holdfast_protocol::frame::Frame;
@@ -22,6 +23,8 @@ pub(crate) enum Told {
     Online(u64, Vec<u32>),
     Kick(u64, u32),
     Counters(u64, BTreeMap<String, u64>),
+    Mailbox(u64, Mailbox),
+    Receipt { user: String, sequence: u64, outcome: Outcome },
     Other,
     End,
     Reset,
@@ -38,6 +41,11 @@ pub(crate) struct Backend {
 /// A target of class online, as plain as it can be.
 pub(crate) fn target<'a>(user: &'a str, body: &'a [u8]) -> Target<'a> {
     Target { user, class: Class::Online, ttl: 0, key: b"", receipt: false, body }
+}
+
+/// A target of class durable, as plain as it can be.
+pub(crate) fn durable<'a>(user: &'a str, body: &'a [u8]) -> Target<'a> {
+    Target { class: Class::Durable, ..target(user, body) }
 }
 
 /// A broadcast to all of `demo`, as fast as it goes.
@@ -181,6 +189,34 @@ impl Backend {
         }
     }
 
+    /// Pushes a durable message, which must be kept; gives its sequence.
+    #[track_caller]
+    pub(crate) fn keep(&mut self, user: &str, body: &[u8]) -> u64 {
+        match self.push(&[durable(user, body)])[0] {
+            Outcome::Stored(sequence) | Outcome::Acked(sequence) => sequence,
+            other => panic!("not kept: {other:?}"),
+        }
+    }
+
+    /// Asks about a mailbox, or acts on it.
+    #[track_caller]
+    pub(crate) fn mailbox(&mut self, user: &str, action: MailboxAction) -> Mailbox {
+        let id = self.ask(|id, out| request::put_mailbox(id, action, "demo", user, out));
+        match self.peer.told() {
+            Told::Mailbox(of, mailbox) if of == id => mailbox,
+            other => panic!("not the mailbox of {id}: {other:?}"),
+        }
+    }
+
+    /// The next receipt: of which message, and what became of it.
+    #[track_caller]
+    pub(crate) fn receipt(&mut self) -> (String, u64, Outcome) {
+        match self.peer.told() {
+            Told::Receipt { user, sequence, outcome } => (user, sequence, outcome),
+            other => panic!("not a receipt: {other:?}"),
+        }
+    }
+
     /// The gateway's counters.
     #[track_caller]
     pub(crate) fn counters(&mut self) -> BTreeMap<String, u64> {
@@ -216,7 +252,11 @@ impl Peer {
                 let named = counters.iter().map(|(name, value)| (name.to_owned(), value));
                 Told::Counters(id, named.collect())
             }
-            Answer::Mailbox(..) | Answer::Receipt(_) | Answer::Skipped => Told::Other,
+            Answer::Mailbox(id, mailbox) => Told::Mailbox(id, mailbox),
+            Answer::Receipt(Receipt { user, sequence, outcome, .. }) => {
+                Told::Receipt { user: user.to_owned(), sequence, outcome }
+            }
+            Answer::Skipped => Told::Other,
         }
     }
 }

@@ -2,8 +2,9 @@
 
 use super::Peer;
 use super::peer::Heard;
+use holdfast_protocol::client::from_client::Resume;
 use holdfast_protocol::client::from_client::{self, Identity};
-use holdfast_protocol::client::{FromServer, Notice, Welcome};
+use holdfast_protocol::client::{Class, FromServer, Notice, Welcome};
 use holdfast_protocol::close::Code;
 use holdfast_protocol::frame::Frame;
 use std::net::SocketAddr;
@@ -14,7 +15,10 @@ pub(crate) enum Said {
     Welcome(Welcome),
     Pong,
     Push {
+        durable: bool,
         broadcast: bool,
+        /// Whether it may have come before.
+        again: bool,
         sequence: u64,
         body: Vec<u8>,
     },
@@ -40,6 +44,7 @@ pub(crate) struct Hello<'a> {
     pub(crate) token: &'a [u8],
     pub(crate) heartbeat: u16,
     pub(crate) tags: &'a [&'a str],
+    pub(crate) resume: Option<Resume>,
 }
 
 impl Hello<'_> {
@@ -47,9 +52,9 @@ impl Hello<'_> {
     pub(crate) fn bytes(&self, user: &str) -> Vec<u8> {
         let mut out = Vec::new();
         let product = self.product.unwrap_or("demo");
-        let Self { token, heartbeat, tags, .. } = *self;
+        let Self { token, heartbeat, tags, resume, .. } = *self;
         let device = "test";
-        let identity = Identity { heartbeat, product, user, device, token, resume: None, tags };
+        let identity = Identity { heartbeat, product, user, device, token, resume, tags };
         from_client::put_hello(&identity, &mut out);
         out
     }
@@ -93,16 +98,46 @@ impl Client {
     #[track_caller]
     pub(crate) fn push(&mut self) -> (u64, Vec<u8>) {
         match self.hear() {
-            Said::Push { broadcast: false, sequence, body } => (sequence, body),
+            Said::Push { broadcast: false, sequence, body, .. } => (sequence, body),
             other => panic!("not a push: {other:?}"),
         }
+    }
+
+    /// The next push, which must be durable and come for the first time.
+    #[track_caller]
+    pub(crate) fn durable(&mut self) -> (u64, Vec<u8>) {
+        match self.hear() {
+            Said::Push { durable: true, broadcast: false, again: false, sequence, body } => {
+                (sequence, body)
+            }
+            other => panic!("not a fresh durable push: {other:?}"),
+        }
+    }
+
+    /// The next push, which must be durable and may have come before.
+    #[track_caller]
+    pub(crate) fn durable_again(&mut self) -> (u64, Vec<u8>) {
+        match self.hear() {
+            Said::Push { durable: true, broadcast: false, again: true, sequence, body } => {
+                (sequence, body)
+            }
+            other => panic!("not a durable push that came before: {other:?}"),
+        }
+    }
+
+    /// Acknowledges everything up to `sequence`.
+    #[track_caller]
+    pub(crate) fn ack(&mut self, sequence: u64) {
+        let mut ack = Vec::new();
+        from_client::put_ack(sequence, &mut ack);
+        self.peer.send(&ack);
     }
 
     /// The next broadcast: its sequence and its body.
     #[track_caller]
     pub(crate) fn broadcast(&mut self) -> (u64, Vec<u8>) {
         match self.hear() {
-            Said::Push { broadcast: true, sequence, body } => (sequence, body),
+            Said::Push { broadcast: true, sequence, body, .. } => (sequence, body),
             other => panic!("not a broadcast: {other:?}"),
         }
     }
@@ -143,6 +178,8 @@ impl Peer {
             FromServer::Welcome(welcome) => Said::Welcome(welcome),
             FromServer::Pong => Said::Pong,
             FromServer::Push(push) => Said::Push {
+                durable: push.class == Class::Durable,
+                again: push.redelivered,
                 broadcast: push.broadcast,
                 sequence: push.sequence,
                 body: push.body.to_vec(),

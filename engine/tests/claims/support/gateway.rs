@@ -16,13 +16,14 @@ pub(crate) struct Gateway {
 }
 
 /// Two shards on loopback with room for a thousand, so that every claim crosses shards.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "client.listen=[\"127.0.0.1:0\"]",
     "backend.listen=[\"127.0.0.1:0\"]",
     "shards=2",
     "pin=off",
     "client.connections_max=1024",
     "admin.listen=127.0.0.1:0",
+    "store.kind=none",
     // Claims wait for pongs, to know that something was dealt with.
     "client.pong_delay=0s",
 ];

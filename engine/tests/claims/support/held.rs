@@ -5,7 +5,6 @@
 //! All else is the gateway's own.
 
 use super::{Backend, Client, Which, counted};
-use holdfast::auth::{BackendAuth, ClientAuth};
 use holdfast::clock::Clock;
 use holdfast::config::Config;
 use holdfast::io::epoll::Epoll;
@@ -13,17 +12,17 @@ use holdfast::io::socket::{Listener, Socket, SocketOptions};
 use holdfast::io::uring::{Uring, UringOptions};
 use holdfast::io::wake::WakeFd;
 use holdfast::io::{Io, Port, Wake};
+use holdfast::limits::Limits;
 use holdfast::mesh::{Ends, connect};
 use holdfast::metrics::ShardMetrics;
 use holdfast::shard::Shard;
-use holdfast::shard::settings::{Product, Settings};
+use holdfast::shard::settings::Settings;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 /// A ring that a dozen completions fill.
 const TINY: UringOptions = UringOptions { submissions: 4, completions: 8 };
@@ -149,35 +148,23 @@ impl Seat {
 }
 
 fn settings() -> Settings {
-    let config = Config::parse("a claim", "", &[], Path::new(".")).unwrap();
-    Settings {
-        host: 1,
-        incarnation: 1,
-        shards: 1,
-        products: vec![Product::new("demo")],
-        client_auth: ClientAuth::new(&config.auth).unwrap(),
-        backend_auth: BackendAuth::new(&config.auth),
-        clients_max: CLIENTS,
-        clients_total: None,
-        backends_max: 8,
-        hello_timeout: 60,
-        frame_timeout: 60,
-        heartbeat: 300,
-        heartbeat_min: 10,
-        heartbeat_max: 300,
-        drain_rate: 0,
-        pong_delay: Duration::from_millis(200),
-        frames_per_second: 1000,
-        outbox_bytes: 64 << 10,
-        slow_reader_timeout: 60,
-        body_max: 64 << 10,
-        window: 8192,
-        backend_outbox_bytes: 1 << 20,
-        backend_idle: 300,
-        jobs_max: 4,
-        slice: 1024,
-        broadcast_pace: 0,
-        ttl: 60,
-        broadcast_ttl: 60,
-    }
+    let sets = [
+        "host=1",
+        "client.linger=0",
+        "client.hello_timeout=60",
+        "client.frame_timeout=60",
+        "client.slow_reader_timeout=60",
+        "client.heartbeat_min=10",
+        "client.heartbeat_max=300",
+        "client.outbox_bytes=65536",
+        "backend.outbox_bytes=1048576",
+        "broadcast.jobs_max=4",
+        "broadcast.slice=1024",
+        "drain.clients_per_second=0",
+    ];
+    let sets = sets.map(str::to_owned);
+    let config = Config::parse("a claim", "", &sets, Path::new(".")).unwrap();
+    let lines = Vec::new();
+    let limits = Limits { shards: 1, connections: CLIENTS, backends: 8, lines };
+    holdfast::boot::settings::settings(&config, &limits, 1).unwrap()
 }

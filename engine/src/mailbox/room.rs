@@ -1,0 +1,149 @@
+//! All mailboxes of one shard, and what belongs to them.
+
+use super::journal::Journal;
+use super::keys::Keys;
+use super::load::Loads;
+use super::{Bounds, Mailbox, Redelivery};
+use crate::connection::id::ConnectionId;
+use crate::directory::homes::HomeId;
+use holdfast_store::{KeyMark, Port};
+use slab::Slab;
+
+/// How far a shard's clearing of old segments has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Clearing {
+    /// The newest segment that is to go.
+    pub upto: u32,
+    /// The mailbox to look at next.
+    pub next: usize,
+    /// Copies that the store has not answered yet.
+    pub moving: usize,
+}
+
+/// What a shard keeps for its users.
+#[derive(Debug)]
+pub struct Mailroom {
+    /// The store.
+    pub port: Port,
+    /// The way to it.
+    pub journal: Journal,
+    /// Those that are not empty.
+    pub boxes: Slab<Mailbox>,
+    /// One more than the greatest place in `boxes` that was ever used.
+    pub high: usize,
+    /// Idempotency keys.
+    pub keys: Keys,
+    /// What the store was asked for.
+    pub loads: Loads,
+    /// Sessions whose question the store could not answer.
+    pub stalled: Vec<(HomeId, ConnectionId)>,
+    /// Old segments that are to go.
+    pub clearing: Option<Clearing>,
+    /// The mailbox that the sweep looks at next.
+    pub sweep: usize,
+    /// How many it may still look at in this second.
+    pub sweep_left: usize,
+    /// Sequences up to this were reserved.
+    pub reserved: u64,
+    /// Messages in all mailboxes.
+    pub messages: u64,
+    /// Bytes of their bodies.
+    pub bytes: u64,
+    /// Mailboxes in quarantine.
+    pub quarantined: u64,
+}
+
+/// How durable messages are treated, the same for all products. Times are in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rules {
+    /// When what was sent is sent again.
+    pub redelivery: Redelivery,
+    /// How long an idempotency key is remembered.
+    pub key_window: u32,
+    /// Most keys of one shard.
+    pub keys_max: usize,
+    /// Bytes of messages of one shard that may wait for the store.
+    pub queue_bytes: usize,
+    /// The time to live of a message that asks for none.
+    pub ttl: u32,
+}
+
+/// What happens when a mailbox is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The new message is refused.
+    Reject,
+    /// The oldest make room for it.
+    DropOldest,
+}
+
+/// How the mailboxes of one product are bounded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MailboxPolicy {
+    /// How much each may hold.
+    pub bounds: Bounds,
+    /// What happens when one is full.
+    pub when_full: WhenFull,
+}
+
+/// How far ahead sequences are reserved.
+pub const RESERVE: u64 = 1 << 30;
+
+impl Mailroom {
+    /// Of the shard of this number, before anything was kept. `sequence` is the greatest that
+    /// anybody may have been given.
+    pub fn new(shard: u16, port: Port, rules: Rules, sequence: u64) -> Self {
+        Self {
+            port,
+            journal: Journal::new(shard, rules.queue_bytes),
+            boxes: Slab::new(),
+            high: 0,
+            keys: Keys::new(rules.key_window, rules.keys_max),
+            loads: Loads::default(),
+            stalled: Vec::new(),
+            clearing: None,
+            sweep: 0,
+            sweep_left: 0,
+            // The store itself has reserved as many behind what it recovered.
+            reserved: sequence + RESERVE,
+            messages: 0,
+            bytes: 0,
+            quarantined: 0,
+        }
+    }
+
+    /// Takes a mailbox; gives its place.
+    pub fn insert(&mut self, mailbox: Mailbox) -> u32 {
+        self.messages += mailbox.entries().len() as u64;
+        self.bytes += mailbox.bytes();
+        let place = self.boxes.insert(mailbox);
+        self.high = self.high.max(place + 1);
+        u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// The mailbox of this place.
+    pub fn get(&mut self, place: u32) -> Option<&mut Mailbox> {
+        self.boxes.get_mut(place as usize)
+    }
+
+    /// Takes over a key that an earlier life had used.
+    pub fn remember(&mut self, mark: KeyMark) {
+        let known = super::keys::Known::Stored(mark.sequence);
+        self.keys.insert((mark.user, mark.key), known, mark.at, 0);
+    }
+
+    /// The memory that mailboxes and keys take; looked at in full, so not often.
+    pub fn memory(&self) -> usize {
+        let boxes: usize = self.boxes.iter().map(|(_, mailbox)| mailbox.memory()).sum();
+        let slots = self.boxes.capacity().saturating_sub(self.boxes.len());
+        boxes + slots * size_of::<Mailbox>() + self.keys.len() * KEY_BYTES
+    }
+
+    /// Whether a user's mailbox is here, by its home.
+    pub fn home_of(&self, place: usize) -> Option<HomeId> {
+        self.boxes.get(place).map(|mailbox| mailbox.home)
+    }
+}
+
+/// A remembered key, with the emptiness of its table.
+const KEY_BYTES: usize = 48;

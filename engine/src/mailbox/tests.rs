@@ -1,0 +1,129 @@
+use super::*;
+
+const BOUNDS: Bounds = Bounds { messages: 3, bytes: 100 };
+const REDELIVERY: Redelivery = Redelivery { after: 30, at_most: 600, rounds: 2 };
+const HOME: HomeId = HomeId { slot: 0, generation: 0 };
+
+fn session(slot: u32) -> ConnectionId {
+    ConnectionId { shard: 0, slot, generation: 0 }
+}
+
+fn filled(sequences: &[u64]) -> Mailbox {
+    let mut mailbox = Mailbox::new(HOME);
+    for (ticket, &sequence) in (0..).zip(sequences) {
+        mailbox.push(sequence, 10, 1000, ticket);
+    }
+    mailbox
+}
+
+fn held(mailbox: &Mailbox) -> Vec<u64> {
+    mailbox.entries().map(|entry| entry.sequence).collect()
+}
+
+#[test]
+fn it_takes_what_its_bounds_allow() {
+    let mut mailbox = filled(&[1, 2]);
+    assert!(mailbox.has_room(80, BOUNDS) && !mailbox.has_room(81, BOUNDS));
+    mailbox.push(5, 80, 1000, 2);
+    assert!(!mailbox.has_room(0, BOUNDS), "three messages are enough");
+    assert_eq!((mailbox.first(), mailbox.last(), mailbox.bytes()), (1, 5, 100));
+}
+
+#[test]
+fn an_acknowledgement_covers_no_more_than_was_sent() {
+    let mut mailbox = filled(&[1, 2, 5]);
+    assert_eq!(mailbox.covered(9), None, "nothing was sent");
+    mailbox.hand_over(2, 0, REDELIVERY);
+    assert_eq!(mailbox.covered(9), Some(2));
+    assert_eq!(mailbox.covered(1), Some(1));
+    assert_eq!(mailbox.covered(0), None);
+    mailbox.pop();
+    mailbox.pop();
+    assert_eq!(mailbox.covered(9), None, "what is left was not sent");
+}
+
+#[test]
+fn what_was_recovered_may_have_been_sent() {
+    let kept = Kept {
+        sequence: 7,
+        place: Place { segment: 1, offset: 2 },
+        length: 10,
+        expires: 1000,
+        receipt: Some("billing".into()),
+    };
+    let mut mailbox = Mailbox::recovered(HOME, vec![kept]);
+    assert_eq!(mailbox.covered(9), Some(7));
+    assert!(mailbox.hand_over(7, 0, REDELIVERY), "it may come a second time");
+    let gone = mailbox.pop().unwrap();
+    assert_eq!(gone.subscriber.unwrap().name, "billing");
+    assert_eq!(gone.entry.place(), Some(Place { segment: 1, offset: 2 }));
+}
+
+#[test]
+fn redelivery_backs_off_and_ends_in_quarantine() {
+    let mut mailbox = filled(&[1]);
+    assert!(!mailbox.is_due(u32::MAX - 1), "what was not sent is not sent again");
+    assert!(!mailbox.hand_over(1, 100, REDELIVERY));
+    assert!(!mailbox.is_due(129) && mailbox.is_due(130));
+    assert!(mailbox.again(130, REDELIVERY));
+    assert!(!mailbox.is_due(189) && mailbox.is_due(190));
+    assert!(mailbox.again(190, REDELIVERY));
+    assert!(!mailbox.again(310, REDELIVERY));
+    assert!(mailbox.is_quarantined() && !mailbox.is_due(u32::MAX));
+    assert!(mailbox.progressed(400, REDELIVERY), "it was let out");
+    assert!(!mailbox.is_due(429) && mailbox.is_due(430));
+}
+
+#[test]
+fn a_client_that_acknowledges_has_its_full_time_for_the_next() {
+    let mut mailbox = filled(&[1]);
+    mailbox.hand_over(1, 100, REDELIVERY);
+    mailbox.progressed(110, REDELIVERY);
+    mailbox.pop();
+    mailbox.push(2, 10, 1000, 1);
+    mailbox.hand_over(2, 139, REDELIVERY);
+    assert!(!mailbox.is_due(168) && mailbox.is_due(169));
+}
+
+#[test]
+fn a_slice_is_stored_or_not_and_bounded() {
+    let mut mailbox = filled(&[1, 2, 3, 4, 5]);
+    (1..=4).for_each(|sequence| {
+        let stored = mailbox.stored(sequence, Place { segment: 1, offset: 0 });
+        assert!(stored);
+    });
+    let slice = |mailbox: &Mailbox, cursor, unix| {
+        let slice = mailbox.next_slice(cursor, unix, BOUNDS);
+        slice.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(slice(&mailbox, 0, 1000), [1, 2, 3], "three messages at most");
+    assert_eq!(slice(&mailbox, 3, 1000), [4], "five is not stored");
+    assert_eq!(slice(&mailbox, 4, 1000), [5]);
+    assert_eq!(slice(&mailbox, 0, 1001), [0; 0], "all is out of date");
+    mailbox.take(2);
+    assert_eq!(slice(&mailbox, 0, 1000), [1, 3, 4]);
+    assert!(!mailbox.stored(2, Place::default()), "it is not wanted any more");
+}
+
+#[test]
+fn feeds_are_of_sessions_that_are_behind() {
+    let mut mailbox = filled(&[1]);
+    mailbox.set_feed(session(1), 0, Waits::Room);
+    mailbox.set_feed(session(1), 1, Waits::Store(3));
+    assert_eq!(mailbox.feeds(), 1);
+    assert!(mailbox.is_behind(session(1)) && !mailbox.is_behind(session(2)));
+    assert_eq!(mailbox.feed(session(1)).unwrap().waits, Waits::Store(3));
+    mailbox.end_feed(session(1));
+    assert_eq!((mailbox.feeds(), mailbox.feed(session(1))), (0, None));
+}
+
+#[test]
+fn expired_messages_are_found_wherever_they_stand() {
+    let mut mailbox = filled(&[1]);
+    mailbox.push(2, 10, 500, 1);
+    mailbox.push(3, 10, 2000, 2);
+    assert_eq!(mailbox.expired(500), [0; 0]);
+    assert_eq!(mailbox.expired(1001), [1, 2]);
+    assert_eq!(mailbox.take(2).unwrap().entry.sequence, 2);
+    assert_eq!(held(&mailbox), [1, 3]);
+}

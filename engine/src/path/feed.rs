@@ -1,0 +1,244 @@
+//! A session that is behind is brought up to date: after a login, after its outbox was full, and
+//! when what it was sent was not acknowledged in time.
+//!
+//! It is handed a slice at a time and asks for the next when the last of a slice is written, so
+//! what a slow reader holds is bounded. When it has everything, it is sent each message as it
+//! comes, like any other session: until then new messages only gather in the mailbox.
+
+use crate::connection::id::ConnectionId;
+use crate::directory::homes::{Home, HomeId};
+use crate::io::Io;
+use crate::mailbox::load::Load;
+use crate::mailbox::{Bounds, Entry, Waits};
+use crate::mesh::ToSession;
+use crate::mesh::letter::Parcel;
+use crate::metrics::Counter;
+use crate::shard::Shard;
+use holdfast_store::{Ask, Loaded, Wanted};
+
+/// What a session is handed at once.
+const SLICE: Bounds = Bounds { messages: 64, bytes: 128 << 10 };
+
+impl<I: Io> Shard<I> {
+    /// A session is new: it gets what waits, from the oldest on.
+    pub(crate) fn begin_feed(&mut self, home: HomeId, connection: ConnectionId) {
+        let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
+        let Some(mailbox) = self.mailbox(home) else { return };
+        let before = mailbox.is_quarantined();
+        if mailbox.again(now, rules) {
+            self.feed_from(home, connection, 0);
+        } else if !before {
+            self.quarantined(home);
+        }
+    }
+
+    /// Too many rounds without an acknowledgement: nothing is sent until there is one.
+    fn quarantined(&mut self, home: HomeId) {
+        self.metrics.count(Counter::Quarantines);
+        if let Some(room) = self.mailroom.as_mut() {
+            room.quarantined += 1;
+        }
+        if let Some(held) = self.may_log(|gates| &mut gates.quarantine) {
+            let Some(owner) = self.homes.get(home) else { return };
+            let product = self.settings.products[usize::from(owner.product)].name.as_str();
+            let user = owner.user.as_str();
+            tracing::warn!(
+                product,
+                user,
+                held,
+                "takes messages and acknowledges none: quarantined until it does, or until \
+                 `holdfast mailbox release`"
+            );
+        }
+    }
+
+    /// Every session gets what waits, from the oldest on; those that are behind go on as they do.
+    pub(crate) fn feed_all(&mut self, home: HomeId) {
+        let Some(owner) = self.homes.get(home) else { return };
+        let live: Vec<_> = owner.sessions.live().collect();
+        for connection in live {
+            if self.mailbox(home).is_some_and(|mailbox| !mailbox.is_behind(connection)) {
+                self.feed_from(home, connection, 0);
+            }
+        }
+    }
+
+    /// What was sent and not acknowledged in time is sent again.
+    pub(crate) fn redeliver(&mut self, home: HomeId) {
+        let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
+        let offline = self.homes.get(home).is_none_or(Home::is_offline);
+        if offline {
+            return;
+        }
+        let Some(mailbox) = self.mailbox(home) else { return };
+        if mailbox.again(now, rules) {
+            self.metrics.count(Counter::RedeliveryRounds);
+            self.feed_all(home);
+        } else {
+            self.quarantined(home);
+        }
+    }
+
+    fn feed_from(&mut self, home: HomeId, connection: ConnectionId, cursor: u64) {
+        if let Some(mailbox) = self.mailbox(home) {
+            mailbox.set_feed(connection, cursor, Waits::Room);
+            self.feed_on(home, connection);
+        }
+    }
+
+    /// The session could not take this message, nor what came behind it.
+    pub(crate) fn stuck(&mut self, home: HomeId, connection: ConnectionId, sequence: u64) {
+        self.metrics.count(Counter::SessionsStuck);
+        let Some(mailbox) = self.mailbox(home) else { return };
+        let cursor = sequence.saturating_sub(1);
+        let cursor = mailbox.feed(connection).map_or(cursor, |feed| feed.cursor.min(cursor));
+        mailbox.set_feed(connection, cursor, Waits::Room);
+    }
+
+    /// The session may be handed more.
+    pub(crate) fn feed_on(&mut self, home: HomeId, connection: ConnectionId) {
+        let unix = self.unix_seconds();
+        let Some(owner) = self.homes.get(home) else { return };
+        let (product, user) = (owner.product, owner.user.clone());
+        let Some(room) = self.mailroom.as_mut() else { return };
+        let Some(mailbox) = owner.mailbox().and_then(|place| room.boxes.get_mut(place as usize))
+        else {
+            return;
+        };
+        let Some(feed) = mailbox.feed(connection).copied() else { return };
+        if mailbox.is_quarantined() || feed.waits != Waits::Room {
+            return;
+        }
+        let slice = mailbox.next_slice(feed.cursor, unix, SLICE);
+        let Some(first) = slice.first() else {
+            mailbox.end_feed(connection);
+            return;
+        };
+        if first.place().is_none() {
+            self.hand_from_journal(home, connection, &slice);
+            return;
+        }
+        let wanted = slice.iter().filter_map(|entry| {
+            let Entry { sequence, length, .. } = *entry;
+            entry.place().map(|place| Wanted { sequence, place, length })
+        });
+        let wanted = wanted.collect();
+        let token = room.loads.ask(Load { home, connection, wanted: slice });
+        mailbox.set_feed(connection, feed.cursor, Waits::Store(token));
+        let shard = self.number;
+        room.port.ask(Ask { shard, token: u64::from(token), product, user, wanted });
+    }
+
+    /// Messages that the store does not have yet are still in memory.
+    fn hand_from_journal(&mut self, home: HomeId, connection: ConnectionId, slice: &[Entry]) {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        let parcels: Vec<_> = slice
+            .iter()
+            .filter_map(|entry| {
+                let message = room.journal.message(entry.ticket()?)?;
+                Some((*entry, message.parcel.clone()))
+            })
+            .collect();
+        self.hand(home, connection, parcels, slice.last().map_or(0, |entry| entry.sequence));
+    }
+
+    /// The store loaded what a session gets next.
+    pub(crate) fn loaded(&mut self, token: u64, messages: &[Loaded]) {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        let Some(Load { home, connection, wanted }) = room.loads.answered(token) else { return };
+        let Some(mailbox) = self.mailbox(home) else { return };
+        let waits = mailbox.feed(connection).map(|feed| feed.waits);
+        if !matches!(waits, Some(Waits::Store(asked)) if u64::from(asked) == token) {
+            return;
+        }
+        let mut parcels = Vec::with_capacity(messages.len());
+        let mut cursor = wanted.first().map_or(0, |entry| entry.sequence.saturating_sub(1));
+        let mut unreadable = 0;
+        for (asked, loaded) in wanted.iter().zip(messages) {
+            let moved = match mailbox.entry(asked.sequence) {
+                // It was acknowledged meanwhile.
+                None => None,
+                Some(_) if loaded.body.length > 0 => {
+                    parcels.push((*asked, parcel(loaded)));
+                    None
+                }
+                Some(now) => Some(now.place() != asked.place()),
+            };
+            match moved {
+                // Its segment went meanwhile: it is asked for where it is now.
+                Some(true) => break,
+                Some(false) => unreadable += 1,
+                None => {}
+            }
+            cursor = asked.sequence;
+        }
+        self.metrics.add(Counter::StoreUnreadable, unreadable);
+        self.hand(home, connection, parcels, cursor);
+    }
+
+    /// The store could not say now: it is asked again in a moment, see [`Shard::feed_stalled`].
+    pub(crate) fn unanswered(&mut self, token: u64) {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        let Some(Load { home, connection, .. }) = room.loads.answered(token) else { return };
+        if let Some(mailbox) = self.mailbox(home)
+            && let Some(feed) = mailbox.feed(connection)
+            && matches!(feed.waits, Waits::Store(asked) if u64::from(asked) == token)
+        {
+            feed.waits = Waits::Room;
+            if let Some(room) = self.mailroom.as_mut() {
+                room.stalled.push((home, connection));
+            }
+        }
+    }
+
+    /// Asks again what the store could not answer.
+    pub(crate) fn feed_stalled(&mut self) {
+        let stalled = self.mailroom.as_mut().map(|room| std::mem::take(&mut room.stalled));
+        for (home, connection) in stalled.unwrap_or_default() {
+            self.feed_on(home, connection);
+        }
+    }
+
+    /// Hands messages to a session, which then has everything up to `cursor`.
+    fn hand(
+        &mut self,
+        home: HomeId,
+        connection: ConnectionId,
+        parcels: Vec<(Entry, Parcel)>,
+        cursor: u64,
+    ) {
+        let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
+        let unix = self.unix_seconds();
+        let Some(place) = self.homes.get(home).and_then(Home::mailbox) else { return };
+        let Some(mailbox) = self.mailroom.as_mut().and_then(|room| room.get(place)) else { return };
+        let complete = cursor >= mailbox.last();
+        let count = parcels.len();
+        for (index, (entry, mut parcel)) in parcels.into_iter().enumerate() {
+            let again = mailbox.hand_over(entry.sequence, now, rules);
+            parcel.expires = now.saturating_add(entry.expires.saturating_sub(unix));
+            let (first, last) = (index == 0, index + 1 == count && !complete);
+            let sequence = entry.sequence;
+            let letter = ToSession::Durable { connection, sequence, parcel, again, first, last };
+            self.ends.session_out.send(connection.shard, letter);
+        }
+        if complete {
+            mailbox.end_feed(connection);
+            return;
+        }
+        mailbox.set_feed(connection, cursor, Waits::Room);
+        if count == 0 {
+            self.feed_on(home, connection);
+        }
+    }
+}
+
+fn parcel(loaded: &Loaded) -> Parcel {
+    Parcel {
+        request: loaded.bytes.clone(),
+        user_at: 0,
+        user_length: 0,
+        body_at: loaded.body.at,
+        body_length: loaded.body.length,
+        expires: 0,
+    }
+}
