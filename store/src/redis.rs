@@ -9,20 +9,20 @@
 //!
 //! A user's keys share a hash tag, the user's hash in hexadecimal, so Cluster spreads users and
 //! keeps each whole: an *index* (sorted set: sequence → length, expiry, receipt; and the greatest
-//! sequence ever given, under the negative score of a member `last`), the *bodies* (hash: sequence →
-//! body, so that opening a mailbox moves no bodies), and *marks* (sorted set by time: idempotency
-//! keys). Streams would be fewer commands, but a stream takes 4.7 KB for its first message of
-//! 200 bytes (measured with `MEMORY USAGE` on 7.0); this layout takes 0.5 KB. Every key expires by
+//! sequence ever given, under the negative score of a member `last`), the *bodies* (hash: sequence
+//! → body, so that opening a mailbox moves no bodies), and *marks* (sorted set by time: idempotency
+//! keys). Streams would be fewer commands, but a stream takes 4.7 KB for its first message of 200
+//! bytes (measured with `MEMORY USAGE` on 7.0); this layout takes 0.5 KB. Every key expires by
 //! itself. `redis/names.rs` and `redis/script.rs` say the rest.
 //!
 //! # Why this client library, and what is our own
 //!
 //! `redis` and `fred` both do TLS by rustls, users and passwords, and pipelines, and both are kept.
-//! Both also follow Cluster redirections and try again by themselves, below the caller. That is
-//! wrong here: `WAIT` speaks for the writes of its own connection alone, so a write that was quietly
-//! sent elsewhere would be called replicated when it is not. So this store keeps the map of slots
-//! itself (`redis/place.rs`, `redis/caller.rs`), and needs of a library only one connection that it
-//! never replaces: `redis`, the smaller of the two, gives exactly that.
+//! Their Cluster clients also follow redirections and try again by themselves, below the caller,
+//! which is wrong here: `WAIT` speaks for the writes of its own connection alone, so a write that
+//! was quietly sent elsewhere would be called replicated when it is not. So this store keeps the
+//! map of slots itself (`redis/place.rs`, `redis/caller.rs`), and needs of a library only one
+//! connection that it never replaces: `redis`, the smaller of the two, gives exactly that.
 //!
 //! # What is not promised
 //!

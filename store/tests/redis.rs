@@ -2,7 +2,7 @@
 //! loopback in a temporary directory. Without it the tests fail and say what to install.
 
 #![allow(missing_docs, reason = "tests are named after what they show")]
-#![allow(clippy::unwrap_used, reason = "the helpers of a test fail as the test does")]
+#![allow(clippy::unwrap_used, reason = "what does not work fails the test")]
 
 #[path = "redis/failover.rs"]
 mod failover;

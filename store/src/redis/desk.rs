@@ -1,6 +1,7 @@
 //! What all tasks of the store share; and the watcher, which tells trouble from its end.
 
 use crate::Homes;
+pub(super) use crate::clock::seconds as now;
 use crate::letter::Trouble;
 use crate::redis::caller::{Atlas, Caller, Op};
 use crate::redis::health::Health;
@@ -11,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 /// How often the servers are looked at while nothing is wrong.
 const LOOK: Duration = Duration::from_secs(1);
@@ -32,12 +33,6 @@ pub(super) struct Desk {
     pub(super) reserved: Cell<u64>,
     /// Broadcasts that are live, by product: number and expiry.
     pub(super) live: RefCell<HashMap<u16, Vec<(u64, u32)>>>,
-}
-
-/// The second since 1970 UTC.
-pub(super) fn now() -> u32 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
 impl Desk {

@@ -156,7 +156,9 @@ mod tests {
         }
 
         #[test]
-        fn strange_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+        fn strange_bytes_are_read_without_panic(
+            bytes in prop::collection::vec(any::<u8>(), 0..80),
+        ) {
             let _ = (kept(&bytes), key_mark(0, &bytes, 0), state_of(&bytes));
             let _ = broadcast_of((0, 0), BroadcastState::Running, &bytes);
         }

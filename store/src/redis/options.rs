@@ -86,22 +86,22 @@ pub enum Mode {
     Cluster,
 }
 
-/// When a write is called safe, and what it then survives. No level survives the loss of every copy,
-/// and none makes Redis a consensus system: a failover may lose what the promoted replica did not
-/// have.
+/// When a write is called safe, and what it then survives. No level survives the loss of every
+/// copy, and none makes Redis a consensus system: a failover may lose what the promoted replica did
+/// not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Durability {
     /// When the primary answered. Survives the end of every Holdfast process. Does not survive the
-    /// loss of the primary: a failover may lose the last moments, and a restart of it loses what its
-    /// own settings (`appendfsync everysec`: about a second; no AOF: all since the last snapshot)
-    /// let it lose.
+    /// loss of the primary: a failover may lose the last moments, and a restart of it loses what
+    /// its own settings (`appendfsync everysec`: about a second; no AOF: all since the last
+    /// snapshot) let it lose.
     Async,
-    /// When so many replicas have it in memory too (`WAIT`). Survives the loss of the primary, if the
-    /// replica that is promoted is one of these: sure where it is as many as the primary has, likely
-    /// else, since the one with the most data is preferred. Also keeps a primary that is cut off from
-    /// its replicas from accepting. Does not survive that all copies lose power at once, nor a primary
-    /// that has no AOF and is restarted, empty, before a replica took over: the replicas then empty
-    /// themselves too.
+    /// When so many replicas have it in memory too (`WAIT`). Survives the loss of the primary, if
+    /// the replica that is promoted is one of these: sure where it is as many as the primary has,
+    /// likely else, since the one with the most data is preferred. Also keeps a primary that is cut
+    /// off from its replicas from accepting. Does not survive that all copies lose power at once,
+    /// nor a primary that has no AOF and is restarted, empty, before a replica took over: the
+    /// replicas then empty themselves too.
     Replicas {
         /// How many, at least 1.
         replicas: u8,
@@ -110,8 +110,9 @@ pub enum Durability {
     },
     /// When the primary, and so many of its replicas, have it on disk: `WAITAOF`, from Redis 7.2.
     /// Survives a power loss of those machines. Servers without `WAITAOF` are accepted if they have
-    /// `appendonly yes` and `appendfsync always` (looked at when connecting), which syncs before each
-    /// answer; their replicas are then waited for with `WAIT`, which says nothing of *their* disks.
+    /// `appendonly yes` and `appendfsync always` (looked at when connecting), which syncs before
+    /// each answer; their replicas are then waited for with `WAIT`, which says nothing of *their*
+    /// disks.
     Synced {
         /// How many replicas, 0 for the primary alone.
         replicas: u8,

@@ -110,28 +110,31 @@ fn a_cluster_spreads_users_and_survives_its_primaries() {
     assert!(!is_primary(&servers[victim]));
     promised.check(&mut shard);
 
-    // A user whose slots move to another node is followed there.
+    // Users whose slots move to another node under load are followed there.
     let (from, to) = two_primaries(&servers);
-    let moved = servers[0].cli(&[
-        "--cluster",
-        "reshard",
-        &servers[0].address(),
-        "--cluster-from",
-        &from,
-        "--cluster-to",
-        &to,
-        "--cluster-slots",
-        "2000",
-        "--cluster-yes",
-    ]);
-    assert!(!moved.contains("ERR"), "{moved}");
+    std::thread::scope(|scope| {
+        let mover = scope.spawn(|| reshard(&servers[0], &from, &to));
+        while !mover.is_finished() {
+            promised.push(&mut shard, 30);
+        }
+    });
     while !promised.push(&mut shard, 30) {
         pause();
     }
+    promised.check(&mut shard);
     shard.insist(|| vec![trim("user-0", promised.next - 1)]);
     assert_eq!(shard.open("user-0").sequences(), [promised.next]);
     promised.kept.remove("user-0");
     promised.check(&mut shard);
+}
+
+/// Moves an eighth of all slots.
+fn reshard(server: &Server, from: &str, to: &str) {
+    let address = server.address();
+    let mut arguments = vec!["--cluster", "reshard", &address, "--cluster-slots", "2000"];
+    arguments.extend(["--cluster-from", from, "--cluster-to", to, "--cluster-yes"]);
+    let said = server.cli(&arguments);
+    assert!(!said.contains("ERR"), "{said}");
 }
 
 /// The names of two primaries of a Cluster.

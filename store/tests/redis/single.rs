@@ -212,6 +212,22 @@ fn a_server_that_stops_answering_is_down_until_it_answers() {
 }
 
 #[test]
+fn what_a_dead_server_did_not_take_is_carried_out_later() {
+    let mut server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    shard.send(vec![append("u", 1, "before")]).unwrap();
+    server.kill();
+    assert_eq!(shard.send(vec![append("u", 2, "lost"), trim("v", 4)]), Err(Trouble::Down));
+    shard.await_state(Some(Trouble::Down));
+    shard.send(vec![append("u", 3, "refused"), trim("w", 6)]).unwrap_err();
+    assert_eq!(shard.started.handle.numbers().owed, 2);
+    server.again();
+    shard.await_state(None);
+    assert_eq!((shard.open("v").last, shard.open("w").last), (4, 6));
+    assert_eq!(shard.open("u").last, 0, "the server keeps nothing, and what failed is not sent");
+}
+
+#[test]
 fn an_idle_store_says_that_its_server_is_gone() {
     let mut server = Server::start(&[]);
     let mut shard = Shard::start(&one(&server));
