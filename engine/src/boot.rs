@@ -24,7 +24,7 @@ use crate::shard::Shard;
 use crate::shard::drain::Left;
 use crate::shard::settings::Settings;
 use holdfast_store::Recovered;
-use holdfast_store::embedded::{Figures, Handle};
+use holdfast_store::embedded::Figures;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -105,7 +105,7 @@ pub struct Gateway {
     pub incarnation: u32,
     commands: Vec<(flume::Sender<Command>, WakeFd)>,
     /// Ends after the shards, with everything that they gave it on disk.
-    store: Option<Handle>,
+    store: Option<store::Handle>,
     threads: Vec<JoinHandle<io::Result<Left>>>,
 }
 
@@ -189,6 +189,10 @@ fn launch(
         store,
         threads: Vec::new(),
     };
+    let stats = gateway.store.as_ref().and_then(store::Handle::stats);
+    if let (Some(first), Some(stats)) = (gateway.metrics.first(), stats) {
+        first.show_store(stats);
+    }
     for (number, (ends, port)) in (0..).zip(ends.into_iter().zip(ports)) {
         let waker = plan.wakers[usize::from(number)].clone();
         let (commands, inbox) = flume::unbounded();
@@ -251,7 +255,7 @@ impl Gateway {
 
     /// The store's own numbers, where it has a directory or memory of its own.
     pub fn store(&self) -> Option<Figures> {
-        self.store.as_ref().map(Handle::figures)
+        self.store.as_ref().and_then(store::Handle::figures)
     }
 
     /// Whether a shard has ended although nobody asked it to.
@@ -352,8 +356,20 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     }
     shard.open();
     let _ = ready.send(Ok(addresses));
+    let left = turn_until_left(plan, &mut shard, commands);
+    // What was acknowledged in the last moments is not to come again.
+    shard.part_from_store();
+    left
+}
+
+/// Turns until the shard is told to end, or has left in order together with all others.
+fn turn_until_left<I: Io>(
+    plan: &Plan,
+    shard: &mut Shard<I>,
+    commands: &flume::Receiver<Command>,
+) -> io::Result<Left> {
     let mut events = Vec::with_capacity(1024);
-    let mut left = false;
+    let (mut left, mut last) = (false, false);
     loop {
         shard.wait(&mut events)?;
         let now = plan.clock.now();
@@ -367,11 +383,13 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
         if let Some(what) = shard.drained() {
             if !left {
                 left = true;
-                plan.left.fetch_add(1, Ordering::Relaxed);
+                plan.left.fetch_add(1, Ordering::Release);
             }
-            if plan.left.load(Ordering::Relaxed) == plan.wakers.len() {
+            if last {
                 return Ok(what);
             }
+            // One more turn for the letters that the others sent before they left.
+            last = plan.left.load(Ordering::Acquire) == plan.wakers.len();
         }
     }
 }

@@ -7,14 +7,17 @@
 //!
 //! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each
 //! shard walks its own list of members in bounded slices ([`part`]); the owner adds up what they
-//! report ([`owner`]). A job costs what its recipients cost, whoever else is connected.
+//! report ([`owner`]). One of class durable is kept by the store before it begins, and who was not
+//! there gets it on login ([`notices`]). A job costs what its recipients cost, whoever else is connected.
 
+pub mod notices;
 pub mod owner;
 pub mod pace;
 pub mod part;
 
 use compact_str::CompactString;
 use holdfast_protocol::backend::JobId;
+use holdfast_store::{Broadcast, BroadcastState};
 use std::sync::Arc;
 
 /// What every shard needs to know of a broadcast.
@@ -28,6 +31,8 @@ pub struct PartStart {
     pub tag: CompactString,
     /// The whole frame, the same for everybody.
     pub frame: Arc<[u8]>,
+    /// What is kept of it for who is not there; `None` of class online.
+    pub kept: Option<Arc<Broadcast>>,
     /// Whether to wait for [`Order::Pace`] before the first delivery.
     pub paced: bool,
     /// The second, on the process's clock, after which it is of no use.
@@ -45,6 +50,18 @@ pub enum Order {
     Resume,
     /// Stop for good.
     Cancel,
+}
+
+impl Order {
+    /// How a durable broadcast stands after it, where it says that.
+    pub fn state(self) -> Option<BroadcastState> {
+        match self {
+            Self::Pace(_) => None,
+            Self::Pause => Some(BroadcastState::Paused),
+            Self::Resume => Some(BroadcastState::Running),
+            Self::Cancel => Some(BroadcastState::Cancelled),
+        }
+    }
 }
 
 /// What a part tells the owner of its job.

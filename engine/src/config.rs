@@ -38,6 +38,7 @@ const SECTIONS: &[(&str, &[Setting])] = &[
     ("admin", sections::ADMIN),
     ("auth", sections::AUTH),
     ("store", sections::STORE),
+    ("redis", sections::REDIS),
     ("mailbox", sections::MAILBOX),
     ("broadcast", sections::BROADCAST),
     ("mesh", sections::MESH),

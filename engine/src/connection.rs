@@ -180,6 +180,14 @@ impl<S> Connection<S> {
         }
     }
 
+    /// The tags of a client's session.
+    pub fn tags(&self) -> Option<&[Tag]> {
+        match &self.role {
+            Role::Client(client) => client.tags.as_deref(),
+            Role::Backend(_) => None,
+        }
+    }
+
     /// The port that it came in by.
     pub fn port(&self) -> Port {
         match self.role {

@@ -97,6 +97,8 @@ pub struct Mailbox {
     due: u32,
     /// How often the oldest was sent again.
     rounds: u16,
+    /// Whether anything that is here was handed to a session in this life.
+    handed: bool,
     quarantined: bool,
 }
 
@@ -147,6 +149,7 @@ impl Mailbox {
             attention: None,
             due: u32::MAX,
             rounds: 0,
+            handed: false,
             quarantined: false,
         }
     }
@@ -311,13 +314,14 @@ impl Mailbox {
             self.due = now.saturating_add(redelivery.after);
         }
         self.sent = self.sent.max(sequence);
+        self.handed = true;
         again
     }
 
     /// Another round of what was sent in vain begins; `false` where that was too often, and the
     /// mailbox is in quarantine from now on.
     pub fn again(&mut self, now: u32, redelivery: Redelivery) -> bool {
-        if self.is_empty() || self.first() > self.sent {
+        if self.quarantined || !self.handed || self.is_empty() || self.first() > self.sent {
             return !self.quarantined;
         }
         if self.rounds >= redelivery.rounds {

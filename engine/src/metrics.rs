@@ -7,8 +7,8 @@
 //!
 //! Map: [`names`] lists what is counted, `cell` holds the numbers, [`histogram`] the distributions,
 //! `frames` the kinds of frames, `possible` says what can occur where, `families` puts it all into
-//! one table, and [`expose`] reads the table for Prometheus and for the backend API. No clock is
-//! read here; times come in as numbers.
+//! one table, `store` has the store's own numbers beside it, and [`expose`] reads both for Prometheus
+//! and for the backend API. No clock is read here; times come in as numbers.
 
 mod cell;
 pub mod expose;
@@ -17,6 +17,7 @@ mod frames;
 pub mod histogram;
 pub mod names;
 mod possible;
+mod store;
 
 pub use expose::{Shards, flat};
 pub use histogram::Histogram;
@@ -29,9 +30,11 @@ use histogram::Buckets;
 use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Outcome, Rejection};
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
+use holdfast_store::embedded::{Figures, Stats};
 use names::OUTCOMES;
 use possible::{BACKEND_CLOSES, BACKEND_VIOLATIONS, CLOSES, LOGIN_REFUSALS};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, OnceLock};
 
 /// Everything that one shard counts.
 #[derive(Debug, Default)]
@@ -59,6 +62,8 @@ pub struct ShardMetrics {
     backend_out: Cells<FRAME_KINDS>,
     histograms: [Buckets; Histogram::ALL.len()],
     last_turn: AtomicU64,
+    /// The store's numbers, on one shard of the process.
+    store: OnceLock<Arc<Stats>>,
 }
 
 impl ShardMetrics {
@@ -208,6 +213,18 @@ impl ShardMetrics {
     /// A counter as it stands.
     pub fn counter(&self, counter: Counter) -> u64 {
         self.counters.get(counter as usize)
+    }
+
+    /// Shows the store's numbers beside those of this shard: of one shard of the process, since they
+    /// are for all of them. The first call counts.
+    pub fn show_store(&self, numbers: Arc<Stats>) {
+        // A second store has nothing to show.
+        let _ = self.store.set(numbers);
+    }
+
+    /// The store's numbers now, where this shard shows them.
+    pub fn store(&self) -> Option<Figures> {
+        self.store.get().map(|stats| stats.read())
     }
 
     /// A gauge as it stands.

@@ -10,15 +10,18 @@
 //!
 //! A message of class durable takes a longer way at its home: [`keep`] gives it to the store and to
 //! the sessions that are there, [`hear`] is what the store answers, [`feed`] brings a session up to
-//! date that was away or slow, [`acknowledge`] lets go of what is acknowledged, [`sweep`] of what
+//! date that was away or slow, [`open`] fetches the mailbox from a store that
+//! several hosts share, [`acknowledge`] lets go of what is acknowledged, [`sweep`] of what
 //! nobody wants any more.
 //!
-//! [`spread`] is the walk of a broadcast, which joins the path at deliver; [`close`] is the end of
+//! [`order`] begins and steers a broadcast, [`spread`] is the walk of a broadcast, which joins the path at deliver, and [`catch_up`] what who
+//! missed it gets; [`close`] is the end of
 //! every connection, [`time`] what happens when nothing does; [`note`] tells the log of both ends.
 
 pub mod accept;
 pub mod acknowledge;
 pub mod answer;
+pub mod catch_up;
 pub mod close;
 pub mod decode;
 pub mod deliver;
@@ -28,6 +31,8 @@ pub mod hear;
 pub mod keep;
 pub mod login;
 pub mod note;
+pub mod open;
+pub mod order;
 pub mod request;
 pub mod route;
 pub mod spread;

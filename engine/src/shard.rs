@@ -9,8 +9,10 @@ pub mod settings;
 pub mod turn;
 mod wait;
 
+use crate::broadcast::notices::Notices;
 use crate::broadcast::owner::{Owner, Place};
 use crate::broadcast::part::Part;
+use crate::broadcast::{PartStart, owner_of};
 use crate::clock::Now;
 use crate::connection::Connection;
 use crate::connection::id::{Address, ConnectionId};
@@ -27,7 +29,7 @@ use crate::mesh::{Ends, ToHome, ToOrigin, ToSession};
 use crate::metrics::{Counter, ShardMetrics};
 use compact_str::CompactString;
 use drain::Drain;
-use holdfast_store::{Port, Recovered};
+use holdfast_store::{Port, Recovered, Seen};
 use settings::Settings;
 use slab::Slab;
 use std::collections::{BTreeMap, VecDeque};
@@ -71,6 +73,12 @@ pub struct Shard<I: Io> {
     /// The way back: which tag a list is for.
     pub(crate) tag_of: BTreeMap<ListId, (u16, CompactString)>,
     pub(crate) owner: Owner,
+    /// Durable broadcasts, for those who come later.
+    pub(crate) notices: Notices,
+    /// Who had which of them in this turn, for the store.
+    pub(crate) seen: Vec<Seen>,
+    /// Durable broadcasts of this owner that the store does not have yet.
+    pub(crate) unkept: Vec<PartStart>,
     pub(crate) parts: Slab<Part>,
     pub(crate) ends: Ends<I::Waker>,
     pub(crate) inbox: Inbox,
@@ -184,6 +192,9 @@ impl<I: Io> Shard<I> {
             tagged: BTreeMap::new(),
             tag_of: BTreeMap::new(),
             owner,
+            notices: Notices::new(products),
+            seen: Vec::new(),
+            unkept: Vec::new(),
             parts: Slab::new(),
             ends,
             inbox: Inbox::default(),
@@ -206,7 +217,19 @@ impl<I: Io> Shard<I> {
 
     /// Gives it a store, and takes over what that had kept for its users. Before [`Shard::open`].
     pub fn keep_with(&mut self, port: Port, recovered: Recovered) {
-        let Recovered { mailboxes, keys, sequence, .. } = recovered;
+        let Recovered { mailboxes, keys, sequence, broadcasts, seen } = recovered;
+        self.owner.begin_behind(sequence);
+        for broadcast in broadcasts {
+            if owner_of(broadcast.job, self.settings.host) == Some(self.number) {
+                self.owner.recover(&broadcast);
+            }
+            self.notices.recover(broadcast);
+        }
+        for Seen { product, number, users, .. } in seen {
+            for user in users {
+                self.notices.saw(product, number, user);
+            }
+        }
         let mut room = Mailroom::new(self.number, port, self.settings.rules, sequence);
         self.homes.with_store(sequence, mailboxes.len());
         for kept in mailboxes {

@@ -60,12 +60,12 @@ impl Report {
     }
 }
 
-/// Looks at the store in this directory, at `now` seconds since 1970 UTC. A store that is being
-/// written can look torn.
+/// Looks at the store in this directory, at `now` seconds since 1970 UTC. No process opens it
+/// meanwhile.
 ///
 /// # Errors
 ///
-/// Where the directory or a file cannot be read.
+/// Where the directory or a file cannot be read, or another process has the store open.
 pub fn check(directory: &Path, now: u32) -> io::Result<Report> {
     check_disk(&Files::look(directory)?, now)
 }

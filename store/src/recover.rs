@@ -24,8 +24,8 @@ pub enum OpenError {
     /// Bytes that had been safe are not what was written.
     #[error(
         "the store in {directory} is damaged: {file}, offset {offset}: {what}. \
-         `holdfast store check {directory}` says more, `holdfast store salvage {directory}` saves \
-         what can be read"
+         `holdfast store check {directory}` says more, `holdfast store salvage {directory} NEW` \
+         saves what can be read into the directory NEW"
     )]
     Corrupt {
         /// The store.

@@ -36,6 +36,7 @@ mod link;
 mod names;
 mod options;
 mod place;
+mod porter;
 mod reader;
 mod recovery;
 mod reply;

@@ -4,6 +4,7 @@
 use super::BootError;
 use crate::auth::{BackendAuth, ClientAuth};
 use crate::config::Config;
+use crate::config::sections::StoreKind;
 use crate::io::socket::SocketOptions;
 use crate::limits::Limits;
 use crate::mailbox::room::{MailboxPolicy, Rules};
@@ -51,6 +52,7 @@ pub fn settings(config: &Config, limits: &Limits, incarnation: u32) -> Result<Se
         backend_outbox_bytes: backend.outbox_bytes,
         backend_idle: BACKEND_IDLE_SECONDS,
         jobs_max: broadcast.jobs_max,
+        kept_max: broadcast.kept_max,
         slice: u32::try_from(broadcast.slice).unwrap_or(u32::MAX),
         broadcast_pace: broadcast.users_per_second,
         linger: u32::try_from(client.linger.as_secs()).unwrap_or(u32::MAX),
@@ -73,6 +75,7 @@ fn rules(config: &Config) -> Rules {
         keys_max: store.idempotency_keys_max,
         queue_bytes: store.queue_bytes,
         ttl: seconds(mailbox.ttl),
+        shared_store: store.kind == StoreKind::Redis,
     }
 }
 

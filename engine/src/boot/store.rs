@@ -2,13 +2,14 @@
 
 use super::BootError;
 use crate::config::Config;
-use crate::config::sections::StoreKind;
+use crate::config::sections::{RedisDurability, RedisMode, StoreKind};
 use crate::directory::place::shard_of;
 use crate::io::Wake;
 use crate::io::sleep::Doorbell;
 use crate::mesh::Ends;
 use crate::shard::settings::{Product, Settings};
-use holdfast_store::embedded::{self, Handle, Options};
+use holdfast_store::embedded::{self, Figures, Stats};
+use holdfast_store::redis::{self, Credentials, Durability, Mode, Tls};
 use holdfast_store::{Bell, Homes, Port, Recovered};
 use std::sync::Arc;
 
@@ -47,13 +48,48 @@ impl Homes for Placing {
     }
 }
 
+/// A store that runs.
+#[derive(Debug)]
+pub(super) enum Handle {
+    /// In this process.
+    Embedded(embedded::Handle),
+    /// Elsewhere.
+    Redis(redis::Handle),
+}
+
+impl Handle {
+    /// Ends it, with everything written that shards gave it.
+    pub(super) fn stop(self) {
+        match self {
+            Self::Embedded(handle) => handle.stop(),
+            Self::Redis(handle) => handle.stop(),
+        }
+    }
+
+    /// Its numbers as they change, where it is in this process.
+    pub(super) fn stats(&self) -> Option<Arc<Stats>> {
+        match self {
+            Self::Embedded(handle) => Some(handle.stats()),
+            Self::Redis(_) => None,
+        }
+    }
+
+    /// Its numbers, where it is in this process.
+    pub(super) fn figures(&self) -> Option<Figures> {
+        match self {
+            Self::Embedded(handle) => Some(handle.figures()),
+            Self::Redis(_) => None,
+        }
+    }
+}
+
 /// A store's end of each shard, with what it had kept for it, and its threads.
 pub(super) type Opened = (Vec<Option<(Port, Recovered)>>, Option<Handle>);
 
 /// Opens the store that the configuration wants, for the shards with these ends.
 ///
 /// # Errors
-/// The store is damaged, in use, or cannot be read or written.
+/// The store is damaged, in use, or cannot be read, written or reached.
 pub(super) fn open<W: Wake + Clone + Send + Sync + 'static>(
     config: &Config,
     settings: &Settings,
@@ -76,14 +112,57 @@ pub(super) fn open<W: Wake + Clone + Send + Sync + 'static>(
         StoreKind::Memory => embedded::memory(segment_bytes, window, &homes, bells),
         StoreKind::Embedded => {
             let directory = config.store.directory.clone();
-            let options = Options { directory, segment_bytes, idempotency_window: window };
+            let options =
+                embedded::Options { directory, segment_bytes, idempotency_window: window };
             embedded::start(&options, &homes, bells)
         }
-        StoreKind::Redis => {
-            return Err(BootError::Store("store.kind = \"redis\" is not there yet".to_owned()));
-        }
+        StoreKind::Redis => return open_redis(config, homes, bells),
     };
     let started = started.map_err(|error| BootError::Store(error.to_string()))?;
     let ports = started.ports.into_iter().zip(started.recovered).map(Some).collect();
-    Ok((ports, Some(started.handle)))
+    Ok((ports, Some(Handle::Embedded(started.handle))))
+}
+
+fn open_redis(
+    config: &Config,
+    homes: Arc<dyn Homes>,
+    bells: Vec<Arc<dyn Bell>>,
+) -> Result<Opened, BootError> {
+    let failed = |error: String| BootError::Store(error);
+    let settings = &config.redis;
+    let password = match &settings.password_file {
+        Some(file) => {
+            let text = std::fs::read_to_string(file)
+                .map_err(|error| failed(format!("{}: {error}", file.display())))?;
+            Some(text.trim_end_matches(['\n', '\r']).to_owned())
+        }
+        None => None,
+    };
+    let user = (!settings.user.is_empty()).then(|| settings.user.clone());
+    let (replicas, timeout) = (settings.replicas, settings.wait);
+    let with_tls = settings.addresses.iter().any(|address| address.starts_with("rediss://"));
+    let own = settings.certificate_file.clone().zip(settings.key_file.clone());
+    let options = redis::Options {
+        addresses: settings.addresses.clone(),
+        mode: match settings.mode {
+            RedisMode::Single => Mode::Single,
+            RedisMode::Sentinel => Mode::Sentinel(settings.master.clone()),
+            RedisMode::Cluster => Mode::Cluster,
+        },
+        credentials: password.map(|password| Credentials { user, password }),
+        tls: with_tls.then(|| Tls { ca: settings.ca_file.clone(), own }),
+        prefix: settings.prefix.clone(),
+        durability: match settings.durability {
+            RedisDurability::Async => Durability::Async,
+            RedisDurability::Replicas => Durability::Replicas { replicas, timeout },
+            RedisDurability::Synced => Durability::Synced { replicas, timeout },
+        },
+        command_timeout: settings.timeout,
+        idempotency_window: config.store.idempotency_window,
+        ..redis::Options::default()
+    };
+    let started =
+        redis::start(&options, homes, bells).map_err(|error| failed(error.to_string()))?;
+    let ports = started.ports.into_iter().zip(started.recovered).map(Some).collect();
+    Ok((ports, Some(Handle::Redis(started.handle))))
 }

@@ -8,7 +8,9 @@ use holdfast_protocol::backend::JobId;
 use holdfast_protocol::backend::answer::{ErrorCode, Job, JobState};
 use holdfast_protocol::backend::request::JobAction;
 use holdfast_protocol::client::{Class, Push, from_server};
+use holdfast_store::{Broadcast, BroadcastState};
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 /// How many ended jobs are remembered, so that their end can be asked for.
 const REMEMBERED: usize = 1024;
@@ -111,8 +113,38 @@ impl Owner {
         self.running.len()
     }
 
-    /// Starts a job; gives what every shard is to be told, or the answer that refuses it.
-    pub fn start(&mut self, order: &BroadcastOrder, seconds: u32) -> Result<PartStart, Send> {
+    /// With a store: numbers go on behind `sequence`, since no earlier life gave a greater one.
+    pub fn begin_behind(&mut self, sequence: u64) {
+        for last in &mut self.sequences {
+            *last = (*last).max(sequence);
+        }
+    }
+
+    /// Knows a durable broadcast of an earlier life, which everybody who comes gets.
+    pub fn recover(&mut self, broadcast: &Broadcast) {
+        let state = match broadcast.state {
+            BroadcastState::Running => JobState::Done,
+            BroadcastState::Paused => JobState::Paused,
+            BroadcastState::Cancelled => JobState::Cancelled,
+        };
+        let (id, sequence) = (broadcast.job, broadcast.number);
+        self.ended.push_back(Job { id, state, sequence, total: 0, delivered: 0, dropped: 0 });
+    }
+
+    /// A job that began and could not be kept: its backend is told.
+    pub fn refuse(&mut self, id: JobId, why: ErrorCode) -> Option<Send> {
+        let starter = self.running.remove(&id)?.starter?;
+        Some(Send::Answer(starter, Err(why)))
+    }
+
+    /// Starts a job; gives what every shard is to be told, or the answer that refuses it. What is
+    /// to be kept is in `kept`, and is to be safe before anybody is told.
+    pub fn start(
+        &mut self,
+        order: &BroadcastOrder,
+        seconds: u32,
+        unix: u32,
+    ) -> Result<PartStart, Send> {
         // A job that only waits for slow readers takes nobody's place: their time is bounded.
         let walking = |job: &&Running| job.parts.iter().any(|part| !part.met);
         if self.running.values().filter(walking).count() >= self.jobs_max {
@@ -130,8 +162,21 @@ impl Owner {
         let starter = Some(order.origin);
         let state = JobState::Running;
         self.running.insert(job, Running { state, sequence, rate, starter, parts });
+        let kept = order.durable.then(|| {
+            Arc::new(Broadcast {
+                product: order.product,
+                number: sequence,
+                job,
+                tag: order.tag.clone(),
+                at: unix,
+                expires: unix.saturating_add(order.ttl),
+                state: BroadcastState::Running,
+                key: order.key.clone(),
+                body: Arc::clone(&order.body),
+            })
+        });
         let push = Push {
-            class: Class::Online,
+            class: if order.durable { Class::Durable } else { Class::Online },
             broadcast: true,
             redelivered: false,
             sequence,
@@ -144,6 +189,7 @@ impl Owner {
             product: order.product,
             tag: order.tag.clone(),
             frame: frame.into(),
+            kept,
             paced: rate.is_some(),
             expires: seconds.saturating_add(order.ttl),
         })
@@ -185,12 +231,25 @@ impl Owner {
         }
     }
 
-    /// Tells how a job stands, after steering it where that is asked.
-    pub fn act(&mut self, origin: Origin, action: JobAction, id: JobId, send: &mut Vec<Send>) {
+    /// Tells how a job stands, after steering it where that is asked; `kept` is whether who comes
+    /// later gets it too. Gives how a kept one stands from now on, where that is new.
+    pub fn act(
+        &mut self,
+        origin: Origin,
+        action: JobAction,
+        (id, kept): (JobId, bool),
+        send: &mut Vec<Send>,
+    ) -> Option<BroadcastState> {
+        if kept && !self.running.contains_key(&id) {
+            let told = self.act_on_kept(origin, action, id, send);
+            if told.is_some() {
+                return told;
+            }
+        }
         let Some(job) = self.running.get_mut(&id) else {
             let ended = self.ended.iter().find(|job| job.id == id).copied();
             send.push(Send::Answer(origin, ended.ok_or(ErrorCode::UnknownJob)));
-            return;
+            return None;
         };
         let order = match (action, job.state) {
             (JobAction::Pause, JobState::Running) => Some((JobState::Paused, Order::Pause)),
@@ -207,6 +266,30 @@ impl Owner {
             send.extend((0..self.shards).map(|shard| Send::Order(shard, id, order)));
         }
         send.push(Send::Answer(origin, Ok(job.job(id))));
+        order.and_then(|(_, order)| order.state())
+    }
+
+    /// Steers a durable job that has met everybody who was there: it still goes to those who come.
+    fn act_on_kept(
+        &mut self,
+        origin: Origin,
+        action: JobAction,
+        id: JobId,
+        send: &mut Vec<Send>,
+    ) -> Option<BroadcastState> {
+        let job = self.ended.iter_mut().find(|job| job.id == id)?;
+        let (state, order) = match (action, job.state) {
+            (JobAction::Pause, JobState::Done) => (JobState::Paused, Order::Pause),
+            (JobAction::Resume, JobState::Paused) => (JobState::Done, Order::Resume),
+            (JobAction::Cancel, JobState::Done | JobState::Paused) => {
+                (JobState::Cancelled, Order::Cancel)
+            }
+            (_, _) => return None,
+        };
+        job.state = state;
+        send.extend((0..self.shards).map(|shard| Send::Order(shard, id, order)));
+        send.push(Send::Answer(origin, Ok(*job)));
+        order.state()
     }
 }
 

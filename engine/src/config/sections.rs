@@ -122,6 +122,8 @@ settings! {
         auth: Auth,
         /// Where durable messages are kept.
         store: Store,
+        /// A Redis or Valkey 7 as the store.
+        redis: Redis,
         /// Messages that wait for their user.
         mailbox: Mailbox,
         /// Broadcast jobs.
@@ -249,6 +251,82 @@ settings! {
     }
 }
 
+/// What the addresses of a Redis are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisMode {
+    /// One server.
+    Single,
+    /// Sentinels.
+    Sentinel,
+    /// Nodes of a Cluster.
+    Cluster,
+}
+
+impl Choice for RedisMode {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("single", Self::Single), ("sentinel", Self::Sentinel), ("cluster", Self::Cluster)];
+}
+
+/// When a message in Redis counts as stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RedisDurability {
+    /// When the primary has it in memory.
+    Async,
+    /// When replicas have it in memory too.
+    Replicas,
+    /// When it is on disk.
+    Synced,
+}
+
+impl Choice for RedisDurability {
+    const NAMES: &'static [(&'static str, Self)] =
+        &[("async", Self::Async), ("replicas", Self::Replicas), ("synced", Self::Synced)];
+}
+
+settings! {
+    /// A Redis or Valkey 7 as the store.
+    REDIS: Redis, "redis.", [redis] {
+        /// Where: `host:port`, `redis://` or, with TLS, `rediss://`. The server, or any of the
+        /// Sentinels or of the nodes of the Cluster.
+        addresses: Vec<String> = vec!["127.0.0.1:6379".to_owned()], Names(255);
+        /// What these are.
+        mode: RedisMode = RedisMode::Single, OneOf;
+        /// The name under which Sentinels watch the primary.
+        master: String = "mymaster".to_owned(), Text { good: is_word, allowed: "a word" };
+        /// The ACL user; empty for the default one.
+        user: String = String::new(), Text { good: is_word_or_nothing, allowed: "a word" };
+        /// The password of that user; empty for none.
+        password_file: Option<PathBuf> = None, File;
+        /// Certificates (PEM) of those who sign the servers' ones; empty for the system's.
+        ca_file: Option<PathBuf> = None, File;
+        /// This side's certificate (PEM), where servers ask for one.
+        certificate_file: Option<PathBuf> = None, File;
+        /// The key of that certificate (PEM).
+        key_file: Option<PathBuf> = None, File;
+        /// What every key in Redis begins with.
+        prefix: String = "holdfast".to_owned(), Text { good: is_word, allowed: "a word" };
+        /// When a message counts as stored. "async": the primary has it in memory; a failover may
+        /// lose the last moments. "replicas": `redis.replicas` have it in memory too (`WAIT`); lost
+        /// only if all of them lose power at once. "synced": it is on the primary's disk, and on
+        /// that of `redis.replicas` (`WAITAOF`, or `appendfsync always` before Redis 7.2).
+        durability: RedisDurability = RedisDurability::Async, OneOf;
+        /// Replicas that must have it.
+        replicas: u8 = 1, Count(0, 16);
+        /// How long replicas and disks may take.
+        wait: Duration = Duration::from_secs(1), Time(0, 60);
+        /// How long a batch may take on a server, without that.
+        timeout: Duration = Duration::from_secs(2), Time(1, 60);
+    }
+}
+
+fn is_word(text: &str) -> bool {
+    !text.is_empty() && is_word_or_nothing(text)
+}
+
+fn is_word_or_nothing(text: &str) -> bool {
+    text.chars().all(|letter| letter.is_ascii_alphanumeric() || "_-.:".contains(letter))
+}
+
 settings! {
     /// Messages that wait for their user.
     MAILBOX: Mailbox, "mailbox.", [mailbox] {
@@ -281,6 +359,9 @@ settings! {
     BROADCAST: Broadcast, "broadcast.", [broadcast] {
         /// Jobs that one product's owner (a shard) may run at once; each holds its body.
         jobs_max: usize = 64, Count(1, 65_536);
+        /// Durable broadcasts of one product that are kept at once, each until its time to live
+        /// ends. Of each it is known who has had it: about 10 bytes of memory for each such user.
+        kept_max: usize = 64, Count(1, 65_536);
         /// Pace of a job that names none, in users per second over all shards; 0 is no limit.
         users_per_second: u32 = 0, Count(0, u64::from(u32::MAX));
         /// Recipients that one shard serves of its jobs in one turn. A larger slice broadcasts

@@ -87,6 +87,9 @@ pub enum Receipt {
     Durable(Key, u64, bool),
     /// This shard's part of a broadcast.
     Part(u32),
+    /// The home of this connection's user, of a durable broadcast of this number; and this shard's
+    /// part of it, where it was met by that.
+    Kept(Option<u32>, Key, u64),
 }
 
 /// A frame, and what goes with it.

@@ -32,10 +32,8 @@ pub enum Waiting {
     Message(Message),
     /// A message was copied before its segment goes.
     Moved(Moved),
-    /// A durable broadcast of this shard: its job, and who waits for it.
+    /// A durable broadcast of this job. (The store itself copies it before its segment goes.)
     Broadcast(JobId),
-    /// A broadcast was copied, from here.
-    MovedBroadcast(u16, u64, Place),
     /// A message that was taken out of its batch again. It has no place.
     Skipped,
 }
@@ -254,6 +252,13 @@ impl Journal {
         let bytes = std::mem::take(&mut self.bytes);
         self.sent = Some(Sent { answered, bytes, since: now });
         Some(Batch { shard: self.shard, commands, freed })
+    }
+
+    /// What is left, whether or not the batch before is answered: the shard ends, and nobody waits
+    /// for the places any more.
+    pub fn dispatch_last(&mut self) -> Option<Batch> {
+        self.sent = None;
+        self.dispatch(0)
     }
 
     /// The store answered the batch; gives what waited for it, in order.

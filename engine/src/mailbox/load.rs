@@ -10,8 +10,8 @@ use slab::Slab;
 pub struct Load {
     /// Whose mailbox.
     pub home: HomeId,
-    /// For whom.
-    pub connection: ConnectionId,
+    /// For whom; `None` where the mailbox itself was asked for.
+    pub connection: Option<ConnectionId>,
     /// What of it.
     pub wanted: Vec<Entry>,
 }

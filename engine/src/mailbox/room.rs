@@ -6,8 +6,10 @@ use super::load::Loads;
 use super::{Bounds, Mailbox, Redelivery};
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
+use crate::mesh::ToHome;
 use holdfast_store::{KeyMark, Port};
 use slab::Slab;
+use std::collections::HashMap;
 
 /// How far a shard's clearing of old segments has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +39,12 @@ pub struct Mailroom {
     pub loads: Loads,
     /// Sessions whose question the store could not answer.
     pub stalled: Vec<(HomeId, ConnectionId)>,
+    /// Whether other hosts use the store too, so that a mailbox is fetched before it is used.
+    pub shared: bool,
+    /// Mailboxes that were asked for, and what waits for them.
+    pub opening: HashMap<HomeId, Vec<ToHome>>,
+    /// Homes of users whose mailbox could not be fetched.
+    pub unopened: Vec<HomeId>,
     /// Old segments that are to go.
     pub clearing: Option<Clearing>,
     /// The mailbox that the sweep looks at next.
@@ -51,6 +59,19 @@ pub struct Mailroom {
     pub bytes: u64,
     /// Mailboxes in quarantine.
     pub quarantined: u64,
+    /// A fault for the simulator to find.
+    #[cfg(feature = "planted-bugs")]
+    pub planted: Option<Planted>,
+}
+
+/// A fault for the simulator to find.
+#[cfg(feature = "planted-bugs")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Planted {
+    /// A push is answered before the store has the message.
+    EarlyAnswer,
+    /// An acknowledgement takes the message behind it too.
+    LongTrim,
 }
 
 /// How durable messages are treated, the same for all products. Times are in seconds.
@@ -66,6 +87,8 @@ pub struct Rules {
     pub queue_bytes: usize,
     /// The time to live of a message that asks for none.
     pub ttl: u32,
+    /// Whether other hosts use the store too.
+    pub shared_store: bool,
 }
 
 /// What happens when a mailbox is full.
@@ -101,6 +124,9 @@ impl Mailroom {
             keys: Keys::new(rules.key_window, rules.keys_max),
             loads: Loads::default(),
             stalled: Vec::new(),
+            shared: rules.shared_store,
+            opening: HashMap::new(),
+            unopened: Vec::new(),
             clearing: None,
             sweep: 0,
             sweep_left: 0,
@@ -109,6 +135,8 @@ impl Mailroom {
             messages: 0,
             bytes: 0,
             quarantined: 0,
+            #[cfg(feature = "planted-bugs")]
+            planted: None,
         }
     }
 
@@ -119,6 +147,15 @@ impl Mailroom {
         let place = self.boxes.insert(mailbox);
         self.high = self.high.max(place + 1);
         u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Lets go of a mailbox.
+    pub fn remove(&mut self, place: u32) {
+        if let Some(mailbox) = self.boxes.try_remove(place as usize) {
+            self.messages -= mailbox.entries().len() as u64;
+            self.bytes -= mailbox.bytes();
+            self.quarantined -= u64::from(mailbox.is_quarantined());
+        }
     }
 
     /// The mailbox of this place.

@@ -1,5 +1,6 @@
 //! What shards tell each other.
 
+use crate::broadcast::notices::Had;
 use crate::broadcast::{Order, PartReport, PartStart};
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
@@ -85,6 +86,8 @@ pub enum ToHome {
     Stuck(HomeId, ConnectionId, u64),
     /// A session that is behind may be handed more.
     Room(HomeId, ConnectionId),
+    /// A durable broadcast of this number was written to a session of the user.
+    Seen(HomeId, u64),
     /// What is in the user's mailbox? Perhaps purge or release it first.
     Mailbox(Box<About>, MailboxAction),
     /// Has the user a session?
@@ -119,6 +122,8 @@ pub struct Resumption {
     pub session: Option<ConnectionId>,
     /// The greatest sequence of a durable message that arrived.
     pub sequence: u64,
+    /// The greatest number of a durable broadcast that it has dealt with; 0 for none.
+    pub broadcast: u64,
 }
 
 /// A message of class durable.
@@ -168,6 +173,10 @@ pub struct BroadcastOrder {
     pub bits_per_second: u64,
     /// For how many seconds it is of use.
     pub ttl: u32,
+    /// Whether it is kept for who is not there.
+    pub durable: bool,
+    /// The idempotency key; empty for none.
+    pub key: Box<[u8]>,
     /// The message.
     pub body: Arc<[u8]>,
 }
@@ -189,6 +198,8 @@ pub enum ToSession {
         resumed: bool,
         /// The greatest sequence that waits in the user's mailbox; 0 for none.
         pending: u64,
+        /// Which durable broadcasts the user has had, where there are any.
+        had: Option<Box<Had>>,
     },
     /// A message for the session.
     Push {

@@ -1,12 +1,12 @@
-//! Shows what the shards count: as Prometheus text with a label for the shard, and as one flat list
-//! over all shards for the backend API.
+//! Shows what the shards and the store count: as Prometheus text, with a label for the shard where
+//! one counts, and as one flat list over all shards for the backend API.
 //!
 //! A scrape costs the thread that asks; the shards notice nothing of it.
 
 use super::ShardMetrics;
 use super::families::{Family, families};
 use super::histogram::Histogram;
-use super::names;
+use super::{names, store};
 use holdfast_protocol::limits::{COUNTER_NAME_BYTES, COUNTERS};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
@@ -15,7 +15,7 @@ use prometheus_client::registry::Unit;
 use std::fmt;
 use std::sync::Arc;
 
-/// The metrics of every shard, as a collector of `prometheus-client`.
+/// The metrics of every shard and of the store, as a collector of `prometheus-client`.
 #[derive(Debug, Clone)]
 pub struct Shards(pub Arc<[ShardMetrics]>);
 
@@ -27,7 +27,10 @@ impl Collector for Shards {
             let family: Vec<_> = shards.iter().map(|families| &families[index]).collect();
             encode_family(&mut encoder, &family)?;
         }
-        Histogram::ALL.iter().try_for_each(|each| encode_histogram(&mut encoder, *each, &self.0))
+        let mut histograms = Histogram::ALL.iter();
+        histograms.try_for_each(|each| encode_histogram(&mut encoder, *each, &self.0))?;
+        let store = self.0.iter().find_map(ShardMetrics::store);
+        store.map_or(Ok(()), |figures| store::encode(&mut encoder, &figures))
     }
 }
 
@@ -77,8 +80,8 @@ fn encode_histogram(
     Ok(())
 }
 
-/// Every number summed over the shards, as `name` or `name.label`, and how evenly the kernel spread
-/// the clients over them; at most [`COUNTERS`] with names
+/// Every number summed over the shards, as `name` or `name.label`, the store's own, and how evenly
+/// the kernel spread the clients over the shards; at most [`COUNTERS`] with names
 /// of at most [`COUNTER_NAME_BYTES`] bytes, as the backend API allows.
 pub fn flat(shards: &[ShardMetrics]) -> Vec<(String, u64)> {
     let mut sums: Vec<(String, u64)> = Vec::new();
@@ -95,6 +98,7 @@ pub fn flat(shards: &[ShardMetrics]) -> Vec<(String, u64)> {
             }
         }
     }
+    sums.extend(shards.iter().find_map(ShardMetrics::store).iter().flat_map(store::flat));
     let clients = || shards.iter().map(ShardMetrics::clients);
     sums.push(("shards".to_owned(), shards.len() as u64));
     sums.push(("shard_clients.least".to_owned(), clients().min().unwrap_or(0)));

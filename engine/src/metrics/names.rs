@@ -79,6 +79,8 @@ names! {
         BroadcastExpired = "broadcast_expired";
         /// Broadcast messages that were handed to a connection.
         BroadcastDeliveries = "broadcast_deliveries";
+        /// Durable broadcasts that were handed to sessions which came after they began.
+        BroadcastsCaughtUp = "broadcasts_caught_up";
         /// Letters that were put into rings to other shards.
         MeshLetters = "mesh_letters";
         /// Times that a ring to another shard was full and its source had to wait.

@@ -4,6 +4,8 @@ use crate::connection::id::ConnectionId;
 use crate::directory::homes::{HomeId, UserKey};
 use crate::io::Io;
 use crate::mailbox::keys::Known;
+#[cfg(feature = "planted-bugs")]
+use crate::mailbox::room::Planted;
 use crate::mailbox::{Gone, Mailbox, Why};
 use crate::mesh::ToOrigin;
 use crate::mesh::letter::{About, Origin, Receipt};
@@ -18,8 +20,11 @@ impl<I: Io> Shard<I> {
     /// A client has everything up to this sequence.
     pub(crate) fn acknowledge(&mut self, home: HomeId, sequence: u64) {
         let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
+        let covered = self.mailbox(home).and_then(|mailbox| mailbox.covered(sequence));
+        let Some(upto) = covered else { return };
+        #[cfg(feature = "planted-bugs")]
+        let upto = upto + self.trims_too_much();
         let Some(mailbox) = self.mailbox(home) else { return };
-        let Some(upto) = mailbox.covered(sequence) else { return };
         let released = mailbox.progressed(now, rules);
         let mut written = None;
         while self.mailbox(home).is_some_and(|it| !it.is_empty() && it.first() <= upto) {
@@ -33,6 +38,12 @@ impl<I: Io> Shard<I> {
             self.released(home);
         }
         self.give_up_if_empty(home);
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn trims_too_much(&self) -> u64 {
+        let planted = self.mailroom.as_ref().and_then(|room| room.planted);
+        u64::from(planted == Some(Planted::LongTrim))
     }
 
     /// A message left its mailbox: who waits for it is told, the store need not keep it. Whether
@@ -56,9 +67,11 @@ impl<I: Io> Shard<I> {
         if let Some(place) = entry.place() {
             room.journal.free(place, entry.length);
         } else if let Some(ticket) = entry.ticket() {
-            let waits = room.journal.message(ticket);
             // A record with a key is what remembers the key over a restart.
-            let skipped = waits.as_ref().is_some_and(|message| message.key.is_none());
+            // So is a sequence that another host must not give again.
+            let shared = room.shared;
+            let waits = room.journal.message(ticket);
+            let skipped = !shared && waits.as_ref().is_some_and(|message| message.key.is_none());
             let key = waits.as_ref().and_then(|message| message.key);
             let mut origins: Vec<Origin> =
                 waits.map(|message| std::mem::take(&mut message.origins)).unwrap_or_default();
@@ -103,9 +116,11 @@ impl<I: Io> Shard<I> {
     pub(crate) fn give_up_if_empty(&mut self, home: HomeId) {
         let Some(owner) = self.homes.get_mut(home) else { return };
         let (Some(place), Some(room)) = (owner.mailbox(), self.mailroom.as_mut()) else { return };
-        if room.get(place).is_some_and(|mailbox| mailbox.is_empty()) {
-            let mailbox = room.boxes.remove(place as usize);
-            room.quarantined -= u64::from(mailbox.is_quarantined());
+        if room.shared {
+            // While the user is here, that it is empty is worth knowing.
+            self.let_go_if_idle(home);
+        } else if room.get(place).is_some_and(|mailbox| mailbox.is_empty()) {
+            room.remove(place);
             owner.set_mailbox(None);
             self.homes.tidy(home);
         }

@@ -45,9 +45,17 @@ impl<I: Io> Shard<I> {
     /// A letter for a connection of this shard, or for its part of a broadcast.
     pub(crate) fn at_session(&mut self, letter: ToSession) {
         match letter {
-            ToSession::Registered { connection, home, shard, next_sequence, resumed, pending } => {
-                let login = Login { connection, home, shard, next_sequence, resumed, pending };
-                self.registered(login);
+            ToSession::Registered {
+                connection,
+                home,
+                shard,
+                next_sequence,
+                resumed,
+                pending,
+                had,
+            } => {
+                let login = Login { connection, home, shard, next_sequence, resumed, pending, had };
+                self.registered(&login);
             }
             ToSession::Push { connection, origin, sequence, parcel } => {
                 self.deliver(connection, origin, sequence, parcel);
@@ -279,13 +287,31 @@ impl<I: Io> Shard<I> {
                 self.settle_durable(key, sequence, last, fate);
             }
             Receipt::Part(part) => self.settle_part(part, fate),
+            Receipt::Kept(part, key, number) => {
+                if fate == Fate::Written {
+                    self.tell_seen(key, number);
+                }
+                if let Some(part) = part {
+                    self.settle_part(part, fate);
+                }
+            }
         }
     }
 
-    pub(crate) fn broadcast_to(&mut self, slot: u32, frame: &Arc<[u8]>, part: u32, expires: u32) {
+    /// Queues a broadcast for one member; a durable one's number is in `kept`.
+    pub(crate) fn broadcast_to(
+        &mut self,
+        slot: u32,
+        frame: &Arc<[u8]>,
+        (part, kept): (u32, Option<u64>),
+        expires: u32,
+    ) {
         let Some((key, _)) = self.connections.at(slot) else { return };
         self.metrics.count(Counter::BroadcastDeliveries);
-        let receipt = Receipt::Part(part);
+        let receipt = match kept {
+            Some(number) => Receipt::Kept(Some(part), key, number),
+            None => Receipt::Part(part),
+        };
         self.queue(key, Queued { frame: Frame::Shared(Arc::clone(frame)), receipt, expires });
     }
 }

@@ -123,7 +123,7 @@ impl<I: Io> Shard<I> {
             entry.place().map(|place| Wanted { sequence, place, length })
         });
         let wanted = wanted.collect();
-        let token = room.loads.ask(Load { home, connection, wanted: slice });
+        let token = room.loads.ask(Load { home, connection: Some(connection), wanted: slice });
         mailbox.set_feed(connection, feed.cursor, Waits::Store(token));
         let shard = self.number;
         room.port.ask(Ask { shard, token: u64::from(token), product, user, wanted });
@@ -146,6 +146,7 @@ impl<I: Io> Shard<I> {
     pub(crate) fn loaded(&mut self, token: u64, messages: &[Loaded]) {
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, connection, wanted }) = room.loads.answered(token) else { return };
+        let Some(connection) = connection else { return };
         let Some(mailbox) = self.mailbox(home) else { return };
         let waits = mailbox.feed(connection).map(|feed| feed.waits);
         if !matches!(waits, Some(Waits::Store(asked)) if u64::from(asked) == token) {
@@ -180,6 +181,10 @@ impl<I: Io> Shard<I> {
     pub(crate) fn unanswered(&mut self, token: u64) {
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, connection, .. }) = room.loads.answered(token) else { return };
+        let Some(connection) = connection else {
+            self.not_opened(home);
+            return;
+        };
         if let Some(mailbox) = self.mailbox(home)
             && let Some(feed) = mailbox.feed(connection)
             && matches!(feed.waits, Waits::Store(asked) if u64::from(asked) == token)

@@ -44,7 +44,7 @@ impl<I: Io> Shard<I> {
                     room.journal.set_trouble(trouble);
                 }
             }
-            Event::Opened { .. } => {}
+            opened @ Event::Opened { .. } => self.opened(opened),
         }
     }
 
@@ -61,7 +61,8 @@ impl<I: Io> Shard<I> {
             match waiting {
                 Waiting::Message(message) => self.stored(message, place),
                 Waiting::Moved(moved) => self.moved(moved, place),
-                Waiting::Broadcast(_) | Waiting::MovedBroadcast(..) | Waiting::Skipped => {}
+                Waiting::Broadcast(job) => self.kept(job),
+                Waiting::Skipped => {}
             }
         }
     }
@@ -75,6 +76,7 @@ impl<I: Io> Shard<I> {
         if !wanted {
             // It was acknowledged while it was written, and its backend was told so.
             room.journal.free(place, parcel.body_length);
+            self.let_go_if_idle(home);
             return;
         }
         if let Some(key) = key {
@@ -83,6 +85,7 @@ impl<I: Io> Shard<I> {
         for origin in origins {
             self.report(origin, Outcome::Stored(sequence));
         }
+        self.let_go_if_idle(home);
     }
 
     fn moved(&mut self, moved: Moved, to: Place) {
@@ -128,7 +131,8 @@ impl<I: Io> Shard<I> {
                         clearing.moving -= 1;
                     }
                 }
-                Waiting::Broadcast(_) | Waiting::MovedBroadcast(..) | Waiting::Skipped => {}
+                Waiting::Broadcast(job) => self.not_kept(job, trouble),
+                Waiting::Skipped => {}
             }
         }
     }
@@ -157,12 +161,24 @@ impl<I: Io> Shard<I> {
     /// Old segments are to go.
     fn clear(&mut self, upto: u32) {
         if let Some(room) = self.mailroom.as_mut() {
-            room.clearing = Some(Clearing { upto, next: 0, moving: 0 });
+            // It is asked again where a round was in vain; copies may still be on their way.
+            let moving = room.clearing.map_or(0, |clearing| clearing.moving);
+            room.clearing = Some(Clearing { upto, next: 0, moving });
+        }
+    }
+
+    /// Gives the store everything that is left for it: the shard ends.
+    pub fn part_from_store(&mut self) {
+        self.keep_seen();
+        let Some(room) = self.mailroom.as_mut() else { return };
+        if let Some(batch) = room.journal.dispatch_last() {
+            room.port.send(batch);
         }
     }
 
     /// Sends the store what has gathered, if it has answered what it had.
     pub(crate) fn tell_store(&mut self) {
+        self.keep_seen();
         let now = self.now.micros;
         let Some(room) = self.mailroom.as_mut() else { return };
         if let Some(batch) = room.journal.dispatch(now) {

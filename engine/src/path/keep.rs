@@ -8,6 +8,8 @@ use crate::directory::homes::{HomeId, UserKey};
 use crate::io::Io;
 use crate::mailbox::journal::{Message, Refusal};
 use crate::mailbox::keys::Known;
+#[cfg(feature = "planted-bugs")]
+use crate::mailbox::room::Planted;
 use crate::mailbox::room::{MailboxPolicy, RESERVE, WhenFull};
 use crate::mailbox::{Mailbox, Subscriber, Why};
 use crate::mesh::ToSession;
@@ -150,7 +152,27 @@ impl<I: Io> Shard<I> {
                 mailbox.subscribe(sequence, Subscriber { connection, name });
             }
         }
+        #[cfg(feature = "planted-bugs")]
+        self.answer_early(ticket);
         self.send_to_live(home, sequence, &parcel);
+    }
+
+    /// Plants a fault for the simulator to find, where there is a store.
+    #[cfg(feature = "planted-bugs")]
+    pub fn plant(&mut self, planted: Planted) {
+        if let Some(room) = self.mailroom.as_mut() {
+            room.planted = Some(planted);
+        }
+    }
+
+    #[cfg(feature = "planted-bugs")]
+    fn answer_early(&mut self, ticket: u32) {
+        let room = self.mailroom.as_mut().filter(|room| room.planted == Some(Planted::EarlyAnswer));
+        let Some(message) = room.and_then(|room| room.journal.message(ticket)) else { return };
+        let (sequence, origins) = (message.sequence, std::mem::take(&mut message.origins));
+        for origin in origins {
+            self.report(origin, Outcome::Stored(sequence));
+        }
     }
 
     /// A message that has just come goes to every session of its user that has all before it.
@@ -200,7 +222,8 @@ fn durable(connection: ConnectionId, sequence: u64, parcel: Parcel) -> ToSession
 }
 
 impl Keep {
-    fn user_key(&self) -> UserKey<'_> {
+    /// The user, to be found by.
+    pub(crate) fn user_key(&self) -> UserKey<'_> {
         UserKey { product: self.product, user: self.parcel.user(), hash: self.hash }
     }
 

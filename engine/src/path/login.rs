@@ -1,5 +1,6 @@
 //! A client says who it is: its token is checked here, its session is made at the user's home.
 
+use crate::broadcast::notices::Had;
 use crate::connection::id::{Address, ConnectionId};
 use crate::connection::outbox::{Frame, Queued};
 use crate::connection::{Ending, Tag};
@@ -17,7 +18,7 @@ use holdfast_protocol::close::Code;
 use holdfast_protocol::session::State;
 
 /// What a home answered to a login.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Login {
     pub(crate) connection: ConnectionId,
     pub(crate) home: HomeId,
@@ -27,6 +28,8 @@ pub(crate) struct Login {
     pub(crate) resumed: bool,
     /// The greatest sequence that waits for the user; 0 for none.
     pub(crate) pending: u64,
+    /// Which durable broadcasts the user has had, where there are any.
+    pub(crate) had: Option<Box<Had>>,
 }
 
 impl<I: Io> Shard<I> {
@@ -61,7 +64,8 @@ impl<I: Io> Shard<I> {
         let resume = hello.resume.map(|resume| {
             let (ours, sequence) = (self.address(key), resume.sequence);
             let session = Address::of_session(resume.session).filter(|it| it.is_of(&ours));
-            Resumption { session: session.map(|it| it.connection), sequence }
+            let session = session.map(|it| it.connection);
+            Resumption { session, sequence, broadcast: resume.broadcast }
         });
         let register = Register { connection: self.id(key), product, hash, user, resume };
         let home = shard_of(hash, self.settings.shards);
@@ -81,7 +85,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// The home knows the session: the client is welcome, unless it has gone meanwhile.
-    pub(crate) fn registered(&mut self, login: Login) {
+    pub(crate) fn registered(&mut self, login: &Login) {
         let key = key_of(login.connection);
         let connection = self.connections.get_mut(key);
         let waits = connection.is_some_and(|connection| {
@@ -96,12 +100,13 @@ impl<I: Io> Shard<I> {
         self.metrics.count(Counter::Logins);
         self.metrics.moved(Some(ConnectionState::LoggingIn), Some(ConnectionState::Online));
         self.enter(key, login);
-        self.welcome(key, &login);
+        self.welcome(key, login);
+        self.catch_up(key, login);
         self.tell_late(key.slot);
     }
 
     /// Makes the session one of its product's members, and of those with each of its tags.
-    fn enter(&mut self, key: Key, login: Login) {
+    fn enter(&mut self, key: Key, login: &Login) {
         let now = self.now.seconds();
         let Some(connection) = self.connections.get_mut(key) else { return };
         connection.heard = now;

@@ -239,18 +239,22 @@ impl<I: Io> Shard<I> {
         if broadcast.body.len() > self.settings.body_max {
             return Err(ErrorCode::BodyTooLong);
         }
-        if broadcast.class == Class::Durable {
+        let durable = broadcast.class == Class::Durable;
+        if durable && self.mailroom.is_none() {
             return Err(ErrorCode::NoStore);
         }
         let origin = self.admit(key, id, Kind::Job)?;
         let asked = broadcast.users_per_second;
+        let usual = if durable { self.settings.rules.ttl } else { self.settings.broadcast_ttl };
         let order = BroadcastOrder {
             origin,
             product,
             tag: CompactString::new(broadcast.tag),
             users_per_second: if asked == 0 { self.settings.broadcast_pace } else { asked },
             bits_per_second: broadcast.bits_per_second,
-            ttl: if broadcast.ttl == 0 { self.settings.broadcast_ttl } else { broadcast.ttl },
+            ttl: if broadcast.ttl == 0 { usual } else { broadcast.ttl },
+            durable,
+            key: broadcast.key.into(),
             body: broadcast.body.into(),
         };
         let placer = self.settings.products[usize::from(product)].placer;

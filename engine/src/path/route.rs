@@ -4,9 +4,8 @@ use crate::broadcast::owner::Send;
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::{HomeId, Registered, UserKey};
 use crate::io::Io;
-use crate::mesh::letter::{About, BroadcastOrder, Origin, Parcel, Register};
+use crate::mesh::letter::{About, Origin, Parcel, Register};
 use crate::mesh::{ToHome, ToOrigin, ToSession};
-use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::close::Code;
@@ -16,30 +15,27 @@ impl<I: Io> Shard<I> {
     /// A letter for a home of this shard, or for this shard as the owner of a broadcast.
     pub(crate) fn at_home(&mut self, letter: ToHome) {
         match letter {
-            ToHome::Register(register) => self.register(&register),
+            ToHome::Register(_) | ToHome::Keep(_) | ToHome::Mailbox(..) => {
+                self.with_mailbox(letter);
+            }
             ToHome::Unregister(home, connection, lingers) => {
                 self.unregister(home, connection, lingers);
             }
             ToHome::Push { origin, product, hash, parcel } => {
                 self.route(origin, product, hash, &parcel);
             }
-            ToHome::Keep(keep) => self.keep(*keep),
             ToHome::Ack(home, sequence) => self.acknowledge(home, sequence),
             ToHome::Stuck(home, connection, sequence) => self.stuck(home, connection, sequence),
             ToHome::Room(home, connection) => self.feed_on(home, connection),
-            ToHome::Mailbox(about, action) => self.manage(&about, action),
+            ToHome::Seen(home, number) => self.saw(home, number),
             ToHome::Online(about) => self.count_sessions(&about),
             ToHome::Kick(about, reason) => self.kick(&about, &reason),
             ToHome::Broadcast(order) => self.start_broadcast(&order),
-            ToHome::Job(origin, action, job) => {
-                let mut send = Vec::new();
-                self.owner.act(origin, action, job, &mut send);
-                self.carry_out(send);
-            }
+            ToHome::Job(origin, action, job) => self.steer_job(origin, action, job),
         }
     }
 
-    fn register(&mut self, register: &Register) {
+    pub(crate) fn register(&mut self, register: &Register) {
         let Register { connection, product, hash, ref user, resume } = *register;
         let key = UserKey { product, user, hash };
         let most = self.settings.products[usize::from(product)].sessions;
@@ -50,9 +46,11 @@ impl<I: Io> Shard<I> {
             self.acknowledge(home, resume.sequence);
         }
         let pending = self.mailbox(home).map_or(0, |mailbox| mailbox.last());
+        let said = resume.map_or(0, |resume| resume.broadcast);
+        let had = self.notices.had(product, hash, said);
         let shard = self.number;
         let letter =
-            ToSession::Registered { connection, home, shard, next_sequence, resumed, pending };
+            ToSession::Registered { connection, home, shard, next_sequence, resumed, pending, had };
         self.ends.session_out.send(connection.shard, letter);
         self.begin_feed(home, connection);
         if let Some(old) = replaced {
@@ -67,6 +65,7 @@ impl<I: Io> Shard<I> {
         if self.homes.unregister(home, connection, lingers) && lingers {
             self.let_linger(home, connection);
         }
+        self.let_go_if_idle(home);
     }
 
     fn end_session(&mut self, connection: ConnectionId, code: Code, reason: Option<Arc<str>>) {
@@ -116,21 +115,12 @@ impl<I: Io> Shard<I> {
             }
             self.end_session(session, Code::Kicked, Some(Arc::clone(reason)));
         }
+        if let Some(home) = home {
+            self.let_go_if_idle(home);
+        }
         let count = u32::try_from(sessions.len()).unwrap_or(u32::MAX);
         let letter = ToOrigin::Count(about.origin, count);
         self.ends.origin_out.send(about.origin.connection.shard, letter);
-    }
-
-    fn start_broadcast(&mut self, order: &BroadcastOrder) {
-        match self.owner.start(order, self.now.seconds()) {
-            Ok(start) => {
-                self.metrics.count(Counter::BroadcastsStarted);
-                let (start, shards) = (Arc::new(start), self.settings.shards);
-                let letter = || ToSession::Part(Arc::clone(&start));
-                Self::everywhere(&mut self.ends.session_out, shards, letter);
-            }
-            Err(refusal) => self.carry_out(vec![refusal]),
-        }
     }
 
     /// Sends what the owner of broadcasts has to say.

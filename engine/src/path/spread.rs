@@ -9,10 +9,18 @@ use crate::metrics::Counter;
 use crate::path::deliver::Fate;
 use crate::shard::Shard;
 use holdfast_protocol::backend::JobId;
+use holdfast_store::Seen;
 use std::sync::Arc;
 
 impl<I: Io> Shard<I> {
     pub(crate) fn start_part(&mut self, start: Arc<PartStart>) {
+        if let Some(kept) = &start.kept {
+            let users = self.notices.begin(Arc::clone(kept));
+            let (product, number, until) = (kept.product, kept.number, kept.expires);
+            if !users.is_empty() {
+                self.seen.push(Seen { product, number, until, users });
+            }
+        }
         let product = start.product;
         let list: Option<ListId> = if start.tag.is_empty() {
             self.members.get(usize::from(product)).copied()
@@ -34,6 +42,9 @@ impl<I: Io> Shard<I> {
 
     pub(crate) fn steer_part(&mut self, job: JobId, order: Order) {
         let now = self.now.micros;
+        if let Some(state) = order.state() {
+            self.notices.steer(job, state);
+        }
         let part = self.parts.iter_mut().find(|(_, part)| part.start.job == job);
         let given_up = part.and_then(|(_, part)| part.obey(order, now));
         if let Some(cursor) = given_up {
@@ -91,6 +102,7 @@ impl<I: Io> Shard<I> {
         }
         let Some((cursor, allowed)) = part.allowance(slice, now.micros) else { return };
         let (frame, expires) = (Arc::clone(&part.start.frame), part.start.expires);
+        let kept = part.start.kept.as_ref().map(|kept| kept.number);
         let number = u32::try_from(index).unwrap_or(u32::MAX);
         for _ in 0..allowed {
             let Some(slot) = self.roster.next(cursor) else {
@@ -103,7 +115,7 @@ impl<I: Io> Shard<I> {
             if let Some(part) = self.parts.get_mut(index) {
                 part.unsettled += 1;
             }
-            self.broadcast_to(slot, &frame, number, expires);
+            self.broadcast_to(slot, &frame, (number, kept), expires);
         }
     }
 

@@ -30,8 +30,13 @@ impl<I: Io> Shard<I> {
         if self.homes.len() > self.settings.clients_max
             && let Some((_, home, connection)) = self.lingering.pop_front()
         {
-            self.homes.linger_over(home, connection);
+            self.give_session_up(home, connection);
         }
+    }
+
+    fn give_session_up(&mut self, home: HomeId, connection: ConnectionId) {
+        self.homes.linger_over(home, connection);
+        self.let_go_if_idle(home);
     }
 
     /// Does a slice of what is due.
@@ -41,7 +46,7 @@ impl<I: Io> Shard<I> {
             match self.lingering.front() {
                 Some(&(due, home, connection)) if due <= now => {
                     self.lingering.pop_front();
-                    self.homes.linger_over(home, connection);
+                    self.give_session_up(home, connection);
                 }
                 _ => break,
             }
@@ -52,7 +57,9 @@ impl<I: Io> Shard<I> {
                 room.sweep_left = room.high.div_ceil(ROUND_SECONDS);
                 room.keys.forget_old(unix);
             }
+            self.notices.expire(unix);
             self.feed_stalled();
+            self.open_again();
         }
         self.sweep_mailboxes();
         self.clear_segments();
@@ -67,7 +74,7 @@ impl<I: Io> Shard<I> {
     }
 
     fn sweep_mailboxes(&mut self) {
-        let (now, unix) = (self.now.seconds(), self.unix_seconds());
+        let now = self.now.seconds();
         for _ in 0..SLICE {
             // What it finds goes to sessions and backends.
             if self.ends.session_out.blocked() || self.ends.origin_out.blocked() {
@@ -81,17 +88,23 @@ impl<I: Io> Shard<I> {
             let Some(mailbox) = room.boxes.get(room.sweep) else { continue };
             let home = mailbox.home;
             let due = mailbox.is_due(now);
-            let expired = mailbox.expired(unix);
-            for sequence in expired {
-                if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
-                    // A record knows by itself when it is out of date.
-                    self.depart(home, &gone, Why::Expired);
-                }
-            }
+            self.expire(home);
             if due {
                 self.redeliver(home);
             }
             self.give_up_if_empty(home);
+        }
+    }
+
+    /// Gives up what is out of date in a mailbox.
+    pub(crate) fn expire(&mut self, home: HomeId) {
+        let unix = self.unix_seconds();
+        let expired = self.mailbox(home).map(|mailbox| mailbox.expired(unix));
+        for sequence in expired.unwrap_or_default() {
+            if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
+                // A record knows by itself when it is out of date.
+                self.depart(home, &gone, Why::Expired);
+            }
         }
     }
 
@@ -122,6 +135,9 @@ impl<I: Io> Shard<I> {
             // Something was written there while the others were looked at.
             room.clearing = Some(Clearing { upto, next: 0, moving: 0 });
             return;
+        }
+        for seen in self.notices.rewrite(upto, upto.saturating_add(1)) {
+            room.journal.order(Command::Seen(seen));
         }
         let marks = room.keys.rewrite(upto, upto.saturating_add(1));
         if !marks.is_empty() {

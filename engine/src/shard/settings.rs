@@ -76,6 +76,8 @@ pub struct Settings {
     pub backend_idle: u32,
     /// Most broadcast jobs of one owner that run at once.
     pub jobs_max: usize,
+    /// Most durable broadcasts of one product that are kept.
+    pub kept_max: usize,
     /// Most deliveries of broadcasts in one turn.
     pub slice: u32,
     /// The pace of a broadcast that asks for none, in users a second; 0 for as fast as it goes.

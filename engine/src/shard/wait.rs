@@ -99,7 +99,8 @@ impl<I: Io> Shard<I> {
     /// Until when nothing is to be done unless something happens.
     fn sleep_micros(&mut self) -> u64 {
         let behind = self.wheel.is_behind(self.now.seconds());
-        let sweeps = self.has_to_sweep() && !self.blocked();
+        let owes = self.notices.owes();
+        let sweeps = (self.has_to_sweep() || owes) && !self.blocked();
         if !self.again.is_empty() || self.drain_has_work() || behind || sweeps {
             return 0;
         }

@@ -38,6 +38,18 @@ macro_rules! on_every_store {
                 if let Some(io) = crate::support::epoll() { super::$claim(io, &store); }
             })*
         }
+        mod redis_on_uring {
+            $(#[test] fn $claim() {
+                let store = crate::support::Store::redis();
+                if let Some(io) = crate::support::uring() { super::$claim(io, &store); }
+            })*
+        }
+        mod redis_on_epoll {
+            $(#[test] fn $claim() {
+                let store = crate::support::Store::redis();
+                if let Some(io) = crate::support::epoll() { super::$claim(io, &store); }
+            })*
+        }
     };
 }
 
@@ -47,6 +59,7 @@ mod a_flood_of_frames_is_closed;
 mod a_session_that_was_kicked_is_over;
 mod backends_are_told_what_they_did_wrong;
 mod broadcasts_reach_whom_they_are_for;
+mod durable_broadcasts_reach_everybody_once;
 mod durable_messages_reach_their_user;
 mod frames_may_be_cut_anywhere;
 mod heartbeats_of_an_idle_shard_gather;

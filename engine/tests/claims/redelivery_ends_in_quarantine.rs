@@ -19,7 +19,7 @@ fn what_is_not_acknowledged_comes_again(io: Which, store: &Store) {
     let mut ann = gateway.client("ann");
     let mut backend = gateway.backend();
     let sequence = backend.keep("ann", b"one");
-    assert_eq!(ann.durable(), (sequence, b"one".to_vec()));
+    assert_eq!(ann.fresh(), (sequence, b"one".to_vec()));
     assert_eq!(ann.durable_again(), (sequence, b"one".to_vec()));
     assert_eq!(ann.durable_again(), (sequence, b"one".to_vec()));
     ann.ack(sequence);
@@ -32,7 +32,7 @@ fn what_is_not_acknowledged_comes_again(io: Which, store: &Store) {
 fn quarantined(gateway: &crate::support::Gateway) -> (crate::support::Client, u64) {
     let mut ann = gateway.client("ann");
     let sequence = gateway.backend().keep("ann", b"poison");
-    assert_eq!(ann.durable().0, sequence);
+    assert_eq!(ann.fresh().0, sequence);
     (0..2).for_each(|_| assert_eq!(ann.durable_again().0, sequence));
     until("it is quarantined", || gateway.count("quarantined_mailboxes") == 1);
     (ann, sequence)

@@ -39,11 +39,24 @@ const CALLS: [(&[&str], &[&str], &str); 8] = [
 ];
 
 /// Programs that speak to a person.
-const PRINTING: &[&str] =
-    &["engine/src/cli", "engine/src/main.rs", "xtask/", "loadgen/", "clients/rust/examples/"];
+const PRINTING: &[&str] = &[
+    "engine/src/cli",
+    "engine/src/main.rs",
+    "xtask/",
+    "loadgen/",
+    "clients/rust/examples/",
+    "store/examples/",
+];
 /// The one clock of the engine, what runs beside the shards, and other programs.
-const CLOCKS: &[&str] =
-    &["engine/src/clock.rs", "engine/src/cli", "clients/rust/", "xtask/", "loadgen/"];
+const CLOCKS: &[&str] = &[
+    "engine/src/clock.rs",
+    "engine/src/cli",
+    "clients/rust/",
+    "store/src/clock.rs",
+    "store/examples/",
+    "xtask/",
+    "loadgen/",
+];
 /// Programs without a shard.
 const SLEEPING: &[&str] =
     &["engine/src/cli", "engine/src/serve.rs", "clients/rust/", "xtask/", "loadgen/"];

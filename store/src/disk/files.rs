@@ -13,8 +13,10 @@ const LOCK: &str = "lock";
 #[derive(Debug)]
 pub struct Files {
     directory: PathBuf,
-    /// Held as long as this lives; `None` where the directory is only read.
-    lock: Option<File>,
+    /// Whether this is the process that writes; else files are opened for reading alone.
+    writes: bool,
+    /// Held as long as this lives; `None` where there is none to hold.
+    _lock: Option<File>,
 }
 
 impl Files {
@@ -27,24 +29,38 @@ impl Files {
         fs::create_dir_all(directory)?;
         let mut options = OpenOptions::new();
         let lock = options.create(true).truncate(false).write(true).open(directory.join(LOCK))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { directory: directory.to_owned(), lock: Some(lock) }),
-            Err(TryLockError::WouldBlock) => Err(io::Error::new(
-                io::ErrorKind::ResourceBusy,
-                "another process has this store open",
-            )),
-            Err(TryLockError::Error(error)) => Err(error),
-        }
+        lock.try_lock().map_err(held)?;
+        Ok(Self { directory: directory.to_owned(), writes: true, _lock: Some(lock) })
     }
 
-    /// A directory that is there, without locking it: for reading only.
+    /// A directory that is there, for reading only. Nobody opens it to write meanwhile, unless
+    /// nobody ever has.
     ///
     /// # Errors
     ///
-    /// Where there is no such directory.
+    /// Where there is no such directory; [`io::ErrorKind::ResourceBusy`] where another process has
+    /// it open.
     pub fn look(directory: &Path) -> io::Result<Self> {
         fs::read_dir(directory)?;
-        Ok(Self { directory: directory.to_owned(), lock: None })
+        let lock = match File::open(directory.join(LOCK)) {
+            Ok(lock) => {
+                lock.try_lock_shared().map_err(held)?;
+                Some(lock)
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { directory: directory.to_owned(), writes: false, _lock: lock })
+    }
+}
+
+/// Why a lock was not to be had.
+fn held(error: TryLockError) -> io::Error {
+    match error {
+        TryLockError::WouldBlock => {
+            io::Error::new(io::ErrorKind::ResourceBusy, "another process has this store open")
+        }
+        TryLockError::Error(error) => error,
     }
 }
 
@@ -67,10 +83,7 @@ impl Disk for Files {
 
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let path = self.directory.join(name);
-        match &self.lock {
-            Some(_) => Ok(Box::new(OpenOptions::new().read(true).write(true).open(path)?)),
-            None => Ok(Box::new(File::open(path)?)),
-        }
+        Ok(Box::new(OpenOptions::new().read(true).write(self.writes).open(path)?))
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

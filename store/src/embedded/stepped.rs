@@ -62,6 +62,16 @@ impl Stepped {
         }
     }
 
+    /// Whether batches wait.
+    pub fn has_to_write(&self) -> bool {
+        !self.server.batches.is_empty()
+    }
+
+    /// Whether questions wait.
+    pub fn has_to_read(&self) -> bool {
+        !self.server.asks.is_empty()
+    }
+
     /// Ends in order: writes what waits.
     pub fn stop(mut self, now: u32) {
         self.write(now);

@@ -8,6 +8,7 @@ use crate::redis::link::Dialer;
 use crate::redis::names::Names;
 use crate::redis::options::{OpenError, Options};
 use crate::redis::place::Guide;
+use crate::redis::porter::Porters;
 use crate::redis::reader::read;
 use crate::redis::recovery;
 use crate::redis::write::write;
@@ -39,6 +40,7 @@ pub struct Started {
 pub struct Handle {
     stop: flume::Sender<()>,
     thread: Option<JoinHandle<()>>,
+    porters: Porters,
     counters: Arc<Counters>,
 }
 
@@ -92,6 +94,7 @@ impl Handle {
     }
 
     fn end(&mut self) {
+        self.porters.end();
         if let Some(thread) = self.thread.take() {
             // The thread may have ended by itself; there is nothing to tell it then.
             let _ = self.stop.send(());
@@ -122,6 +125,7 @@ pub fn start(
     let _ = rustls::crypto::ring::default_provider().install_default();
     let (dialer, guide) = (Dialer::new(options)?, Guide::new(options)?);
     let (ports, server) = connect(bells);
+    let (server, porters) = Porters::before(server).map_err(OpenError::Thread)?;
     let counters = Arc::new(Counters::default());
     let (stop, stopped) = flume::bounded(1);
     let (tell, told) = flume::bounded(1);
@@ -133,7 +137,7 @@ pub fn start(
     let life = Life { dialer, guide, names, homes, server, counters: Arc::clone(&counters) };
     let thread = std::thread::Builder::new().name("store-redis".to_owned());
     let thread = thread.spawn(move || live(life, &tell, &stopped)).map_err(OpenError::Thread)?;
-    let handle = Handle { stop, thread: Some(thread), counters };
+    let handle = Handle { stop, thread: Some(thread), porters, counters };
     let ended = || Err("its thread ended".to_owned());
     let recovered = told.recv().unwrap_or_else(|_| ended()).map_err(OpenError::Unreachable)?;
     Ok(Started { ports, recovered, handle })

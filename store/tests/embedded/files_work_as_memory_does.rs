@@ -61,6 +61,8 @@ fn what_was_written_is_there_again() {
     assert_eq!(handle.figures().appended, 1);
     let other = open(directory.path()).err().expect("it is in use").to_string();
     assert!(other.contains("another process"), "{other}");
+    let looked = check(directory.path(), NOW).expect_err("it is being written");
+    assert_eq!(looked.kind(), std::io::ErrorKind::ResourceBusy);
     handle.stop();
     let batch = Batch { shard: 0, commands: Vec::new(), freed: Vec::new() };
     assert!(!ports[0].send(batch), "the store has ended");

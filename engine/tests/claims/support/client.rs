@@ -103,9 +103,18 @@ impl Client {
         }
     }
 
-    /// The next push, which must be durable and come for the first time.
+    /// The next push, which must be durable: its sequence and its body.
     #[track_caller]
     pub(crate) fn durable(&mut self) -> (u64, Vec<u8>) {
+        match self.hear() {
+            Said::Push { durable: true, broadcast: false, sequence, body, .. } => (sequence, body),
+            other => panic!("not a durable push: {other:?}"),
+        }
+    }
+
+    /// The next push, which must be durable and come for the first time.
+    #[track_caller]
+    pub(crate) fn fresh(&mut self) -> (u64, Vec<u8>) {
         match self.hear() {
             Said::Push { durable: true, broadcast: false, again: false, sequence, body } => {
                 (sequence, body)

@@ -1,0 +1,114 @@
+//! The store's own numbers, as metrics. They are of the process, not of a shard: shards count what
+//! they ask of the store, and the store counts what it does for all of them.
+//!
+//! The store's threads are their only writers; here they are read.
+
+use holdfast_store::embedded::Figures;
+use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+use std::fmt;
+
+/// What a number is counted in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Of {
+    Things,
+    Bytes,
+    /// Shown as seconds where fractions can be written, else as they are.
+    Micros,
+}
+
+/// One number.
+struct Number {
+    name: &'static str,
+    help: &'static str,
+    of: Of,
+    /// Whether it may go down.
+    gauge: bool,
+    value: u64,
+}
+
+const fn gauge(name: &'static str, of: Of, value: u64, help: &'static str) -> Number {
+    Number { name, help, of, gauge: true, value }
+}
+
+const fn counter(name: &'static str, of: Of, value: u64, help: &'static str) -> Number {
+    Number { name, help, of, gauge: false, value }
+}
+
+/// Every number, in a fixed order.
+fn numbers(of: &Figures) -> [Number; 18] {
+    use Of::{Bytes, Micros, Things};
+    [
+        gauge("store_full", Things, u64::from(of.trouble == 1), "Whether the disk is full."),
+        gauge("store_down", Things, u64::from(of.trouble == 2), "Whether the store cannot write."),
+        gauge("store_disk", Bytes, of.disk_bytes, "Bytes of all segments."),
+        gauge("store_needed", Bytes, of.needed_bytes, "Bytes of what is still needed of them."),
+        gauge("store_segments", Things, of.segments, "Segments, the files of the store."),
+        gauge("store_oldest_segment", Things, of.oldest, "The number of the oldest segment."),
+        gauge("store_live_records", Things, of.live, "Records that are still needed."),
+        gauge("store_owed", Things, of.waiting, "Commands that wait for the store to be well."),
+        gauge(
+            "store_sync_longest",
+            Micros,
+            of.sync_micros_most,
+            "The longest time that writing and syncing a group took.",
+        ),
+        counter("store_appended", Things, of.appended, "Messages and broadcasts written."),
+        counter("store_written", Bytes, of.written_bytes, "Bytes written."),
+        counter("store_syncs", Things, of.syncs, "Groups of messages that were synced."),
+        counter("store_sync", Micros, of.sync_micros, "Time spent writing and syncing groups."),
+        counter("store_failed_batches", Things, of.failed, "Batches that could not be made safe."),
+        counter(
+            "store_given_up",
+            Things,
+            of.dropped,
+            "Commands given up because too many waited: what they trimmed may be delivered again.",
+        ),
+        counter("store_copied", Things, of.moved, "Records the store copied to free a segment."),
+        counter(
+            "store_damaged_records",
+            Things,
+            of.skipped,
+            "Records that were damaged or gone when they were needed.",
+        ),
+        counter(
+            "store_expired_while_down",
+            Things,
+            of.expired,
+            "Messages whose time to live ended while the process was down.",
+        ),
+    ]
+}
+
+/// Writes every number, without a label.
+pub(super) fn encode(encoder: &mut DescriptorEncoder<'_>, figures: &Figures) -> fmt::Result {
+    for Number { name, help, of, gauge, value } in numbers(figures) {
+        let unit = match of {
+            Of::Things => None,
+            Of::Bytes => Some(Unit::Bytes),
+            Of::Micros => Some(Unit::Seconds),
+        };
+        #[expect(clippy::cast_precision_loss, reason = "a sum that is shown, not computed with")]
+        let seconds = (of == Of::Micros).then_some(value as f64 * 1e-6);
+        let kind = if gauge { MetricType::Gauge } else { MetricType::Counter };
+        let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), kind)?;
+        match (gauge, seconds) {
+            (true, None) => metric.encode_gauge(&value)?,
+            (true, Some(seconds)) => metric.encode_gauge(&seconds)?,
+            (false, None) => metric.encode_counter::<NoLabelSet, u64, u64>(&value, None)?,
+            (false, Some(seconds)) => {
+                metric.encode_counter::<NoLabelSet, f64, u64>(&seconds, None)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Every number by its name; a time says in it that it is in microseconds.
+pub(super) fn flat(figures: &Figures) -> impl Iterator<Item = (String, u64)> {
+    numbers(figures).into_iter().map(|number| {
+        let unit = if number.of == Of::Micros { "_micros" } else { "" };
+        (format!("{}{unit}", number.name), number.value)
+    })
+}
