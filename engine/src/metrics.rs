@@ -7,8 +7,8 @@
 //!
 //! Map: [`names`] lists what is counted, `cell` holds the numbers, [`histogram`] the distributions,
 //! `frames` the kinds of frames, `possible` says what can occur where, `families` puts it all into
-//! one table, `store` has the store's own numbers beside it, and [`expose`] reads both for Prometheus
-//! and for the backend API. No clock is read here; times come in as numbers.
+//! one table, `store` has the store's own numbers beside it, and [`expose`] reads both for
+//! Prometheus and for the backend API. No clock is read here; times come in as numbers.
 
 mod cell;
 pub mod expose;
@@ -215,8 +215,8 @@ impl ShardMetrics {
         self.counters.get(counter as usize)
     }
 
-    /// Shows the store's numbers beside those of this shard: of one shard of the process, since they
-    /// are for all of them. The first call counts.
+    /// Shows the store's numbers beside those of this shard: of one shard of the process, since
+    /// they are for all of them. The first call counts.
     pub fn show_store(&self, numbers: Arc<Stats>) {
         // A second store has nothing to show.
         let _ = self.store.set(numbers);

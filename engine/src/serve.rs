@@ -3,6 +3,7 @@
 use crate::admin::{self, State, Status};
 use crate::boot::{self, BootError, Gateway};
 use crate::config::Config;
+use crate::config::sections::StoreKind;
 use crate::io::socket::Listener;
 use crate::metrics::{Gauge, ShardMetrics};
 use crate::shard::drain::Left;
@@ -64,6 +65,7 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(BeginError::Signals)?;
     let mut addresses = config.client.listen.iter().chain(&config.backend.listen);
     addresses.try_for_each(|&address| claim(address))?;
+    warn_of_store(config.store.kind);
     let gateway = boot::start(config)?;
     let clock = gateway.clock;
     let status = Arc::new(Status::new(gateway.incarnation));
@@ -75,6 +77,19 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
         admin = %admin.address(), shards = gateway.shards(), io = %gateway.backing, "ready"
     );
     Ok(Serving { gateway, admin, status, signals })
+}
+
+/// Says what is lost with this store. Where an embedded one is, and what it had, it says itself.
+fn warn_of_store(kind: StoreKind) {
+    match kind {
+        StoreKind::Memory => tracing::warn!(
+            "store.kind = \"memory\": durable messages are lost when this process ends"
+        ),
+        StoreKind::None => {
+            tracing::info!("store.kind = \"none\": durable messages are refused");
+        }
+        StoreKind::Embedded | StoreKind::Redis => {}
+    }
 }
 
 /// Makes sure that nobody listens on the address. A gateway that was killed a moment ago may still
@@ -99,7 +114,7 @@ impl Serving {
     fn until_told(mut self, config: &Config) -> ExitCode {
         loop {
             if let Some(signal) = told_to_end(&mut self.signals) {
-                return self.leave(signal, config.drain.timeout);
+                return self.leave(signal, config);
             }
             if self.gateway.has_lost_a_shard() {
                 tracing::error!(
@@ -112,7 +127,8 @@ impl Serving {
     }
 
     /// The signal that ends the process, if one came.
-    fn leave(mut self, signal: i32, timeout: Duration) -> ExitCode {
+    fn leave(mut self, signal: i32, config: &Config) -> ExitCode {
+        let timeout = config.drain.timeout;
         let seconds = timeout.as_secs();
         tracing::info!(signal, "leaving within {seconds} s; a second signal ends at once");
         self.status.set(State::Draining);
@@ -132,6 +148,7 @@ impl Serving {
                 Ok(left) => {
                     self.admin.stop();
                     report(left, &metrics, broadcasts);
+                    report_mailboxes(config.store.kind, &metrics);
                     return ExitCode::SUCCESS;
                 }
                 Err(flume::RecvTimeoutError::Timeout) => {}
@@ -164,6 +181,19 @@ fn report(Left { closed, cut }: Left, metrics: &[ShardMetrics], broadcasts_cut_s
         broadcasts_cut_short,
         "left"
     );
+}
+
+/// Says what waits in the store for the next start.
+fn report_mailboxes(kind: StoreKind, metrics: &[ShardMetrics]) {
+    let sum = |gauge| metrics.iter().map(|shard| shard.gauge(gauge)).sum::<u64>();
+    let (mailboxes, messages_waiting) = (sum(Gauge::Mailboxes), sum(Gauge::MailboxMessages));
+    match kind {
+        StoreKind::None => {}
+        StoreKind::Memory if messages_waiting > 0 => {
+            tracing::warn!(mailboxes, messages_waiting, "lost: they were in memory");
+        }
+        _ => tracing::info!(mailboxes, messages_waiting, "the store is closed"),
+    }
 }
 
 /// A panic anywhere ends the process with a clear message: a gateway that lost a shard would hold

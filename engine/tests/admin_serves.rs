@@ -3,7 +3,7 @@
 
 use holdfast::admin::{self, Handle, Options, State, Status};
 use holdfast::config::Secret;
-use holdfast::metrics::{Counter, ShardMetrics};
+use holdfast::metrics::{Counter, Gauge, ShardMetrics};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
@@ -111,6 +111,22 @@ fn readiness_follows_the_life_of_the_process() {
     is(&port.get("/readyz"), 503, "starting\n");
     port.status.set(State::Ready);
     is(&port.get("/readyz"), 200, "ready\n");
+    port.status.set(State::Draining);
+    is(&port.get("/readyz"), 503, "draining\n");
+}
+
+#[test]
+fn a_store_that_takes_nothing_is_not_ready_until_it_does() {
+    let port = Port::open(|_| {});
+    port.status.set(State::Ready);
+    port.shards[1].set(Gauge::StoreTrouble, 1);
+    is(&port.get("/readyz"), 503, "store: it takes nothing now\n");
+    assert!(port.get("/metrics").contains("\nholdfast_ready 0\n"));
+    port.shards[1].set(Gauge::StoreTrouble, 0);
+    is(&port.get("/readyz"), 200, "ready\n");
+    assert!(port.get("/metrics").contains("\nholdfast_ready 1\n"));
+    // Going away is what counts then.
+    port.shards[1].set(Gauge::StoreTrouble, 1);
     port.status.set(State::Draining);
     is(&port.get("/readyz"), 503, "draining\n");
 }

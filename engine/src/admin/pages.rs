@@ -2,7 +2,7 @@
 
 use super::{Options, State, Status};
 use crate::auth::backend::HashedSecret;
-use crate::metrics::{ShardMetrics, Shards};
+use crate::metrics::{Gauge, ShardMetrics, Shards};
 use hyper::header::{ALLOW, AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use hyper::http::{HeaderValue, Method, StatusCode, request};
 use hyper::{HeaderMap, Response};
@@ -19,13 +19,12 @@ const TEXT: &str = "text/plain; charset=utf-8";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 const INDEX: &str = "\
     /healthz  200 while every shard turns, else 503 and which does not\n\
-    /readyz   200 while connections are accepted, else 503 and why\n\
+    /readyz   200 while connections and durable messages are accepted, else 503 and why\n\
     /metrics  counters and gauges of every shard, for Prometheus\n";
 
 /// Everything that answers are made of.
 pub(super) struct Pages {
     process: Arc<Process>,
-    shards: Arc<[ShardMetrics]>,
     token: Option<HashedSecret>,
     stall_timeout: Duration,
     registry: Registry,
@@ -33,14 +32,15 @@ pub(super) struct Pages {
 
 impl Pages {
     pub(super) fn new(options: Options, shards: Arc<[ShardMetrics]>, status: Arc<Status>) -> Self {
-        let process = Arc::new(Process { status, now_micros: options.now_micros });
+        let now_micros = options.now_micros;
+        let process = Arc::new(Process { status, shards: Arc::clone(&shards), now_micros });
         let mut registry = Registry::with_prefix("holdfast");
         let build = Info::new(vec![("version", Status::VERSION)]);
         registry.register("build", "The program", build);
         registry.register_collector(Box::new(Arc::clone(&process)));
-        registry.register_collector(Box::new(Shards(Arc::clone(&shards))));
+        registry.register_collector(Box::new(Shards(shards)));
         let token = options.token.as_ref().map(|token| HashedSecret::new(token.expose()));
-        Self { process, shards, token, stall_timeout: options.stall_timeout, registry }
+        Self { process, token, stall_timeout: options.stall_timeout, registry }
     }
 
     /// The answer to a request.
@@ -80,7 +80,7 @@ impl Pages {
         let now = (self.process.now_micros)();
         let silent =
             |shard: &ShardMetrics| Duration::from_micros(now.saturating_sub(shard.last_turn()));
-        let stalled = self.shards.iter().map(silent).enumerate();
+        let stalled = self.process.shards.iter().map(silent).enumerate();
         let stalled = stalled.filter(|(_, silent)| *silent > self.stall_timeout);
         let lines: Vec<_> = stalled
             .map(|(shard, silent)| {
@@ -95,10 +95,10 @@ impl Pages {
     }
 
     fn readiness(&self) -> Response<String> {
-        let state = self.process.status.state();
-        let code =
-            if state == State::Ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-        plain(code, &format!("{}\n", state.name()))
+        match self.process.hindrance() {
+            None => plain(StatusCode::OK, "ready\n"),
+            Some(why) => plain(StatusCode::SERVICE_UNAVAILABLE, &format!("{why}\n")),
+        }
     }
 
     fn metrics(&self) -> Response<String> {
@@ -126,7 +126,32 @@ fn page(code: StatusCode, kind: &'static str, body: String) -> Response<String> 
 /// Numbers of the process as a whole.
 struct Process {
     status: Arc<Status>,
+    shards: Arc<[ShardMetrics]>,
     now_micros: Box<dyn Fn() -> u64 + Send + Sync>,
+}
+
+impl Process {
+    /// Why it is not ready; nothing while it is.
+    fn hindrance(&self) -> Option<&'static str> {
+        match self.status.state() {
+            State::Ready => self.trouble_of_store(),
+            other => Some(other.name()),
+        }
+    }
+
+    /// Why the store takes nothing; nothing while it does, or where there is none.
+    fn trouble_of_store(&self) -> Option<&'static str> {
+        let store = self.shards.iter().find_map(ShardMetrics::store);
+        match store.map_or(0, |figures| figures.trouble) {
+            1 => Some("store: the disk is full"),
+            2 => Some("store: it cannot be written"),
+            // It may have said nothing at all: the shards wait for an answer, or it is elsewhere.
+            _ => {
+                let refuses = |shard: &ShardMetrics| shard.gauge(Gauge::StoreTrouble) > 0;
+                self.shards.iter().any(refuses).then_some("store: it takes nothing now")
+            }
+        }
+    }
 }
 
 impl Collector for Process {
@@ -136,8 +161,8 @@ impl Collector for Process {
                 .encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?
                 .encode_gauge(&value)
         };
-        let ready = u64::from(self.status.state() == State::Ready);
-        gauge("ready", "Whether connections are accepted.", None, ready)?;
+        let ready = u64::from(self.hindrance().is_none());
+        gauge("ready", "Whether connections and durable messages are accepted.", None, ready)?;
         let incarnation = u64::from(self.status.incarnation());
         gauge("incarnation", "Grows each time the process starts.", None, incarnation)?;
         let uptime = (self.now_micros)() / 1_000_000;
