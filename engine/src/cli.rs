@@ -1,31 +1,36 @@
 //! The command line of `holdfast`: what may be typed, and the operator commands.
 //!
-//! [`parse`] understands the arguments. `serve` and `config` are carried out by `main`; everything
-//! else talks to a running gateway through its backend API, as any backend would, and is carried
-//! out by [`run_client`]. Answers go to standard output, everything else to standard error, so that
-//! `--json` can be piped; what became of a command is in its exit code, see [`Exit`].
+//! [`parse`] understands the arguments. `serve` and `config` are carried out by `main`; `store`
+//! looks at files and is carried out by [`run_store`]; everything else talks to a running gateway
+//! through its backend API, as any backend would, and is carried out by [`run_client`]. Answers go
+//! to standard output, everything else to standard error, so that `--json` can be piped; what
+//! became of a command is in its exit code, see [`Exit`].
 //!
 //! Map: [`args`] declares the arguments, `value` reads and writes numbers and times, `connection`
-//! reaches the gateway, [`exit`] explains failures; `push`, `broadcast`, `users` and `status` are
-//! the commands.
+//! reaches the gateway, [`exit`] explains failures, `wait` waits until Ctrl-C; `push`, `broadcast`,
+//! `users`, `mailbox`, `status` and `store` are the commands.
 
 pub mod args;
 mod broadcast;
 mod connection;
 pub mod exit;
+mod mailbox;
 mod push;
 mod screen;
 mod status;
+mod store;
 #[cfg(test)]
 mod tests;
 mod users;
 mod value;
+mod wait;
 
-pub use args::{ClientCommand, IoBackend, ServeArgs};
+pub use args::{ClientCommand, IoBackend, ServeArgs, StoreArgs};
 pub use exit::Exit;
 
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use exit::Failure;
 use screen::Screen;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -48,6 +53,8 @@ enum Typed {
     Serve(ServeArgs),
     /// Print the configuration that `serve` would run with
     Config(ServeArgs),
+    /// Check or salvage the files of an embedded store
+    Store(StoreArgs),
     #[command(flatten)]
     Client(ClientCommand),
 }
@@ -59,6 +66,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Print the effective configuration.
     Config(ServeArgs),
+    /// Look at the files of a store: for [`run_store`].
+    Store(StoreArgs),
     /// Talk to a running gateway: for [`run_client`].
     Client(ClientCommand),
 }
@@ -81,6 +90,7 @@ pub fn parse_from(
         None => Command::Serve(cli.serve),
         Some(Typed::Serve(serve)) => Command::Serve(serve),
         Some(Typed::Config(serve)) => Command::Config(serve),
+        Some(Typed::Store(store)) => Command::Store(store),
         Some(Typed::Client(command)) => {
             command.check().map_err(|text| mistake(command.name(), &text))?;
             Command::Client(command)
@@ -115,8 +125,25 @@ fn run_on(command: &ClientCommand, screen: &mut Screen<'_>) -> Exit {
         ClientCommand::Job(args) => broadcast::steer(args, screen),
         ClientCommand::Online(args) => users::online(args, screen),
         ClientCommand::Kick(args) => users::kick(args, screen),
+        ClientCommand::Mailbox(args) => mailbox::run(args, screen),
         ClientCommand::Status(args) => status::run(args, screen),
     };
+    told(result, screen)
+}
+
+/// Looks at the files of a store, or salvages them, and says what came of it.
+pub fn run_store(args: &StoreArgs) -> ExitCode {
+    let (mut out, mut err) = (io::stdout(), io::stderr());
+    store_on(args, &mut Screen::new(&mut out, &mut err, false)).into()
+}
+
+/// As [`run_store`], on any screen.
+fn store_on(args: &StoreArgs, screen: &mut Screen<'_>) -> Exit {
+    told(store::run(args, screen), screen)
+}
+
+/// The exit of a command; what went wrong is said.
+fn told(result: Result<Exit, Failure>, screen: &mut Screen<'_>) -> Exit {
     result.unwrap_or_else(|failure| {
         screen.complain(&failure.to_string());
         failure.exit

@@ -1,4 +1,5 @@
-//! `holdfast`: arguments → configuration → serve, print, or talk to a running gateway.
+//! `holdfast`: arguments → configuration → serve, print, look at a store, or talk to a
+//! running gateway.
 
 use holdfast::cli::{self, Command, Exit, ServeArgs};
 use holdfast::config::Config;
@@ -18,6 +19,7 @@ fn main() -> ExitCode {
             }
             Err(exit) => exit,
         },
+        Command::Store(args) => cli::run_store(&args),
         Command::Client(command) => cli::run_client(&command),
     }
 }

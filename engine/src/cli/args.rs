@@ -1,6 +1,11 @@
-//! What may be typed: every command, argument and option, with the words of its help.
+//! What may be typed: every command, argument and option, with the words of its help. What a push
+//! and a broadcast have in common is in `care`.
 
-use crate::cli::value::{count, timespan, ttl};
+mod care;
+
+pub use care::{Care, Class};
+
+use crate::cli::value::{count, timespan};
 use clap::{Args, Subcommand, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -63,6 +68,8 @@ pub enum ClientCommand {
     Online(OnlineArgs),
     /// End all sessions of a user
     Kick(KickArgs),
+    /// See, empty or release the messages that are stored for a user
+    Mailbox(MailboxArgs),
     /// Show the gateway's counters
     Status(StatusArgs),
 }
@@ -76,23 +83,25 @@ impl ClientCommand {
             Self::Job(_) => "job",
             Self::Online(_) => "online",
             Self::Kick(_) => "kick",
+            Self::Mailbox(_) => "mailbox",
             Self::Status(_) => "status",
         }
     }
 
     /// What no single argument can tell: an error in words.
     pub(super) fn check(&self) -> Result<(), String> {
-        let (text, ttl, class) = match self {
-            Self::Push(args) => (&args.text, args.ttl, args.class),
-            Self::Broadcast(args) => (&args.text, args.ttl, args.class),
+        let (text, care, receipt) = match self {
+            Self::Push(args) => (&args.text, &args.care, args.receipt.is_some()),
+            Self::Broadcast(args) => (&args.text, &args.care, false),
             _ => return Ok(()),
         };
         if text.is_empty() {
             return Err("the text is empty; a gateway refuses that".to_owned());
         }
-        if ttl.is_some() && class == Class::Online {
-            return Err("--ttl is of use only with --class durable: \
-                        what is not stored has no time to live"
+        care.check()?;
+        if receipt && care.class() == Class::Online {
+            return Err("--receipt is of use only with --durable: \
+                        what is not stored is not acknowledged"
                 .to_owned());
         }
         Ok(())
@@ -126,17 +135,6 @@ pub struct Api {
     pub json: bool,
 }
 
-/// How carefully a message is delivered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum Class {
-    /// To sessions that are online now; never stored
-    #[default]
-    Online,
-    /// Stored until the client acknowledges it, or until its time to live ends; a gateway of this
-    /// version has no store and answers "no store"
-    Durable,
-}
-
 /// The arguments of `push`.
 #[derive(Debug, Clone, PartialEq, Eq, Args)]
 pub struct PushArgs {
@@ -146,12 +144,12 @@ pub struct PushArgs {
     pub user: String,
     /// The message; - reads it from standard input, byte for byte: a newline at its end is sent too
     pub text: String,
-    /// How carefully it is delivered
-    #[arg(long, value_enum, default_value_t)]
-    pub class: Class,
-    /// For how long a durable message is kept, such as 90s, 10min, 7d
-    #[arg(long, value_name = "TIME", value_parser = ttl)]
-    pub ttl: Option<u32>,
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
+    /// Wait so long, such as 10s, until the user has acknowledged it, or it is given up
+    #[arg(long, value_name = "TIME", value_parser = timespan)]
+    pub receipt: Option<Duration>,
     /// The connection.
     #[command(flatten)]
     pub api: Api,
@@ -167,12 +165,9 @@ pub struct BroadcastArgs {
     /// Only to sessions with this tag
     #[arg(long, default_value = "", hide_default_value = true)]
     pub tag: String,
-    /// How carefully it is delivered
-    #[arg(long, value_enum, default_value_t)]
-    pub class: Class,
-    /// For how long a durable message is kept, such as 90s, 10min, 7d
-    #[arg(long, value_name = "TIME", value_parser = ttl)]
-    pub ttl: Option<u32>,
+    /// How carefully.
+    #[command(flatten)]
+    pub care: Care,
     /// At most so many users a second, such as 50k; without it as fast as it goes
     #[arg(long, value_name = "N", default_value = "0", value_parser = users_per_second)]
     #[arg(hide_default_value = true)]
@@ -252,6 +247,68 @@ pub struct KickArgs {
     /// The connection.
     #[command(flatten)]
     pub api: Api,
+}
+
+/// The arguments of `mailbox`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct MailboxArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: MailboxAction,
+}
+
+/// What to do with a mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum MailboxAction {
+    /// Show what waits for the user, and whether it is in quarantine
+    Show(OneMailbox),
+    /// Give up everything that waits for the user; backends that wanted receipts are told
+    Purge(OneMailbox),
+    /// End the quarantine of a user whose client took messages and acknowledged none
+    Release(OneMailbox),
+}
+
+/// Whose mailbox.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct OneMailbox {
+    /// The product (tenant, app)
+    pub product: String,
+    /// The user
+    pub user: String,
+    /// The connection.
+    #[command(flatten)]
+    pub api: Api,
+}
+
+/// The arguments of `store`.
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct StoreArgs {
+    /// What to do.
+    #[command(subcommand)]
+    pub action: StoreAction,
+}
+
+/// What to do with the directory of an embedded store that no gateway has open.
+#[derive(Debug, Clone, PartialEq, Eq, Subcommand)]
+pub enum StoreAction {
+    /// Read all of it and say whether a gateway would start with it; changes nothing
+    Check {
+        /// The store's directory, `store.directory` of the configuration
+        directory: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Copy what can be read of a damaged one into a new one, and say what is lost
+    Salvage {
+        /// The damaged store's directory
+        from: PathBuf,
+        /// A directory for the new one; made if it is not there
+        to: PathBuf,
+        /// Answer in JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 /// The arguments of `status`.

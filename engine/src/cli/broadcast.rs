@@ -8,10 +8,10 @@ use crate::cli::connection::{answer, connect, refused};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::value::{self, counted, grouped};
+use crate::cli::wait::{listen_for_ctrl_c, nap};
 use holdfast_client::{Backend, Broadcast, Error, Job, JobAction, JobState, Pending, broadcast};
 use serde_json::{Value, json};
 use std::io;
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// How often the gateway is asked; the end of a job is noticed at most so late.
@@ -20,16 +20,15 @@ const ASK: Duration = Duration::from_millis(200);
 const ASK_FIRST: Duration = Duration::from_millis(50);
 /// How often progress is reported where each report is a line of its own.
 const REPORT_PLAIN: Duration = Duration::from_secs(2);
-/// How long Ctrl-C may go unnoticed.
-const NOTICE: Duration = Duration::from_millis(25);
 
 pub(super) fn start(args: &BroadcastArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let body = value::message(&args.text, &mut io::stdin()).map_err(Failure::usage)?;
     let backend = connect(&args.api)?;
     let message = Broadcast {
         tag: &args.tag,
-        class: args.class.into(),
-        ttl: args.ttl.unwrap_or(0),
+        class: args.care.class().into(),
+        ttl: args.care.ttl_seconds(),
+        key: args.care.key(),
         users_per_second: args.users_per_second,
         bits_per_second: args.bits_per_second,
         ..broadcast(&args.product, &body)
@@ -97,33 +96,6 @@ fn ask(backend: &Backend, job: &Job) -> Result<Job, Failure> {
     match backend.job(JobAction::Status, job.id).and_then(Pending::wait) {
         Err(Error::ConnectionLost(_)) => answer(backend.job(JobAction::Status, job.id)),
         result => Ok(result?),
-    }
-}
-
-/// The first Ctrl-C is noticed by [`nap`]; a second ends the program at once, whatever it waits
-/// for.
-fn listen_for_ctrl_c(screen: &Screen<'_>) -> Result<(), Failure> {
-    use signal_hook::consts::SIGINT;
-    let flag = screen.interrupt();
-    let code = i32::from(Exit::Interrupted as u8);
-    signal_hook::flag::register_conditional_shutdown(SIGINT, code, flag.clone())
-        .and_then(|_| signal_hook::flag::register(SIGINT, flag))
-        .map(|_| ())
-        .map_err(|error| Failure::usage(format!("cannot listen for Ctrl-C: {error}")))
-}
-
-/// Sleeps; `false` when Ctrl-C came.
-fn nap(time: Duration, screen: &Screen<'_>) -> bool {
-    let end = Instant::now() + time;
-    loop {
-        let left = end.saturating_duration_since(Instant::now());
-        if screen.is_interrupted() {
-            return false;
-        }
-        if left.is_zero() {
-            return true;
-        }
-        thread::sleep(left.min(NOTICE));
     }
 }
 

@@ -13,12 +13,17 @@ const KEY_FILE_BYTES: u64 = 64 << 10;
 
 /// Connects with the options that were typed.
 pub(super) fn connect(api: &Api) -> Result<Backend, Failure> {
+    Ok(Backend::connect(options(api)?)?)
+}
+
+/// The options that were typed.
+pub(super) fn options(api: &Api) -> Result<Options, Failure> {
     let mut options = Options::new(api.api.iter().map(|address| address.trim()));
     options.name.clone_from(&api.name);
     options.key = key(api)?;
     options.timeout = api.timeout;
     options.connect_timeout = api.timeout;
-    Ok(Backend::connect(options)?)
+    Ok(options)
 }
 
 /// Waits for an answer.

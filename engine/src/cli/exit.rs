@@ -25,6 +25,12 @@ pub enum Exit {
     NoAnswer = 5,
     /// The gateway declined this request: unknown product or job, no store, a limit.
     Declined = 6,
+    /// The store has a torn end, which the next start cuts off.
+    Torn = 7,
+    /// The store is damaged, and no gateway starts with it.
+    Damaged = 8,
+    /// The store cannot be read or written, or a process has it open.
+    Unusable = 9,
     /// Interrupted with Ctrl-C while it waited.
     Interrupted = 130,
 }
@@ -40,12 +46,15 @@ Exit codes:
   4    the gateway refused the key, the name or the version
   5    sent, but no answer came: it may or may not have been done
   6    the gateway declined the request (unknown product or job, no store, a limit)
+  7    from `store check`: a torn end that was never promised; the next start cuts it off
+  8    from `store check`: damaged; no gateway starts with it
+  9    from `store`: it cannot be read or written, or a process has it open
   70   from `serve`: a part of the gateway failed, or a second signal ended it
   130  interrupted with Ctrl-C";
 
 #[cfg(test)]
 impl Exit {
-    pub(super) const ALL: [Self; 8] = [
+    pub(super) const ALL: [Self; 11] = [
         Self::Done,
         Self::NotDelivered,
         Self::Usage,
@@ -53,6 +62,9 @@ impl Exit {
         Self::Refused,
         Self::NoAnswer,
         Self::Declined,
+        Self::Torn,
+        Self::Damaged,
+        Self::Unusable,
         Self::Interrupted,
     ];
 }
@@ -72,8 +84,12 @@ pub(super) struct Failure {
 }
 
 impl Failure {
+    pub(super) fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into(), hint: None }
+    }
+
     pub(super) fn usage(text: impl Into<String>) -> Self {
-        Self { exit: Exit::Usage, text: text.into(), hint: None }
+        Self::new(Exit::Usage, text)
     }
 
     /// The same failure, with other advice.
@@ -109,6 +125,9 @@ impl From<Error> for Failure {
 
 /// What to try where nothing is stored.
 pub(super) const NO_STORE: &str = "--class online: this gateway stores nothing";
+/// What to try while the store takes nothing.
+pub(super) const STORE_FULL: &str =
+    "again when the gateway's disk has room: /readyz of the admin port says when";
 const NO_ANSWER: &str = "`holdfast status` shows whether the gateway answers at all; it may have \
                          been done, so look before you repeat it; --timeout waits longer";
 const PORTS: &str =
@@ -146,6 +165,10 @@ fn declined(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::UnknownProduct => Some("`products` in the gateway's configuration names them"),
         ErrorCode::UnknownJob => Some("check the number; jobs that are long over are forgotten"),
         ErrorCode::NoStore => Some(NO_STORE),
+        ErrorCode::StoreFull => Some(STORE_FULL),
+        ErrorCode::StoreBusy => {
+            Some("again in a moment; /readyz of the admin port says whether the store works")
+        }
         ErrorCode::TooManyJobs => Some("again when a job is over, or cancel one"),
         ErrorCode::ShuttingDown => Some("another gateway, with --api"),
         _ => None,

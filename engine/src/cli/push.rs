@@ -1,13 +1,15 @@
-//! `push`: one message to one user.
+//! `push`: one message to one user, and what becomes of it.
 
 use crate::cli::args::{Class as Typed, PushArgs};
-use crate::cli::connection::{answer, connect, limit};
-use crate::cli::exit::{Exit, Failure, NO_STORE};
+use crate::cli::connection::{answer, limit, options};
+use crate::cli::exit::{Exit, Failure, NO_STORE, STORE_FULL};
 use crate::cli::screen::Screen;
 use crate::cli::value;
-use holdfast_client::{Backend, Class, Outcome, Rejection, Target, target};
+use crate::cli::wait::{NOTICE, listen_for_ctrl_c};
+use holdfast_client::{Backend, Class, Outcome, Receipt, Rejection, Target, target};
 use serde_json::{Value, json};
 use std::io;
+use std::time::{Duration, Instant};
 
 impl From<Typed> for Class {
     fn from(typed: Typed) -> Self {
@@ -20,21 +22,93 @@ impl From<Typed> for Class {
 
 pub(super) fn run(args: &PushArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let body = value::message(&args.text, &mut io::stdin()).map_err(Failure::usage)?;
-    let class = args.class.into();
-    let message = Target { class, ttl: args.ttl.unwrap_or(0), ..target(&args.user, &body) };
-    let backend = connect(&args.api)?;
+    let message = Target {
+        class: args.care.class().into(),
+        ttl: args.care.ttl_seconds(),
+        key: args.care.key(),
+        receipt: args.receipt.is_some(),
+        ..target(&args.user, &body)
+    };
+    let (told, receipts) = flume::unbounded();
+    // Who does not wait any more needs no receipt.
+    let options = options(&args.api)?.on_receipt(move |receipt| drop(told.send(receipt)));
+    let backend = Backend::connect(options)?;
     let outcome = answer(backend.push_one(&args.product, message))?;
+    say(args, outcome, &backend, screen);
+    match (outcome, args.receipt) {
+        (Outcome::Stored(sequence), Some(patience)) => {
+            await_receipt(args, sequence, (patience, &receipts), screen)
+        }
+        _ => Ok(exit(outcome)),
+    }
+}
+
+fn say(args: &PushArgs, outcome: Outcome, backend: &Backend, screen: &mut Screen<'_>) {
     if args.api.json {
         screen.say(&as_json(&args.user, outcome).to_string());
-    } else {
-        screen.say(&as_text(&args.user, outcome));
-        if let Outcome::Rejected(why) = outcome
-            && let Some(hint) = advice(why, &backend)
-        {
-            screen.advise(&hint);
+        return;
+    }
+    screen.say(&as_text(&args.user, outcome));
+    if let Outcome::Rejected(why) = outcome
+        && let Some(hint) = advice(why, args, backend)
+    {
+        screen.advise(&hint);
+    }
+}
+
+/// Waits for what becomes of a stored message. The answer is no if it is given up, or still waits.
+fn await_receipt(
+    args: &PushArgs,
+    sequence: u64,
+    (patience, receipts): (Duration, &flume::Receiver<Receipt>),
+    screen: &mut Screen<'_>,
+) -> Result<Exit, Failure> {
+    listen_for_ctrl_c(screen)?;
+    let end = Instant::now() + patience;
+    // Another backend of the same name may get its receipts here.
+    let is_ours = |receipt: &Receipt| {
+        (receipt.product.as_str(), receipt.user.as_str(), receipt.sequence)
+            == (args.product.as_str(), args.user.as_str(), sequence)
+    };
+    loop {
+        let came = receipts.recv_timeout(NOTICE);
+        if let Some(receipt) = came.ok().filter(is_ours) {
+            say_receipt(args, Some(receipt.outcome), sequence, screen);
+            let acked = matches!(receipt.outcome, Outcome::Acked(_));
+            return Ok(if acked { Exit::Done } else { Exit::NotDelivered });
+        }
+        let interrupted = screen.is_interrupted();
+        if interrupted || Instant::now() >= end {
+            say_receipt(args, None, sequence, screen);
+            return Ok(if interrupted { Exit::Interrupted } else { Exit::NotDelivered });
         }
     }
-    Ok(exit(outcome))
+}
+
+fn say_receipt(args: &PushArgs, end: Option<Outcome>, sequence: u64, screen: &mut Screen<'_>) {
+    let PushArgs { user, product, .. } = args;
+    if args.api.json {
+        let mut line = end.map_or_else(|| json!({ "user": user }), |end| as_json(user, end));
+        if end.is_none() {
+            line["outcome"] = "waits".into();
+        }
+        line["sequence"] = sequence.into();
+        screen.say(&line.to_string());
+        return;
+    }
+    match end {
+        Some(Outcome::Expired) => {
+            screen.say(&format!("not acknowledged by {user}: its time to live ended first"));
+        }
+        Some(Outcome::Dropped(why)) => {
+            screen.say(&format!("not acknowledged by {user}: given up ({})", why.name()));
+        }
+        Some(other) => screen.say(&as_text(user, other)),
+        None => {
+            screen.say(&format!("not acknowledged by {user} yet: it waits in the mailbox"));
+            screen.advise(&format!("holdfast mailbox show {product} {user}"));
+        }
+    }
 }
 
 fn exit(outcome: Outcome) -> Exit {
@@ -47,11 +121,17 @@ fn exit(outcome: Outcome) -> Exit {
     }
 }
 
-fn advice(why: Rejection, backend: &Backend) -> Option<String> {
+fn advice(why: Rejection, args: &PushArgs, backend: &Backend) -> Option<String> {
+    let PushArgs { product, user, .. } = args;
     match why {
         Rejection::NoStore => Some(NO_STORE.to_owned()),
         Rejection::BodyTooLong => limit(backend),
-        Rejection::EmptyBody | Rejection::MailboxFull | Rejection::StoreFull => None,
+        Rejection::StoreFull => Some(STORE_FULL.to_owned()),
+        Rejection::MailboxFull => Some(format!(
+            "`holdfast mailbox show {product} {user}`: there is room when {user} acknowledges, or \
+             after `mailbox purge`; [mailbox] in the gateway's configuration sets the limits"
+        )),
+        Rejection::EmptyBody => None,
     }
 }
 

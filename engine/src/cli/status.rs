@@ -28,7 +28,64 @@ const GROUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("memory now", &["memory"]),
+    (
+        "store now",
+        &[
+            "store_trouble",
+            "store_full",
+            "store_down",
+            "mailboxes",
+            "mailbox_messages",
+            "mailbox",
+            "quarantined_mailboxes",
+            "store_waiting",
+            "store_owed",
+            "store_disk",
+            "store_needed",
+            "store_segments",
+            "store_oldest_segment",
+            "store_live_records",
+            "store_sync_longest_micros",
+        ],
+    ),
     ("messages", &["pushes", "broadcasts_started", "broadcast_deliveries", "drops"]),
+    (
+        "durable messages",
+        &[
+            "durable_taken",
+            "durable_stored",
+            "durable_not_stored",
+            "durable_acked",
+            "durable_expired",
+            "durable_dropped",
+            "durable_deliveries",
+            "durable_redeliveries",
+            "redelivery_rounds",
+            "quarantines",
+            "sessions_stuck",
+            "idempotent_repeats",
+            "receipts",
+            "receipts_lost",
+        ],
+    ),
+    (
+        "store",
+        &[
+            "store_appended",
+            "store_written",
+            "store_syncs",
+            "store_sync_micros",
+            "store_batches",
+            "store_writes_skipped",
+            "store_failed_batches",
+            "store_given_up",
+            "store_moved",
+            "store_copied",
+            "store_unreadable",
+            "store_damaged_records",
+            "store_expired_while_down",
+        ],
+    ),
     (
         "connections",
         &[
@@ -72,8 +129,19 @@ const GROUPS: &[(&str, &[&str])] = &[
 const OTHER: &str = "other";
 
 /// Families that count bytes.
-const BYTES: &[&str] =
-    &["client_received", "client_sent", "backend_received", "backend_sent", "outbox", "memory"];
+const BYTES: &[&str] = &[
+    "client_received",
+    "client_sent",
+    "backend_received",
+    "backend_sent",
+    "outbox",
+    "memory",
+    "mailbox",
+    "store_waiting",
+    "store_disk",
+    "store_needed",
+    "store_written",
+];
 
 pub(super) fn run(args: &StatusArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let backend = connect(&args.api)?;
@@ -150,6 +218,7 @@ fn as_json(welcome: Option<Welcome>, counters: &[(String, u64)]) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn counters(of: &[(&str, u64)]) -> Vec<(String, u64)> {
         of.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
@@ -184,7 +253,9 @@ mod tests {
 
     #[test]
     fn every_family_of_this_gateway_but_the_loops_own_has_a_group() {
-        let known = crate::metrics::expose::flat(&[crate::metrics::ShardMetrics::default()]);
+        let shard = crate::metrics::ShardMetrics::default();
+        shard.show_store(Arc::default());
+        let known = crate::metrics::expose::flat(&[shard]);
         for family in GROUPS.iter().flat_map(|(_, families)| *families).chain(BYTES) {
             let counted = known.iter().any(|(name, _)| super::family(name) == *family);
             assert!(counted, "no gateway has a counter called {family}");

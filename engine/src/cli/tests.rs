@@ -2,6 +2,7 @@
 //! gateway.
 
 mod answers;
+mod durable;
 mod failures;
 mod typed;
 

@@ -48,7 +48,7 @@ fn a_push_has_its_options_in_any_place() {
     let ClientCommand::Push(args) = command(&words) else { panic!("not a push") };
     assert_eq!((args.product.as_str(), args.user.as_str()), ("chat", "alice"));
     assert_eq!(
-        (args.text.as_str(), args.ttl, args.class),
+        (args.text.as_str(), args.care.ttl, args.care.class()),
         ("hi there", Some(7200), Class::Durable)
     );
 }
@@ -96,7 +96,15 @@ fn mistakes_end_with_2_and_say_what_is_right() {
         ("holdfast --set verbose", "KEY=VALUE"),
         ("holdfast --shards 0", "1..=1024"),
         ("holdfast --io aio", "epoll"),
-        ("holdfast push chat alice hi --class online --ttl 5s", "--class durable"),
+        ("holdfast push chat alice hi --class online --ttl 5s", "--durable"),
+        ("holdfast push chat alice hi --class online --durable", "cannot be used with"),
+        ("holdfast push chat alice hi --idempotency-key k", "--durable"),
+        ("holdfast push chat alice hi --receipt 5s", "--durable"),
+        ("holdfast push chat alice hi --durable --receipt", "<TIME>"),
+        ("holdfast mailbox show chat", "<USER>"),
+        ("holdfast mailbox purg chat alice", "purge"),
+        ("holdfast store check", "<DIRECTORY>"),
+        ("holdfast store salvage here", "<TO>"),
     ] {
         let error = match parsed(line) {
             Err(error) => error,
@@ -120,7 +128,18 @@ fn help_and_version_are_no_mistakes() {
     let help = mistake("holdfast --help");
     assert_eq!((help.kind(), help.exit_code()), (ErrorKind::DisplayHelp, 0));
     let text = help.render().to_string();
-    for wanted in ["serve", "config", "push", "broadcast", "job", "online", "kick", "status"] {
+    for wanted in [
+        "serve",
+        "config",
+        "store",
+        "push",
+        "broadcast",
+        "job",
+        "online",
+        "kick",
+        "mailbox",
+        "status",
+    ] {
         assert!(text.contains(&format!("\n  {wanted}")), "{wanted} is not in\n{text}");
     }
     assert!(text.contains("130  interrupted"), "{text}");
