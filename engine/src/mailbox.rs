@@ -194,16 +194,6 @@ impl Mailbox {
         self.entries.back().map_or(0, |entry| entry.sequence)
     }
 
-    /// The memory that it takes.
-    pub fn memory(&self) -> usize {
-        let attention = self.attention.as_ref().map_or(0, |attention| {
-            size_of::<Attention>()
-                + attention.feeds.capacity() * size_of::<Feed>()
-                + attention.subscribers.capacity() * size_of::<(u64, Subscriber)>()
-        });
-        size_of::<Self>() + self.entries.capacity() * size_of::<Entry>() + attention
-    }
-
     /// Whether one more message of `length` bytes fits.
     pub fn has_room(&self, length: u32, bounds: Bounds) -> bool {
         self.entries.len() < bounds.messages && self.bytes + u64::from(length) <= bounds.bytes

@@ -3,7 +3,7 @@
 use super::journal::Journal;
 use super::keys::Keys;
 use super::load::Loads;
-use super::{Bounds, Mailbox, Redelivery};
+use super::{Bounds, Entry, Mailbox, Redelivery};
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use crate::mesh::ToHome;
@@ -156,6 +156,11 @@ impl Mailroom {
             self.bytes -= mailbox.bytes();
             self.quarantined -= u64::from(mailbox.is_quarantined());
         }
+        if self.boxes.is_empty() && self.high > SPARE {
+            // What a flood took is given back once it has ebbed away.
+            self.boxes = Slab::new();
+            (self.high, self.sweep, self.sweep_left) = (0, 0, 0);
+        }
     }
 
     /// The mailbox of this place.
@@ -169,11 +174,12 @@ impl Mailroom {
         self.keys.insert((mark.user, mark.key), known, mark.at, 0);
     }
 
-    /// The memory that mailboxes and keys take; looked at in full, so not often.
+    /// About how much memory mailboxes and keys take: to look at each would take too long.
     pub fn memory(&self) -> usize {
-        let boxes: usize = self.boxes.iter().map(|(_, mailbox)| mailbox.memory()).sum();
-        let slots = self.boxes.capacity().saturating_sub(self.boxes.len());
-        boxes + slots * size_of::<Mailbox>() + self.keys.len() * KEY_BYTES
+        let messages = usize::try_from(self.messages).unwrap_or(usize::MAX);
+        self.boxes.capacity() * size_of::<Mailbox>()
+            + messages * size_of::<Entry>()
+            + self.keys.len() * KEY_BYTES
     }
 
     /// Whether a user's mailbox is here, by its home.
@@ -182,5 +188,7 @@ impl Mailroom {
     }
 }
 
+/// Places for mailboxes that are kept although nobody needs them.
+const SPARE: usize = 4096;
 /// A remembered key, with the emptiness of its table.
 const KEY_BYTES: usize = 48;

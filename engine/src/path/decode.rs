@@ -268,7 +268,8 @@ impl<I: Io> Shard<I> {
         let Some(client) = connection.and_then(|connection| connection.client()) else { return };
         // Where nothing durable is outstanding there is nobody to tell.
         if client.acked < client.durable && client.acked < sequence {
-            client.acked = sequence;
+            // A client that counts online messages too must not outrun its durable ones.
+            client.acked = sequence.min(client.durable);
             let (home, shard) = (client.home, client.home_shard);
             let letter = ToHome::Ack(home, sequence);
             self.ends.home_out.send(shard, letter);

@@ -13,7 +13,7 @@ use holdfast_protocol::backend::answer::{DropReason, Rejection};
 use holdfast_store::{Event, Place, Trouble};
 
 /// Most events taken in one turn.
-const EVENTS: usize = 64;
+const EVENTS: usize = 16;
 /// After how many milliseconds a failed store is worth another try.
 const RETRY_MILLIS: u32 = 1000;
 

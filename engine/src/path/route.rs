@@ -42,7 +42,8 @@ impl<I: Io> Shard<I> {
         let earlier = resume.and_then(|resume| resume.session);
         let Registered { home, next_sequence, replaced, resumed } =
             self.homes.register(key, connection, most, earlier);
-        if let Some(resume) = resume {
+        // What was never given out was given by another store, and says nothing of this one.
+        if let Some(resume) = resume.filter(|resume| resume.sequence < next_sequence) {
             self.acknowledge(home, resume.sequence);
         }
         let pending = self.mailbox(home).map_or(0, |mailbox| mailbox.last());

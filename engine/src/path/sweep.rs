@@ -27,7 +27,7 @@ impl<I: Io> Shard<I> {
         let due = self.now.seconds().saturating_add(self.settings.linger).saturating_add(1);
         self.lingering.push_back((due, home, connection));
         // A host must not keep more of those who left than it has room for.
-        if self.homes.len() > self.settings.clients_max
+        if self.lingering.len() > self.settings.clients_max
             && let Some((_, home, connection)) = self.lingering.pop_front()
         {
             self.give_session_up(home, connection);

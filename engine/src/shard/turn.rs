@@ -32,8 +32,9 @@ impl<I: Io> Shard<I> {
         self.at_ease = happened > 0 && self.pongs >= happened;
         self.accept_again();
         self.read_on();
-        self.pass_letters();
+        // Before the letters, so that what it causes on this shard passes all stages in this turn.
         self.hear_store();
+        self.pass_letters();
         self.run_timers();
         self.sweep(now.seconds() != self.shown);
         self.walk_broadcasts();
