@@ -6,6 +6,7 @@ use crate::shell::{Result, cargo, run};
 pub(crate) mod fuzz;
 pub(crate) mod guest;
 pub(crate) mod load;
+mod redis;
 pub(crate) mod sanitize;
 pub(crate) mod seeds;
 
@@ -18,6 +19,7 @@ const FUZZ_SECONDS: u32 = 10;
 
 /// All checks.
 pub(crate) fn all() -> Result {
+    redis::ensure()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["test", "--package", "holdfast", "--test", "tidy"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
