@@ -8,7 +8,8 @@
 //! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each
 //! shard walks its own list of members in bounded slices ([`part`]); the owner adds up what they
 //! report ([`owner`]). One of class durable is kept by the store before it begins, and who was not
-//! there gets it on login ([`notices`]). A job costs what its recipients cost, whoever else is connected.
+//! there gets it on login ([`notices`]). A job costs what its recipients cost, whoever else is
+//! connected.
 
 pub mod notices;
 pub mod owner;

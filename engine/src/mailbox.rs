@@ -5,7 +5,8 @@
 //! users who are away. What only a user who is there needs, is behind one pointer.
 //!
 //! Pure: time comes in, nothing goes out but values. [`journal`] is the way to the store and back,
-//! [`keys`] remembers idempotency keys, [`load`] what the store was asked for; [`room`] has all of a shard.
+//! [`keys`] remembers idempotency keys, [`load`] what the store was asked for; [`room`] has all of
+//! one shard.
 
 pub mod journal;
 pub mod keys;

@@ -52,9 +52,9 @@ pub struct Freed {
     pub bytes: u64,
 }
 
-/// One thing to do. What is *answered* gets a [`Place`] in [`Event::Written`], in order; the rest is
-/// carried out with the same sync, or, where that fails, with a later one: the store does not forget
-/// it.
+/// One thing to do. What is *answered* gets a [`Place`] in [`Event::Written`], in order; the rest
+/// is carried out with the same sync, or, where that fails, with a later one: the store does not
+/// forget it.
 #[derive(Debug)]
 pub enum Command {
     /// Keep a message. Answered.

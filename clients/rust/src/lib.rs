@@ -45,7 +45,8 @@
 //! |---|---|
 //! | [`Error::ConnectionLost`], [`Error::TimedOut`] | at once, or once connected again |
 //! | [`Outcome::Busy`] | after its milliseconds |
-//! | [`Outcome::Rejected`] with [`Rejection::StoreFull`] or [`Rejection::MailboxFull`] | much later: an operator makes room, or the user comes online |
+//! | [`Rejection::StoreFull`] | much later: an operator makes room |
+//! | [`Rejection::MailboxFull`] | much later: the user comes and reads |
 //! | [`Error::Declined`] with a delay | after that delay |
 //!
 //! Every other outcome is the last word. `Stored` is as good as it gets for a user who is away;

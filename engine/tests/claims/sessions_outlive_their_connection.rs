@@ -1,5 +1,5 @@
-//! A session whose connection drops lingers: who comes back with its id goes on. A product may allow
-//! a user several sessions.
+//! A session whose connection drops lingers: who comes back with its id goes on. A product may
+//! allow a user several sessions.
 
 use crate::support::{Client, Gateway, Hello, Said, Store, Which, until};
 use holdfast_protocol::backend::Outcome;

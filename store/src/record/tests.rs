@@ -38,9 +38,8 @@ proptest! {
         body in vec(any::<u8>(), 1..700),
     ) {
         let (product, user) = (&*names.0, &*names.1);
-        let message = Message {
-            product, user, sequence, at, expires, key: &key, receipt: receipt.as_deref(), body: &body,
-        };
+        let (key, body, receipt) = (&*key, &*body, receipt.as_deref());
+        let message = Message { product, user, sequence, at, expires, key, receipt, body };
         back(salt, |pen| pen.message(&message), |record| record == Record::Message(message));
     }
 
