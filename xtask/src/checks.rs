@@ -9,6 +9,7 @@ pub(crate) mod load;
 mod redis;
 pub(crate) mod sanitize;
 pub(crate) mod seeds;
+pub(crate) mod torture;
 
 /// Seeds of the simulator that each change is run on.
 const SEEDS: u64 = 300;

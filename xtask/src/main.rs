@@ -36,6 +36,8 @@ enum Chore {
     Loom,
     /// Run the kernel's contract and the claims on an older kernel, in an emulated guest.
     Guest(checks::guest::Args),
+    /// Kill gateways under load and account for every durable message.
+    Torture(checks::torture::Args),
     /// Load a gateway for some seconds and account for every message.
     Load,
 }
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Sanitize(args) => checks::sanitize::run(&args),
         Chore::Loom => checks::loom(),
         Chore::Guest(args) => checks::guest::run(&args),
+        Chore::Torture(args) => checks::torture::run(&args),
         Chore::Load => checks::load::run(),
     };
     match done {

@@ -1,0 +1,124 @@
+//! The users' clients: they come and go as they like, acknowledge late or in their next hello, and
+//! say to the ledger what they got.
+//!
+//! All of them live in one thread, which waits for their sockets. What each says is made by the
+//! protocol's own client.
+
+use crate::client::{Client, Scene};
+use crate::ledger::Ledger;
+use holdfast::io::sim::Chance;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+/// The longest wait for a socket.
+const LOOK: Timespec = Timespec { tv_sec: 0, tv_nsec: 4_000_000 };
+
+/// How clients behave.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Mood {
+    /// They come, go and acknowledge as chance has it.
+    Restless,
+    /// They come, stay and acknowledge at once.
+    Calm,
+    /// They stay away.
+    Away,
+}
+
+/// All clients of a run.
+#[derive(Debug)]
+pub(crate) struct Crowd {
+    clients: Vec<Client>,
+    address: SocketAddr,
+    chance: Chance,
+    start: Instant,
+    pub(crate) mood: Mood,
+}
+
+impl Crowd {
+    /// One client for each of these users, none of them connected.
+    pub(crate) fn new(address: SocketAddr, users: Range<usize>, seed: u64) -> Self {
+        let chance = Chance::new(seed, "crowd");
+        let start = Instant::now();
+        let clients = users.map(|user| Client::new(user, start)).collect();
+        Self { clients, address, chance, start, mood: Mood::Restless }
+    }
+
+    /// Waits a little for what comes, and does what is due.
+    pub(crate) fn turn(&mut self, ledger: &mut Ledger) {
+        self.listen(ledger);
+        let now = Instant::now();
+        let mut scene = Scene {
+            address: self.address,
+            chance: &mut self.chance,
+            ledger,
+            mood: self.mood,
+            now,
+            second: second(self.start, now),
+        };
+        for client in &mut self.clients {
+            client.act(&mut scene);
+        }
+    }
+
+    /// Reads what has come, waiting a little where nothing has.
+    fn listen(&mut self, ledger: &mut Ledger) {
+        let readable: Vec<usize> = {
+            let there = self.clients.iter().enumerate();
+            let (places, mut waits): (Vec<usize>, Vec<PollFd<'_>>) = there
+                .filter_map(|(place, client)| Some((place, client.stream()?)))
+                .map(|(place, stream)| {
+                    (place, PollFd::from_borrowed_fd(stream.as_fd(), PollFlags::IN))
+                })
+                .unzip();
+            if poll(&mut waits, Some(&LOOK)).is_err() {
+                return;
+            }
+            let ready =
+                places.into_iter().zip(waits).filter(|(_, wait)| !wait.revents().is_empty());
+            ready.map(|(place, _)| place).collect()
+        };
+        if self.clients.iter().all(|client| client.stream().is_none()) {
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        let now = Instant::now();
+        let mut scene = Scene {
+            address: self.address,
+            chance: &mut self.chance,
+            ledger,
+            mood: self.mood,
+            now,
+            second: second(self.start, now),
+        };
+        for place in readable {
+            self.clients[place].read(&mut scene);
+        }
+    }
+
+    /// The gateway is gone: every client reads what was left and is away.
+    pub(crate) fn orphaned(&mut self, ledger: &mut Ledger) {
+        let now = Instant::now();
+        let mut scene = Scene {
+            address: self.address,
+            chance: &mut self.chance,
+            ledger,
+            mood: self.mood,
+            now,
+            second: second(self.start, now),
+        };
+        for client in &mut self.clients {
+            client.orphaned(&mut scene);
+        }
+    }
+
+    /// How many are logged in.
+    pub(crate) fn online(&self) -> usize {
+        self.clients.iter().filter(|client| client.is_online()).count()
+    }
+}
+
+fn second(start: Instant, now: Instant) -> u32 {
+    u32::try_from((now - start).as_secs()).unwrap()
+}
