@@ -1,3 +1,5 @@
+//! What a mailbox keeps, lets go of, and sends again.
+
 use super::*;
 
 const BOUNDS: Bounds = Bounds { messages: 3, bytes: 100 };
