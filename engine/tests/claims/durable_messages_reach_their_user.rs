@@ -13,6 +13,7 @@ on_every_store! {
     an_offline_user_gets_it_on_login,
     who_logs_in_again_gets_it_again_until_it_is_acknowledged,
     it_outlives_the_gateway,
+    another_gateway_on_the_same_store_delivers_it,
     an_empty_body_is_refused,
     class_online_is_never_kept,
     an_online_user_gets_it_at_once,
@@ -79,6 +80,29 @@ fn it_outlives_the_gateway(io: Which, store: &Store) {
     let newer = backend.keep("ann", b"newer");
     assert!(newer > kept, "no sequence comes twice");
     assert_eq!(ann.fresh(), (newer, b"newer".to_vec()));
+}
+
+fn another_gateway_on_the_same_store_delivers_it(io: Which, store: &Store) {
+    let first = store.gateway(io, &[]);
+    let mut backend = first.backend();
+    let sequence = backend.keep("ann", b"kept");
+    assert_eq!(backend.push_one("ann", b"now or never"), Outcome::Offline);
+    drop(backend);
+    // Only a store that several hosts may use has two gateways at once.
+    let first = store.is_shared().then_some(first);
+    let second = store.gateway(io, &[]);
+    let mut ann = second.client("ann");
+    assert_eq!(ann.durable(), (sequence, b"kept".to_vec()));
+    ann.ack(sequence);
+    until("it is acknowledged", || waiting(&mut second.backend(), "ann") == 0);
+    ann.hears_nothing_else();
+    drop((ann, second));
+    let first = first.unwrap_or_else(|| store.gateway(io, &[]));
+    let mut ann = first.client("ann");
+    ann.hears_nothing_else();
+    let newer = first.backend().keep("ann", b"newer");
+    assert!(newer > sequence, "no sequence comes twice, whichever gateway gives it");
+    assert_eq!(ann.durable(), (newer, b"newer".to_vec()));
 }
 
 fn an_empty_body_is_refused(io: Which, store: &Store) {

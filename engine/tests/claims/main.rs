@@ -65,6 +65,7 @@ mod frames_may_be_cut_anywhere;
 mod heartbeats_of_an_idle_shard_gather;
 mod idempotent_retries_make_one_message;
 mod leaving_is_in_order;
+mod logins_under_load_lose_nothing;
 mod mailboxes_have_bounds;
 mod malformed_input_is_refused_with_its_code;
 mod more_at_once_than_a_queue_holds_is_served;
