@@ -1,6 +1,7 @@
 //! A store that outlives the gateways of a claim.
 
 use super::{Gateway, Which, until};
+use rustix::process::{Pid, Signal, kill_process};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
@@ -48,7 +49,23 @@ impl Server {
     }
 }
 
+impl Server {
+    /// Stops it where it stands, or lets it go on.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
 impl Store {
+    /// The server, where it is one.
+    #[track_caller]
+    pub(crate) fn server(&self) -> &Server {
+        match self {
+            Self::Redis(server) => server,
+            Self::Embedded(_) => panic!("not a server"),
+        }
+    }
+
     /// An empty directory.
     pub(crate) fn embedded() -> Self {
         Self::Embedded(tempfile::tempdir().expect("a directory for temporary files"))
