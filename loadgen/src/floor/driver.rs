@@ -6,7 +6,9 @@
 //! and ends when every client has received what it should; the server's CPU time is read before and
 //! after. A phase that loses something fails.
 
+mod acks;
 mod api;
+mod durable;
 mod fleet;
 mod probe;
 pub(super) mod script;
@@ -14,10 +16,12 @@ mod stamp;
 mod worker;
 
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::ops::Range;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use self::api::{Api, Pushes};
+pub(super) use self::acks::Durable;
+use self::api::{Api, Pushes, Sort};
 pub(super) use self::fleet::Manner;
 use self::fleet::take_front;
 use self::worker::{Common, Order, Tokens, Worker};
@@ -26,6 +30,8 @@ use super::machine::{self, Cpu, Meter};
 
 /// Descriptors of a table that are not clients.
 const SPARE_DESCRIPTORS: usize = 64;
+/// Requests without an answer at the same time, where nobody says how many.
+const IN_FLIGHT: usize = 8;
 /// A table is never larger than this: epoll sets stay small enough to read in one pass.
 const TABLE_MAX: usize = 19_900;
 
@@ -115,21 +121,25 @@ impl Driver {
     /// Connects `count` more clients, in tables as large as may be.
     pub(super) fn open(&mut self, count: u32, manner: Manner) -> Result<Sample, String> {
         self.cost(count as usize, |driver| {
-            let mut left = driver.users..driver.users + count;
-            driver.users = left.end;
-
-            let mut ordered = Vec::new();
-            while !left.is_empty() {
-                let room = driver.room_in_last();
-                let numbers = take_front(&mut left, room);
-                if let Some(worker) = driver.workers.last_mut() {
-                    worker.order(Order::Open { numbers, manner });
-                    ordered.push(driver.workers.len() - 1);
-                }
-            }
-            ordered.iter().try_for_each(|index| driver.workers[*index].wait().map(drop))?;
+            driver.spread(count, |numbers| Order::Open { numbers, manner })?;
             driver.await_count()
         })
+    }
+
+    /// Gives `count` more clients to workers, in tables as large as may be, and waits for them.
+    fn spread(&mut self, count: u32, order: impl Fn(Range<u32>) -> Order) -> Result<(), String> {
+        let mut left = self.users..self.users + count;
+        self.users = left.end;
+        let mut ordered = Vec::new();
+        while !left.is_empty() {
+            let room = self.room_in_last();
+            let numbers = take_front(&mut left, room);
+            if let Some(worker) = self.workers.last_mut() {
+                worker.order(order(numbers));
+                ordered.push(self.workers.len() - 1);
+            }
+        }
+        ordered.iter().try_for_each(|index| self.workers[*index].wait().map(drop))
     }
 
     /// Room in the last worker's table; starts a new worker where there is none.
@@ -217,10 +227,21 @@ impl Driver {
         requests: usize,
         repeat: u32,
     ) -> Result<Sample, String> {
-        let lists: Vec<Vec<u32>> =
-            (0..requests).map(|_| (0..users).map(|_| self.random_user()).collect()).collect();
+        self.push_sort(Sort::ONLINE, [users, repeat], requests, IN_FLIGHT)
+    }
+
+    /// `requests` requests of messages of one sort, for `[users, repeat]`: random users each, and
+    /// messages to each of them; `in_flight` of the requests are unanswered at a time.
+    fn push_sort(
+        &mut self,
+        sort: Sort,
+        [users, repeat]: [u32; 2],
+        requests: usize,
+        in_flight: usize,
+    ) -> Result<Sample, String> {
+        let lists: Vec<Vec<u32>> = (0..requests).map(|_| self.random_users(users)).collect();
         let units = requests * users as usize * repeat as usize;
-        let pushes = Pushes { requests: lists, repeat, in_flight: 8 };
+        let pushes = Pushes { requests: lists, repeat, in_flight, sort };
         self.cost(units, |driver| {
             for worker in &mut driver.workers {
                 let chosen = pushes.requests.iter().flatten().filter(|number| worker.has(**number));
@@ -230,6 +251,10 @@ impl Driver {
             driver.api.push(&pushes)?;
             driver.workers.iter().try_for_each(|worker| worker.wait().map(drop))
         })
+    }
+
+    fn random_users(&mut self, count: u32) -> Vec<u32> {
+        (0..count).map(|_| self.random_user()).collect()
     }
 
     fn random_user(&mut self) -> u32 {

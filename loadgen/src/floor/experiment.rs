@@ -81,12 +81,12 @@ fn figures(
     };
     let echoing = ECHOING.min(args.connections / 4);
     let greeting = args.connections / 6;
-    driver.open(echoing, Manner { greet, held: None })?;
+    driver.open(echoing, if greet { Manner::POLITE } else { Manner::SILENT })?;
     let echo = driver.echo(30)?;
     note("echo 64 B, 1,000 connections", echo.micros(), "µs", script::to_json(&echo));
     let mark = script::memory(driver)?;
     let rest = args.connections - echoing - greeting;
-    let accept = driver.open(rest, Manner { greet, held: Some(driver.pid()) })?;
+    let accept = driver.open(rest, Manner::storm(driver.pid(), greet))?;
     if !greet {
         note("accept", accept.micros(), "µs", script::to_json(&accept));
     }
@@ -96,7 +96,7 @@ fn figures(
     note("idle memory, user", of(&grown, "user"), "B", grown.clone());
     note("idle memory, kernel", of(&grown, "one_socket") + watch, "B", grown.clone());
     note("  of which the watch", watch, "B", unwatched.clone());
-    let greeted = driver.open(greeting, Manner { greet: true, held: Some(driver.pid()) })?;
+    let greeted = driver.open(greeting, Manner::storm(driver.pid(), true))?;
     note("accept and echo (a login)", greeted.micros(), "µs", script::to_json(&greeted));
     let send = driver.broadcast(1, 5)?;
     note("send 256 B to each", send.micros(), "µs", script::to_json(&send));
@@ -111,7 +111,7 @@ fn figures(
 /// Memory of connections that nobody watches.
 fn unwatched_memory(args: &ExperimentArgs, backend: Backend) -> Result<Value, String> {
     let (mut driver, _server) = bare(args.core, backend, &["--unwatched"])?;
-    let silent = Manner { greet: false, held: None };
+    let silent = Manner::SILENT;
     driver.open(args.connections / 10, silent)?;
     let mark = script::memory(&driver)?;
     let count = args.connections - args.connections / 10;
@@ -127,7 +127,7 @@ fn grow(
 ) -> Result<(), String> {
     let shards = connections.div_ceil(PER_SHARD).to_string();
     let (mut driver, _server) = bare(args.core, backend, &["--shards", &shards])?;
-    let opened = driver.open(connections, Manner { greet: false, held: None })?;
+    let opened = driver.open(connections, Manner::SILENT)?;
     eprintln!("floor: connected in {:.1} s", opened.wall.as_secs_f64());
     for _ in 0..args.runs {
         let send = driver.broadcast(1, 1)?;

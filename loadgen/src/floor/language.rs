@@ -7,6 +7,7 @@ use holdfast_protocol::frame;
 use holdfast_protocol::limits::PUSH_PAYLOAD;
 
 use super::control::MESSAGE;
+use super::driver::Durable;
 
 /// Bytes of a bare echo.
 const ECHO: usize = 64;
@@ -72,7 +73,7 @@ impl Language {
             Self::Bare => {
                 let length = if wanted == Wanted::Message { MESSAGE } else { ECHO };
                 let body = bytes.get(..length);
-                Ok(body.map(|body| Taken { length, wanted: true, body }))
+                Ok(body.map(|body| Taken { length, wanted: true, durable: None, body }))
             }
             Self::Holdfast => split_frame(bytes, wanted),
         }
@@ -86,6 +87,8 @@ pub(super) struct Taken<'a> {
     pub(super) length: usize,
     /// Whether it is what the phase waits for.
     pub(super) wanted: bool,
+    /// What there is to acknowledge.
+    pub(super) durable: Option<Durable>,
     /// The message, where it is one.
     pub(super) body: &'a [u8],
 }
@@ -98,10 +101,14 @@ fn split_frame(bytes: &[u8], wanted: Wanted) -> Result<Option<Taken<'_>>, String
         Wanted::Echo => kind::PONG,
         Wanted::Message => kind::PUSH,
     };
-    let body = match FromServer::decode(frame).map_err(|violation| violation.to_string())? {
-        FromServer::Close { code, reason } => return Err(format!("closed: {code} {reason}")),
-        FromServer::Push(Push { body, .. }) => body,
-        _ => &[],
-    };
-    Ok(Some(Taken { length, wanted: frame.kind == expected, body }))
+    let wanted = frame.kind == expected;
+    match FromServer::decode(frame).map_err(|violation| violation.to_string())? {
+        FromServer::Close { code, reason } => Err(format!("closed: {code} {reason}")),
+        FromServer::Push(push) => {
+            let Push { sequence, redelivered: again, body, .. } = push;
+            let durable = push.wants_ack().then_some(Durable { sequence, again });
+            Ok(Some(Taken { length, wanted, durable, body }))
+        }
+        _ => Ok(Some(Taken { length, wanted, durable: None, body: &[] })),
+    }
 }

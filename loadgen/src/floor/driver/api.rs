@@ -3,11 +3,12 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, SocketAddrV4, TcpStream};
+use std::ops::Range;
 use std::time::Duration;
 
 use holdfast_protocol::backend::answer::{Answer, Outcome};
 use holdfast_protocol::backend::machine::{Machine, Refused, State};
-use holdfast_protocol::backend::request::{self, Broadcast, Target};
+use holdfast_protocol::backend::request::{self, Broadcast, MailboxAction, Target};
 use holdfast_protocol::client::Class;
 
 use crate::floor::control::{self, MESSAGE};
@@ -28,6 +29,8 @@ pub(super) struct Backend {
     stream: TcpStream,
     machine: Machine,
     input: Vec<u8>,
+    /// The class of what is unanswered.
+    class: Class,
 }
 
 /// Requests to be pushed, each a list of users' numbers.
@@ -38,7 +41,27 @@ pub(super) struct Pushes {
     pub(super) repeat: u32,
     /// Requests without an answer at the same time.
     pub(super) in_flight: usize,
+    /// What is pushed.
+    pub(super) sort: Sort,
 }
+
+/// What kind of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Sort {
+    pub(super) class: Class,
+    /// Bytes of a body, 1 to [`BODY_MAX`].
+    pub(super) body: usize,
+}
+
+impl Sort {
+    /// As a bare server sends them.
+    pub(super) const ONLINE: Self = Self { class: Class::Online, body: MESSAGE };
+    /// The same, kept until they are acknowledged.
+    pub(super) const DURABLE: Self = Self { class: Class::Durable, body: MESSAGE };
+}
+
+/// The longest body.
+pub(super) const BODY_MAX: usize = 4096;
 
 fn dial(port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(SocketAddrV4::new(Ipv4Addr::LOCALHOST, port))?;
@@ -87,11 +110,31 @@ impl Api {
         }
     }
 
-    /// Pushes one message to one user; its answer is awaited with the next.
-    pub(super) fn push_one(&mut self, number: u32, body: &[u8]) -> Result<(), String> {
+    /// Pushes one message to each of these users; the answer is awaited with a later request, or
+    /// by [`Api::settle`].
+    pub(super) fn push_to(
+        &mut self,
+        users: &[u32],
+        class: Class,
+        body: &[u8],
+    ) -> Result<(), String> {
+        self.holdfast_alone()?.push_to(users, class, body)
+    }
+
+    /// Waits for every answer.
+    pub(super) fn settle(&mut self) -> Result<(), String> {
+        self.holdfast_alone()?.drain(0)
+    }
+
+    /// Has the mailboxes of these users emptied.
+    pub(super) fn purge(&mut self, users: Range<u32>) -> Result<(), String> {
+        self.holdfast_alone()?.purge(users)
+    }
+
+    fn holdfast_alone(&mut self) -> Result<&mut Backend, String> {
         match self {
             Self::Bare(_) => Err("a bare server has no users".into()),
-            Self::Holdfast(backend) => backend.push_one(number, body),
+            Self::Holdfast(backend) => Ok(backend),
         }
     }
 }
@@ -115,7 +158,7 @@ fn push_bare(stream: &mut TcpStream, pushes: &Pushes) -> io::Result<()> {
     for (index, list) in pushes.requests.iter().enumerate() {
         // As long on the wire as the request of a gateway for the same work.
         let mut real = Vec::new();
-        with_targets(list, pushes.repeat, |targets| {
+        with_targets(list, pushes, |targets| {
             request::put_push(1, PRODUCT, targets, &mut real);
         });
         command.clear();
@@ -134,29 +177,27 @@ fn push_bare(stream: &mut TcpStream, pushes: &Pushes) -> io::Result<()> {
 
 /// Lends the targets of one request. Bodies alternate, so that none rides as a copy of the one
 /// before.
-fn with_targets<T>(list: &[u32], repeat: u32, use_it: impl FnOnce(&[Target<'_>]) -> T) -> T {
-    static BODIES: [[u8; MESSAGE]; 2] = [[0x5a; MESSAGE], [0xa5; MESSAGE]];
+fn with_targets<T>(list: &[u32], pushes: &Pushes, use_it: impl FnOnce(&[Target<'_>]) -> T) -> T {
+    static BODIES: [[u8; BODY_MAX]; 2] = [[0x5a; BODY_MAX], [0xa5; BODY_MAX]];
+    let Sort { class, body } = pushes.sort;
     let users: Vec<String> = list.iter().map(|number| user(*number)).collect();
-    let repeated = users.iter().flat_map(|user| std::iter::repeat_n(user, repeat as usize));
+    let repeated = users.iter().flat_map(|user| std::iter::repeat_n(user, pushes.repeat as usize));
     let targets: Vec<Target<'_>> = repeated
         .zip(BODIES.iter().cycle())
-        .map(|(user, body)| Target {
-            user,
-            class: Class::Online,
-            ttl: 0,
-            key: &[],
-            receipt: false,
-            body,
-        })
+        .map(|(user, bytes)| target(user, class, &bytes[..body]))
         .collect();
     use_it(&targets)
+}
+
+fn target<'a>(user: &'a str, class: Class, body: &'a [u8]) -> Target<'a> {
+    Target { user, class, ttl: 0, key: &[], receipt: false, body }
 }
 
 impl Backend {
     fn open(port: u16, key: &str) -> Result<Self, String> {
         let stream = dial(port).map_err(|error| format!("backend API: {error}"))?;
         let machine = Machine::new("floor-driver", key.as_bytes());
-        let mut backend = Self { stream, machine, input: Vec::new() };
+        let mut backend = Self { stream, machine, input: Vec::new(), class: Class::Online };
         while !matches!(backend.machine.state(), State::Open(_)) {
             backend.exchange()?;
         }
@@ -185,7 +226,7 @@ impl Backend {
             self.machine.receive(&self.input[taken..]).map_err(received)?
         {
             taken += length;
-            check(&answer)?;
+            check(&answer, self.class)?;
         }
         self.input.drain(..taken);
         Ok(())
@@ -213,19 +254,43 @@ impl Backend {
         Ok(())
     }
 
+    /// What is unanswered is of one class, so that each answer is known to be good.
+    fn begin(&mut self, class: Class) -> Result<(), String> {
+        if class != self.class {
+            self.drain(0)?;
+            self.class = class;
+        }
+        Ok(())
+    }
+
     fn push_all(&mut self, pushes: &Pushes) -> Result<(), String> {
+        self.begin(pushes.sort.class)?;
         for list in &pushes.requests {
             self.drain(pushes.in_flight.saturating_sub(1))?;
-            with_targets(list, pushes.repeat, |targets| self.push(targets))?;
+            with_targets(list, pushes, |targets| self.push(targets))?;
         }
         self.drain(0)
     }
 
-    fn push_one(&mut self, number: u32, body: &[u8]) -> Result<(), String> {
-        let user = user(number);
+    fn push_to(&mut self, users: &[u32], class: Class, body: &[u8]) -> Result<(), String> {
+        self.begin(class)?;
+        let users: Vec<String> = users.iter().map(|number| user(*number)).collect();
+        let targets: Vec<_> = users.iter().map(|user| target(user, class, body)).collect();
         self.drain(64)?;
-        let class = Class::Online;
-        self.push(&[Target { user: &user, class, ttl: 0, key: &[], receipt: false, body }])
+        self.push(&targets)
+    }
+
+    fn purge(&mut self, users: Range<u32>) -> Result<(), String> {
+        for number in users {
+            let name = user(number);
+            while self.machine.mailbox(MailboxAction::Purge, PRODUCT, &name).is_err() {
+                self.exchange()?;
+            }
+            if self.machine.output().len() > 16 * 1024 {
+                self.exchange()?;
+            }
+        }
+        self.drain(0)
     }
 
     fn push(&mut self, targets: &[Target<'_>]) -> Result<(), String> {
@@ -239,11 +304,15 @@ impl Backend {
     }
 }
 
-/// Anything but a delivery spoils the measurement.
-fn check(answer: &Answer<'_>) -> Result<(), String> {
+/// Anything but a delivery, or that a message is kept, spoils the measurement.
+fn check(answer: &Answer<'_>, class: Class) -> Result<(), String> {
+    let good = |outcome: &Outcome| match class {
+        Class::Online => matches!(outcome, Outcome::Delivered(_)),
+        Class::Durable => matches!(outcome, Outcome::Stored(_) | Outcome::Acked(_)),
+    };
     match answer {
         Answer::Push(_, outcomes) => {
-            let failed = outcomes.iter().find(|outcome| !matches!(outcome, Outcome::Delivered(_)));
+            let failed = outcomes.iter().find(|outcome| !good(outcome));
             failed.map_or(Ok(()), |outcome| Err(format!("push: {}", outcome.name())))
         }
         Answer::Error { code, text, .. } => Err(format!("backend API: {code} {text}")),

@@ -11,6 +11,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use holdfast_protocol::client::from_client;
 use nix::sys::socket::setsockopt;
 use nix::sys::socket::sockopt::IpBindAddressNoPort;
 use rustix::buffer::spare_capacity;
@@ -22,12 +23,13 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::acks::Acks;
 use super::stamp;
 use crate::floor::language::{Language, Wanted};
 
 /// Logins that wait for their answer at the same time.
 const OPENING: usize = 64;
-/// Connects that meet the server at once in a storm; less than a listener's queue holds.
+/// Connects that meet the server at once in a storm or a crowd; less than a listener's queue holds.
 const STORM: usize = 512;
 /// Connections from one source address. The kernel looks at every second port first; past those,
 /// about 14,000 by default, each connect walks over all that are taken.
@@ -55,6 +57,22 @@ pub(in crate::floor) struct Manner {
     /// A storm: this process, the server, stands still while a burst of them connects. It then has
     /// as much before it as a server has when a whole city reconnects, however slow the driver is.
     pub(in crate::floor) held: Option<u32>,
+    /// How many connect before the first is waited for.
+    pub(in crate::floor) burst: usize,
+}
+
+impl Manner {
+    /// Without a word.
+    pub(in crate::floor) const SILENT: Self = Self { greet: false, held: None, burst: OPENING };
+    /// Each says its greeting; a few at a time.
+    pub(in crate::floor) const POLITE: Self = Self { greet: true, held: None, burst: OPENING };
+    /// Each says its greeting; as many at once as the server can be given while it runs.
+    pub(in crate::floor) const CROWD: Self = Self { greet: true, held: None, burst: STORM };
+
+    /// A storm that meets this process, with a greeting or without.
+    pub(in crate::floor) const fn storm(server: u32, greet: bool) -> Self {
+        Self { greet, held: Some(server), burst: STORM }
+    }
 }
 
 /// The loopback address that a client connects from.
@@ -85,6 +103,9 @@ pub(super) struct Fleet {
     events: Vec<epoll::Event>,
     clients: Vec<Client>,
     buffer: Vec<u8>,
+    acks: Acks,
+    /// When this round of events was taken.
+    now: Instant,
     /// How late each stamped message came, in nanoseconds.
     pub(super) latency: Histogram<u64>,
 }
@@ -98,6 +119,8 @@ impl Fleet {
             events: Vec::with_capacity(EVENTS),
             clients: Vec::new(),
             buffer: vec![0; 64 * 1024],
+            acks: Acks::default(),
+            now: Instant::now(),
             latency: stamp::histogram().map_err(io::Error::other)?,
         })
     }
@@ -121,9 +144,8 @@ impl Fleet {
         manner: Manner,
         token: &dyn Fn(u32) -> Vec<u8>,
     ) -> Result<(), String> {
-        let burst = if manner.held.is_some() { STORM } else { OPENING };
         while !numbers.is_empty() {
-            let some = take_front(&mut numbers, burst);
+            let some = take_front(&mut numbers, manner.burst);
             let expected = if manner.greet { some.len() } else { 0 };
             hold(manner.held, Signal::STOP)?;
             let opened = self.open_burst(some, manner.greet, token);
@@ -157,6 +179,7 @@ impl Fleet {
                     .map_err(|error| format!("greeting: {error}"))?;
             }
             self.clients.push(Client { socket, held: Vec::new() });
+            self.acks.add();
         }
         Ok(())
     }
@@ -191,6 +214,27 @@ impl Fleet {
         Ok(sent as usize)
     }
 
+    /// Connects one client for each number, each of which takes `each` durable messages that wait
+    /// for it, and acknowledges them.
+    pub(super) fn load(
+        &mut self,
+        numbers: Range<u32>,
+        each: usize,
+        token: &dyn Fn(u32) -> Vec<u8>,
+    ) -> Result<usize, String> {
+        let count = numbers.len() * each;
+        self.acks.count_from_here();
+        self.open(numbers, Manner::CROWD, token)?;
+        // What a greeting waited for may have brought messages with it.
+        let came = self.acks.came();
+        self.collect(Wanted::Message, count.saturating_sub(came))?;
+        self.acknowledge_all()?;
+        match self.acks.came() {
+            came if came == count => Ok(count),
+            came => Err(format!("{came} of {count} messages that waited came")),
+        }
+    }
+
     /// Receives until `count` of what is wanted have come; gives how many came.
     pub(super) fn collect(&mut self, wanted: Wanted, count: usize) -> Result<usize, String> {
         let mut came = 0;
@@ -211,18 +255,39 @@ impl Fleet {
     pub(super) fn turn(&mut self, wanted: Wanted, timeout: Duration) -> Result<usize, String> {
         let mut events = std::mem::take(&mut self.events);
         events.clear();
+        let timeout = self.acks.pause(Instant::now()).map_or(timeout, |pause| pause.min(timeout));
         let timeout = Timespec::try_from(timeout).map_err(|error| error.to_string())?;
         match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(format!("epoll: {error}")),
         }
+        self.now = Instant::now();
         let mut came = 0;
         for event in &events {
             let index = usize::try_from(event.data.u64()).map_err(|error| error.to_string())?;
             came += self.take(index, wanted)?;
         }
         self.events = events;
+        while let Some((client, sequence)) = self.acks.due(self.now) {
+            self.acknowledge(client, sequence)?;
+        }
         Ok(came)
+    }
+
+    fn acknowledge(&self, client: usize, sequence: u64) -> Result<(), String> {
+        let mut word = Vec::with_capacity(16);
+        from_client::put_ack(sequence, &mut word);
+        send(&self.clients[client].socket, &word, SendFlags::NOSIGNAL)
+            .map(drop)
+            .map_err(|error| format!("client {client}: acknowledgement: {error}"))
+    }
+
+    /// Nobody owes anything any more.
+    pub(super) fn acknowledge_all(&mut self) -> Result<(), String> {
+        while let Some((client, sequence)) = self.acks.next() {
+            self.acknowledge(client, sequence)?;
+        }
+        Ok(())
     }
 
     fn take(&mut self, index: usize, wanted: Wanted) -> Result<usize, String> {
@@ -244,6 +309,11 @@ impl Fleet {
             let mut at = 0;
             while let Some(taken) = self.language.split(&whole[at..], wanted)? {
                 at += taken.length;
+                if let Some(durable) = taken.durable
+                    && !self.acks.heard(index, durable, self.now)?
+                {
+                    continue;
+                }
                 came += usize::from(taken.wanted);
                 if let Some(late) = stamp::lateness(taken.body) {
                     self.latency.saturating_record(late);

@@ -1,4 +1,4 @@
-//! How late single messages come, alone and while a broadcast runs.
+//! How late single messages come, alone and while something else goes on.
 //!
 //! Messages are due at fixed moments, whatever became of the ones before; lateness counts from
 //! then, so a stall of the gateway shows in every message that it held up.
@@ -9,6 +9,7 @@ use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
+use holdfast_protocol::client::Class;
 
 use super::api::Api;
 use super::fleet::Manner;
@@ -31,54 +32,90 @@ pub(in crate::floor) struct Probed {
     pub(in crate::floor) broadcasts: usize,
 }
 
+/// Single messages, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::floor) struct Singles {
+    /// A second.
+    pub(in crate::floor) rate: u32,
+    /// For so long; `None` until the work beside them is done.
+    pub(in crate::floor) time: Option<Duration>,
+    /// Whether they are kept until they are acknowledged.
+    pub(in crate::floor) class: Class,
+}
+
 impl Driver {
-    /// Sends `rate` single messages a second for so long, with broadcasts one after the other or
-    /// without.
+    /// Sends single messages of class online, with broadcasts one after the other or without.
     pub(in crate::floor) fn probe(
         &mut self,
         rate: u32,
         time: Duration,
         broadcast: bool,
     ) -> Result<Probed, String> {
+        let singles = Singles { rate, time: Some(time), class: Class::Online };
+        let (mut probed, broadcasts) = self.beside(singles, |driver, are_over| {
+            let mut broadcasts = 0;
+            while !are_over() {
+                if broadcast {
+                    driver.broadcast_once(1)?;
+                    broadcasts += 1;
+                } else {
+                    sleep(Duration::from_millis(100));
+                }
+            }
+            Ok(broadcasts)
+        })?;
+        probed.broadcasts = broadcasts;
+        Ok(probed)
+    }
+
+    /// Sends single messages while some work is done, which may ask whether they are over.
+    pub(super) fn beside<T>(
+        &mut self,
+        singles: Singles,
+        work: impl FnOnce(&mut Self, &dyn Fn() -> bool) -> Result<T, String>,
+    ) -> Result<(Probed, T), String> {
         if self.probe.count() == 0 {
-            let manner = Manner { greet: true, held: None };
-            self.probe.order(Order::Open { numbers: FIRST..FIRST + USERS, manner });
+            let numbers = FIRST..FIRST + USERS;
+            self.probe.order(Order::Open { numbers, manner: Manner::POLITE });
             self.probe.wait()?;
         }
         let stop = Arc::new(AtomicBool::new(false));
+        let over = Arc::new(AtomicBool::new(false));
         self.probe.order(Order::Listen { stop: Arc::clone(&stop) });
-        let subject = self.subject.clone();
-        let sender = thread::spawn(move || send_evenly(&subject, rate, time));
-        let mut broadcasts = 0;
-        while broadcast && !sender.is_finished() {
-            self.broadcast_once(1)?;
-            broadcasts += 1;
+        let (subject, until) = (self.subject.clone(), Arc::clone(&over));
+        let sender = thread::spawn(move || send_evenly(&subject, singles, &until));
+        let worked = work(self, &|| sender.is_finished());
+        if singles.time.is_none() || worked.is_err() {
+            over.store(true, Ordering::Relaxed);
         }
         let sent = sender.join().map_err(|_| "the probe's sender panicked")?;
         // What was held up is still on its way.
         sleep(Duration::from_secs(2));
         stop.store(true, Ordering::Relaxed);
         let done = self.probe.wait()?;
-        let (sent, latency) = (sent?, done.latency.ok_or("the probe has no latencies")?);
+        let (worked, sent) = (worked?, sent?);
+        let latency = done.latency.ok_or("the probe has no latencies")?;
         if latency.len() != sent as u64 {
             return Err(format!("{} of {sent} single messages came", latency.len()));
         }
-        Ok(Probed { sent, latency, broadcasts })
+        Ok((Probed { sent, latency, broadcasts: 0 }, worked))
     }
 }
 
-fn send_evenly(subject: &Subject, rate: u32, time: Duration) -> Result<usize, String> {
+fn send_evenly(subject: &Subject, singles: Singles, over: &AtomicBool) -> Result<usize, String> {
     hurry();
     let mut api = Api::holdfast(subject.api_ports[0], &subject.api_key)?;
-    let (start, gap) = (Instant::now(), Duration::from_secs(1) / rate.max(1));
+    let (start, gap) = (Instant::now(), Duration::from_secs(1) / singles.rate.max(1));
     let mut sent = 0;
     loop {
         let due = start + gap * sent;
-        if due > start + time {
+        let ends = singles.time.is_some_and(|time| due > start + time);
+        if ends || over.load(Ordering::Relaxed) {
+            api.settle()?;
             return Ok(sent as usize);
         }
         sleep(due.saturating_duration_since(Instant::now()));
-        api.push_one(FIRST + sent % USERS, &stamp::message(due))?;
+        api.push_to(&[FIRST + sent % USERS], singles.class, &stamp::message(due))?;
         sent += 1;
     }
 }

@@ -8,21 +8,31 @@
 //! echo ROUNDS       every client knocks and is answered
 //! beat RATE SECS    clients knock in turn, RATE a second together
 //! broadcast COPIES ROUNDS
-//! push USERS REQUESTS REPEAT
+//! push USERS REQUESTS REPEAT [IN_FLIGHT]
+//! keep USERS REQUESTS REPEAT [IN_FLIGHT]    the same, durable, and all is acknowledged
+//! store FROM USERS EACH BODY                durable messages to users who are not there
+//! purge FROM USERS                          their mailboxes are emptied
+//! load N EACH RATE  N more clients log in at once, each takes EACH messages that wait for it;
+//!                   meanwhile RATE single online messages a second go to others
 //! probe RATE SECS WITH_BROADCAST(0|1)
+//! paced LOAD RATE SECS                      RATE single durable messages a second, beside LOAD
+//!                                           durable ones a second to all clients
 //! mark              remember the memory of server and kernel
 //! grown N           how much it has grown since, per each of N
 //! ```
 
 use std::io::{self, BufRead};
+use std::ops::Range;
 use std::process::ExitCode;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use holdfast_protocol::client::Class;
 use serde_json::{Value, json};
 
-use super::{Driver, Manner, Sample, Subject};
+use super::probe::Probed;
+use super::{Driver, IN_FLIGHT, Manner, Sample, Subject};
 use crate::floor::language::{self, Language};
 use crate::floor::machine::{self, Memory};
 use crate::token::Signer;
@@ -97,19 +107,26 @@ fn run(args: DriveArgs) -> Result<(), String> {
 
 fn phase(driver: &mut Driver, mark: &mut Memory, words: &[&str]) -> Result<Value, String> {
     let sample = match words {
-        ["open", count] => driver.open(number(count)?, Manner { greet: false, held: None })?,
-        ["login", count] => driver.open(number(count)?, Manner { greet: true, held: None })?,
-        ["storm", count] => {
-            let held = Some(driver.pid());
-            driver.open(number(count)?, Manner { greet: true, held })?
-        }
+        ["open", count] => driver.open(number(count)?, Manner::SILENT)?,
+        ["login", count] => driver.open(number(count)?, Manner::POLITE)?,
+        ["storm", count] => driver.open(number(count)?, Manner::storm(driver.pid(), true))?,
         ["echo", rounds] => driver.echo(number(rounds)?)?,
         ["beat", rate, seconds] => {
             driver.beat(number(rate)?, Duration::from_secs(number(seconds)?))?
         }
         ["broadcast", copies, rounds] => driver.broadcast(number(copies)?, number(rounds)?)?,
-        ["push", users, requests, repeat] => {
-            driver.push(number(users)?, number(requests)?, number(repeat)?)?
+        ["push", each @ ..] => push(driver, Class::Online, each)?,
+        ["keep", each @ ..] => push(driver, Class::Durable, each)?,
+        ["store", from, users, each, body] => {
+            driver.store(range(from, users)?, number(each)?, number(body)?)?
+        }
+        ["purge", from, users] => driver.purge(range(from, users)?)?,
+        ["load", count, each, rate] => {
+            return Ok(both(&driver.load(number(count)?, number(each)?, number(rate)?)?));
+        }
+        ["paced", load, rate, seconds] => {
+            let time = Duration::from_secs(number(seconds)?);
+            return Ok(both(&driver.paced(number(load)?, number(rate)?, time)?));
         }
         ["probe", rate, seconds, broadcast] => {
             let time = Duration::from_secs(number(seconds)?);
@@ -123,6 +140,21 @@ fn phase(driver: &mut Driver, mark: &mut Memory, words: &[&str]) -> Result<Value
         _ => return Err(format!("no such phase: {}", words.join(" "))),
     };
     Ok(to_json(&sample))
+}
+
+fn push(driver: &mut Driver, class: Class, words: &[&str]) -> Result<Sample, String> {
+    let [users, requests, repeat, in_flight @ ..] = words else {
+        return Err("USERS REQUESTS REPEAT [IN_FLIGHT] are wanted".into());
+    };
+    let in_flight = in_flight.first().map_or(Ok(IN_FLIGHT), |word| number(word))?;
+    let each = [number(users)?, number(repeat)?];
+    driver.push_many(class, each, number(requests)?, in_flight)
+}
+
+fn range(from: &str, count: &str) -> Result<Range<u32>, String> {
+    let (from, count): (u32, u32) = (number(from)?, number(count)?);
+    let end = from.checked_add(count).ok_or("no such users")?;
+    Ok(from..end)
 }
 
 fn number<T: FromStr>(word: &str) -> Result<T, String> {
@@ -142,16 +174,24 @@ pub(in crate::floor) fn to_json(sample: &Sample) -> Value {
 }
 
 fn probe(driver: &mut Driver, rate: u32, time: Duration, with: bool) -> Result<Value, String> {
-    let probed = driver.probe(rate, time, with)?;
+    Ok(probed(&driver.probe(rate, time, with)?))
+}
+
+fn probed(probed: &Probed) -> Value {
     let micros = |quantile| machine::per(probed.latency.value_at_quantile(quantile), 1000);
-    Ok(json!({
+    json!({
         "units": probed.sent,
         "broadcasts": probed.broadcasts,
         "p50_us": micros(0.5),
         "p99_us": micros(0.99),
         "p999_us": micros(0.999),
         "max_us": machine::per(probed.latency.max(), 1000),
-    }))
+    })
+}
+
+/// Single messages, and what went on beside them.
+fn both((singles, work): &(Probed, Sample)) -> Value {
+    json!({ "singles": probed(singles), "work": to_json(work) })
 }
 
 pub(in crate::floor) fn memory(driver: &Driver) -> Result<Memory, String> {

@@ -22,6 +22,8 @@ pub(super) type Tokens = Arc<dyn Fn(u32) -> Vec<u8> + Send + Sync>;
 pub(super) enum Order {
     /// Connect these.
     Open { numbers: Range<u32>, manner: Manner },
+    /// Connect these, each of which takes so many messages that wait for it.
+    Load { numbers: Range<u32>, each: usize },
     /// Knock on every connection, so many times.
     Echo { rounds: usize },
     /// Knock at this rate for so long.
@@ -96,7 +98,7 @@ impl Worker {
 
     /// Gives an order; the result comes with [`Worker::wait`].
     pub(super) fn order(&mut self, order: Order) {
-        if let Order::Open { numbers, .. } = &order {
+        if let Order::Open { numbers, .. } | Order::Load { numbers, .. } = &order {
             self.numbers.push(numbers.clone());
         }
         // A worker that is gone has left its reason for `wait`.
@@ -125,9 +127,13 @@ fn carry_out(fleet: &mut Fleet, order: Order, tokens: &Tokens) -> Result<Done, S
             let count = numbers.len();
             fleet.open(numbers, manner, &**tokens).map(|()| count)
         }
+        Order::Load { numbers, each } => fleet.load(numbers, each, &**tokens),
         Order::Echo { rounds } => fleet.echo(rounds).map(|()| rounds),
         Order::Beat { rate, time } => fleet.beat(rate, time),
-        Order::Collect { messages } => fleet.collect(Wanted::Message, messages),
+        Order::Collect { messages } => {
+            let came = fleet.collect(Wanted::Message, messages);
+            came.and_then(|came| fleet.acknowledge_all().map(|()| came))
+        }
         Order::Listen { stop } => return listen(fleet, &stop),
     };
     came.map(|came| Done { came, latency: None })
@@ -139,5 +145,6 @@ fn listen(fleet: &mut Fleet, stop: &AtomicBool) -> Result<Done, String> {
     while !stop.load(Ordering::Relaxed) {
         came += fleet.turn(Wanted::Message, Duration::from_millis(50))?;
     }
+    fleet.acknowledge_all()?;
     Ok(Done { came, latency: Some(fleet.latency.clone()) })
 }
