@@ -79,8 +79,11 @@ impl<I: Io> Shard<I> {
                 self.metrics.count(Counter::StoreSkipped);
                 written = false;
             }
-            if let Some(key) = key {
-                room.keys.settle(key, Known::Acked(entry.sequence));
+            match (key, why) {
+                (Some(key), Why::Acked) => room.keys.settle(key, Known::Acked(entry.sequence)),
+                // It was not accepted after all, and may be pushed again.
+                (Some(key), Why::Expired | Why::Dropped(_)) => room.keys.forget(key),
+                (None, _) => {}
             }
             for origin in origins.drain(..) {
                 self.report(origin, outcome);
