@@ -1,8 +1,10 @@
 //! Whole gateways from a seed: several shards, hundreds of clients, backends, one thread, no
 //! kernel.
 //!
-//! Every promise is checked at every step (see `simulate/ledger.rs`, `simulate/phases.rs`). A run
-//! that breaks one prints its seed and the command that replays it with a trace:
+//! Half of the gateways have a store, on a disk that loses what was not synced; they crash in the
+//! middle of their work and others begin in their place. Every promise is checked at every step
+//! (see `simulate/ledger.rs`, `simulate/durable.rs`, `simulate/phases.rs`). A run that breaks one
+//! prints its seed and the command that replays it with a trace:
 //!
 //! ```text
 //! HOLDFAST_SEED=17 cargo test -p holdfast --test simulate -- --nocapture
@@ -31,10 +33,18 @@ mod backend;
 mod broadcasts;
 #[path = "simulate/client.rs"]
 mod client;
+#[path = "simulate/durable.rs"]
+mod durable;
 #[path = "simulate/habit.rs"]
 mod habit;
+#[path = "simulate/homecoming.rs"]
+mod homecoming;
 #[path = "simulate/ledger.rs"]
 mod ledger;
+#[path = "simulate/manner.rs"]
+mod manner;
+#[path = "simulate/parcel.rs"]
+mod parcel;
 #[path = "simulate/phases.rs"]
 mod phases;
 #[path = "simulate/plan.rs"]
@@ -45,6 +55,8 @@ mod run;
 mod scene;
 #[path = "simulate/seat.rs"]
 mod seat;
+#[path = "simulate/storage.rs"]
+mod storage;
 
 /// How many seeds are run where nothing else is said.
 const SEEDS: u64 = 200;
@@ -99,6 +111,23 @@ fn a_forgotten_rest_of_a_short_send_is_found() {
 #[test]
 fn a_slot_used_again_without_its_generation_is_found() {
     assert_is_found(Bug::ForgottenGeneration);
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn an_answer_before_the_store_has_it_is_found() {
+    assert_is_found(Bug::EarlyAnswer);
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn an_acknowledgement_that_takes_more_than_it_says_is_found() {
+    assert_is_found(Bug::LongTrim);
+}
+
+#[test]
+fn a_sequence_that_is_given_out_again_after_a_restart_is_found() {
+    assert_is_found(Bug::ForgottenReserve);
 }
 
 fn assert_is_found(bug: Bug) {

@@ -63,8 +63,10 @@ impl World {
         act(&mut self.state.borrow_mut())
     }
 
-    /// The view of one shard. Its listeners close when it is dropped.
+    /// The view of one shard. Its listeners close when it is dropped; after that, a new view is
+    /// that of another process in its place.
     pub fn io(&self, shard: usize) -> SimIo {
+        self.with(|state| state.begin_shard(shard));
         SimIo { world: self.clone(), shard }
     }
 

@@ -1,15 +1,16 @@
 //! The requests of a scripted backend and what their answers must be.
 
 use holdfast::io::sim::{Chance, LinkId};
-use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Rejection};
+use holdfast_protocol::backend::answer::{ErrorCode, Receipt};
 use holdfast_protocol::backend::request::{self, Broadcast, JobAction, Target};
-use holdfast_protocol::backend::{Answer, JobId, Outcome, RequestId};
+use holdfast_protocol::backend::{Answer, JobId, RequestId};
 use holdfast_protocol::client::Class;
 
 use crate::backend::{Talk, action};
 use crate::habit;
 use crate::ledger::{MessageId, write_body};
-use crate::plan::{BODY_MAX, PRODUCTS, SECOND, TAGS, UNKNOWN_PRODUCT};
+use crate::parcel::Parcel;
+use crate::plan::{PRODUCTS, TAGS, UNKNOWN_PRODUCT};
 use crate::scene::Scene;
 
 /// A request that waits for its answer.
@@ -20,6 +21,15 @@ pub(crate) struct Asked {
     /// More may be in flight than the window allows.
     may_overrun: bool,
     must_overrun: bool,
+}
+
+impl Asked {
+    /// What of it is to be pushed again; all that may be, if it was not answered.
+    pub(crate) fn retries(self, unanswered: bool) -> Vec<(usize, Parcel)> {
+        let What::Push(Some(product), parcels) = self.what else { return Vec::new() };
+        let again = parcels.into_iter().filter_map(|parcel| parcel.retry(unanswered));
+        again.map(|parcel| (product, parcel)).collect()
+    }
 }
 
 /// What a request asks.
@@ -67,33 +77,10 @@ impl Terms {
     }
 }
 
-/// One target of a push.
-#[derive(Debug)]
-pub(crate) struct Parcel {
-    id: MessageId,
-    user: String,
-    kind: ParcelKind,
-    /// Its time to live in seconds; 0 for the gateway's own.
-    ttl: u32,
-    body: Vec<u8>,
-}
-
-/// What is special about a target.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ParcelKind {
-    Usual,
-    Empty,
-    TooLong,
-    Durable,
-}
-
 impl What {
     /// A push of one message to one user.
     pub(crate) fn push_one(product: usize, user: &str, scene: &mut Scene) -> Self {
-        let id = scene.ledger.ask(product, user);
-        let (user, kind) = (user.to_owned(), ParcelKind::Usual);
-        let body = write_body(id, 32);
-        Self::Push(Some(product), vec![Parcel { id, user, kind, ttl: 0, body }])
+        Self::Push(Some(product), vec![Parcel::online(product, user, scene)])
     }
 }
 
@@ -126,10 +113,20 @@ pub(crate) fn something(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene)
         }
         _ => What::Counters,
     };
+    if let What::Push(_, parcels) = &what {
+        for parcel in parcels {
+            scene.trace(|| format!("pushes {parcel:?}"));
+        }
+    }
     put(talk, what, scene);
 }
 
-fn push(talk: &Talk, chance: &mut Chance, scene: &mut Scene) -> What {
+fn push(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene) -> What {
+    if chance.happens(300)
+        && let Some((product, parcel)) = talk.retries.pop()
+    {
+        return What::Push(Some(product), vec![parcel]);
+    }
     let overrun = chance.happens(20);
     let free = usize::try_from(talk.machine.window_left()).unwrap_or(0).max(1);
     let usual = 1 + chance.index(scene.plan.targets);
@@ -138,20 +135,7 @@ fn push(talk: &Talk, chance: &mut Chance, scene: &mut Scene) -> What {
     let one_user = chance.happens(200).then(|| habit::user(&scene.plan, chance));
     let parcels = (0..count).map(|_| {
         let user = one_user.clone().unwrap_or_else(|| habit::user(&scene.plan, chance));
-        let kind = match chance.below(100) {
-            0 => ParcelKind::Empty,
-            1 => ParcelKind::TooLong,
-            2 => ParcelKind::Durable,
-            _ => ParcelKind::Usual,
-        };
-        let id = scene.ledger.ask(product.unwrap_or(usize::MAX), &user);
-        let usual = 4 + usize::try_from(chance.below(scene.plan.body)).unwrap_or(0);
-        let body = match kind {
-            ParcelKind::Empty => Vec::new(),
-            ParcelKind::TooLong => write_body(id, BODY_MAX + 1),
-            ParcelKind::Usual | ParcelKind::Durable => write_body(id, usual),
-        };
-        Parcel { id, user, kind, ttl: *chance.pick(&[0, 0, 0, 1, 3]), body }
+        Parcel::draw(product.unwrap_or(usize::MAX), &user, chance, scene)
     });
     What::Push(product, parcels.collect())
 }
@@ -197,17 +181,7 @@ pub(crate) fn put(talk: &mut Talk, what: What, scene: &mut Scene) -> bool {
 fn put_push(talk: &mut Talk, product: Option<usize>, count: usize, mut asked: Asked) -> bool {
     let What::Push(_, parcels) = &asked.what else { return false };
     let name = product.map_or(UNKNOWN_PRODUCT, |product| PRODUCTS[product]);
-    let targets: Vec<Target<'_>> = parcels
-        .iter()
-        .map(|parcel| Target {
-            user: &parcel.user,
-            class: if parcel.kind == ParcelKind::Durable { Class::Durable } else { Class::Online },
-            ttl: parcel.ttl,
-            key: b"",
-            receipt: false,
-            body: &parcel.body,
-        })
-        .collect();
+    let targets: Vec<Target<'_>> = parcels.iter().map(Parcel::target).collect();
     let id = talk.machine.push(name, &targets).unwrap_or_else(|_| {
         let id: RequestId = talk.next_raw;
         request::put_push(id, name, &targets, talk.machine.output());
@@ -225,7 +199,7 @@ pub(crate) fn forget(asked: &Asked, scene: &mut Scene) {
     match &asked.what {
         What::Push(_, parcels) => {
             for parcel in parcels {
-                scene.ledger.unasked(parcel.id);
+                parcel.forget(scene);
             }
         }
         What::Broadcast(_, _, id, _) => scene.ledger.broadcasts.give_up(*id),
@@ -233,8 +207,26 @@ pub(crate) fn forget(asked: &Asked, scene: &mut Scene) {
     }
 }
 
+/// Judges what became of a message later.
+pub(crate) fn receipt(receipt: &Receipt<'_>, life: u32, scene: &mut Scene) {
+    scene.ledger.count("receipts");
+    let Some(product) = PRODUCTS.iter().position(|product| *product == receipt.product) else {
+        scene.ledger.fail(format!("{receipt:?} is of no product"));
+        return;
+    };
+    let user = (product, receipt.user.to_owned());
+    let (sequence, outcome, told) = (receipt.sequence, receipt.outcome, (life, scene.now));
+    let judged = scene.ledger.durables.receipt(&user, sequence, outcome, told);
+    scene.ledger.judged(judged);
+}
+
 /// Judges an answer.
-pub(crate) fn check(link: LinkId, asked: &Asked, answer: &Answer<'_>, scene: &mut Scene) {
+pub(crate) fn check(
+    (link, life): (LinkId, u32),
+    asked: &Asked,
+    answer: &Answer<'_>,
+    scene: &mut Scene,
+) {
     scene.ledger.count("answers");
     if let Answer::Error { code, .. } = answer {
         refused(asked, *code, scene);
@@ -247,7 +239,7 @@ pub(crate) fn check(link: LinkId, asked: &Asked, answer: &Answer<'_>, scene: &mu
                 return;
             }
             for (parcel, outcome) in parcels.iter().zip(outcomes.iter()) {
-                judge(*product, parcel, outcome, asked.at, scene);
+                parcel.judge(*product, outcome, (life, asked.at), scene);
             }
         }
         (What::Broadcast(_, _, id, _), Answer::Job(_, job)) => {
@@ -262,13 +254,13 @@ pub(crate) fn check(link: LinkId, asked: &Asked, answer: &Answer<'_>, scene: &mu
             for ((user, known), count) in users.iter().zip(counts.iter()) {
                 let sure = known.is_none() && scene.surely_online(*product, user, asked.at);
                 let wrong = known.is_some_and(|known| known != count) || (sure && count == 0);
-                if wrong || count > 1 {
+                if wrong || count as usize > scene.ledger.sessions {
                     let what = format!("{user} has {count} sessions and not {known:?} ({sure})");
                     scene.ledger.fail(what);
                 }
             }
         }
-        (What::Kick(..), Answer::Kick(_, count)) if *count <= 1 => {}
+        (What::Kick(..), Answer::Kick(_, count)) if *count as usize <= scene.ledger.sessions => {}
         (What::Counters, Answer::Counters(..)) => {}
         (what, answer) => scene.ledger.fail(format!("{what:?} is answered by {answer:?}")),
     }
@@ -293,34 +285,10 @@ fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
     match &asked.what {
         What::Push(_, parcels) => {
             for parcel in parcels {
-                scene.ledger.refused(parcel.id);
+                parcel.refused(scene);
             }
         }
         What::Broadcast(_, _, id, _) => scene.ledger.broadcasts.give_up(*id),
         What::Job(..) | What::Online(..) | What::Kick(..) | What::Counters => {}
-    }
-}
-
-fn judge(product: usize, parcel: &Parcel, outcome: Outcome, at: u64, scene: &mut Scene) {
-    scene.ledger.outcome(parcel.id, outcome);
-    let fair = match (parcel.kind, outcome) {
-        (ParcelKind::Empty, Outcome::Rejected(Rejection::EmptyBody))
-        | (ParcelKind::TooLong, Outcome::Rejected(Rejection::BodyTooLong))
-        | (ParcelKind::Durable, Outcome::Rejected(Rejection::NoStore))
-        | (ParcelKind::Usual, Outcome::Delivered(_) | Outcome::Dropped(DropReason::OutboxFull)) => {
-            true
-        }
-        (ParcelKind::Usual, Outcome::Offline | Outcome::Dropped(DropReason::ConnectionLost)) => {
-            !scene.surely_online(product, &parcel.user, at)
-        }
-        (ParcelKind::Usual, Outcome::Dropped(DropReason::Shutdown)) => scene.draining,
-        (ParcelKind::Usual, Outcome::Expired) => {
-            parcel.ttl > 0 && scene.now - at > u64::from(parcel.ttl) * SECOND
-        }
-        _ => false,
-    };
-    if !fair {
-        let (id, user) = (parcel.id, &parcel.user);
-        scene.ledger.fail(format!("message {id} for {user} is {outcome:?} without a reason"));
     }
 }

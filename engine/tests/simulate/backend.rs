@@ -12,6 +12,7 @@ use holdfast_protocol::frame;
 use holdfast_protocol::limits::BACKEND_PAYLOAD;
 
 use crate::asking::{self, Asked, What};
+use crate::parcel::Parcel;
 use crate::plan::{API_KEY, SECOND};
 use crate::scene::Scene;
 
@@ -24,6 +25,8 @@ pub(crate) struct Backend {
     number: usize,
     chance: Chance,
     talk: Option<Talk>,
+    /// Messages with a key that it is to push again.
+    retries: Vec<(usize, Parcel)>,
     /// When it has something to do by itself.
     pub(crate) timer: u64,
 }
@@ -37,10 +40,14 @@ pub(crate) struct Talk {
     /// Requests without an answer.
     pub(crate) asked: BTreeMap<RequestId, Asked>,
     pub(crate) next_raw: RequestId,
+    /// Messages with a key that are to be pushed again.
+    pub(crate) retries: Vec<(usize, Parcel)>,
     next_request: u64,
     reads_from: u64,
     pings_at: u64,
     manner: Manner,
+    /// The life of the gateway that it talks with.
+    life: u32,
     closed: Option<u16>,
 }
 
@@ -79,7 +86,7 @@ impl Backend {
     pub(crate) fn new(seed: u64, number: usize) -> Self {
         let mut chance = Chance::new(seed, &format!("backend {number}"));
         let timer = chance.below(SECOND);
-        Self { number, chance, talk: None, timer }
+        Self { number, chance, talk: None, retries: Vec::new(), timer }
     }
 
     /// The connection that it has.
@@ -120,13 +127,15 @@ impl Backend {
             if scene.now < self.timer {
                 return;
             }
-            self.talk = Some(Talk::open(self.number, &mut self.chance, scene));
+            let mut talk = Talk::open(self.number, &mut self.chance, scene);
+            talk.retries = std::mem::take(&mut self.retries);
+            self.talk = Some(talk);
         }
         let Some(talk) = &mut self.talk else { return };
         if talk.step(&mut self.chance, scene) {
             self.timer = talk.next_timer(scene);
         } else if let Some(talk) = self.talk.take() {
-            talk.end(scene);
+            self.retries = talk.end(scene);
             self.timer = scene.now + 1 + self.chance.below(SECOND);
         }
     }
@@ -140,8 +149,9 @@ impl Backend {
 }
 
 impl Talk {
-    fn open(number: usize, chance: &mut Chance, scene: &Scene) -> Self {
+    fn open(number: usize, chance: &mut Chance, scene: &mut Scene) -> Self {
         let peer = scene.world.connect(Port::Backend);
+        scene.connected(peer.id());
         let manner = Manner::draw(chance, scene);
         scene.trace(|| format!("{} connects: backend {number} {manner:?}", peer.id()));
         let key = match manner {
@@ -154,10 +164,12 @@ impl Talk {
             inbox: Vec::new(),
             asked: BTreeMap::new(),
             next_raw: RAW_ID,
+            retries: Vec::new(),
             next_request: scene.now,
             reads_from: 0,
             pings_at: scene.now + 10 * SECOND,
             manner,
+            life: scene.ledger.durables.life(),
             closed: None,
         }
     }
@@ -282,7 +294,8 @@ impl Talk {
         if let Some(id) = answer.request() {
             let peer = self.peer.id();
             if let Some(asked) = self.asked.remove(&id) {
-                asking::check(peer, &asked, answer, scene);
+                asking::check((peer, self.life), &asked, answer, scene);
+                self.retries.extend(asked.retries(false));
             } else {
                 scene.ledger.fail(format!("backend {peer} gets {answer:?}, not asked"));
             }
@@ -297,12 +310,13 @@ impl Talk {
             }
             Answer::Welcome(_) => scene.ledger.count("backends welcomed"),
             Answer::Close { code, .. } => self.closed = Some(*code),
+            Answer::Receipt(receipt) => asking::receipt(receipt, self.life, scene),
             _ => {}
         }
     }
 
-    /// The connection ended; what it asked stays without an answer.
-    fn end(self, scene: &mut Scene) {
+    /// The connection ended; what it asked stays without an answer, and may be asked again.
+    fn end(self, scene: &mut Scene) -> Vec<(usize, Parcel)> {
         let id = self.peer.id();
         scene.trace(|| format!("{id} ends: backend, {:?}", self.closed));
         let sent_away = self.closed == Some(Code::GoingAway.number()) || scene.draining;
@@ -316,12 +330,14 @@ impl Talk {
             });
         }
         let excused = deserved || sent_away || scene.is_narrow() || scene.ledger.crowded;
-        if !excused && !self.peer.harmed() {
+        if !excused && !self.peer.harmed() && id >= scene.forgiven {
             scene.ledger.fail(format!("backend {id} is ended: {:?}", self.closed));
         }
         for asked in self.asked.values() {
             asking::forget(asked, scene);
         }
+        let unanswered = self.asked.into_values().flat_map(|asked| asked.retries(true));
+        self.retries.into_iter().chain(unanswered).collect()
     }
 }
 

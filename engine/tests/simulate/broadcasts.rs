@@ -105,6 +105,15 @@ impl Broadcasts {
         }
     }
 
+    /// The gateway is gone, and its jobs with it.
+    pub(crate) fn crash(&mut self) {
+        for broadcast in &mut self.all {
+            broadcast.given_up = true;
+            broadcast.job = None;
+        }
+        self.by_job.clear();
+    }
+
     /// A job's standing was told.
     pub(crate) fn told(&mut self, link: LinkId, job: Job) -> Option<String> {
         let id = *self.by_job.get(&job.id)?;

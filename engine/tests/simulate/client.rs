@@ -2,13 +2,14 @@
 
 use holdfast::io::sim::{Chance, Connect, Peer};
 use holdfast::io::{Port, Received};
-use holdfast_protocol::client::from_client;
+use holdfast_protocol::client::FromServer;
+use holdfast_protocol::client::from_client::{self, Resume};
 use holdfast_protocol::client::machine::{Machine, State};
-use holdfast_protocol::client::{FromServer, Push};
 use holdfast_protocol::close::Code;
 
 use crate::habit::{self, Habit};
-use crate::ledger::Identity;
+use crate::ledger::{Identity, MessageId, message_id};
+use crate::manner::{Acking, Manner};
 use crate::plan::SECOND;
 use crate::scene::Scene;
 
@@ -24,6 +25,10 @@ const FLOOD: usize = 128 << 10;
 pub(crate) struct Client {
     chance: Chance,
     talk: Option<Talk>,
+    /// Who it was last, and what it remembers of that.
+    memory: Option<(Identity, Resume)>,
+    /// Whom it is to be in the calm, to take what waits.
+    errand: Option<Identity>,
     /// When it has something to do by itself.
     pub(crate) timer: u64,
 }
@@ -51,6 +56,8 @@ struct Talk {
     /// It ends its direction once everything is sent.
     finishes: bool,
     closed: Option<u16>,
+    acking: Acking,
+    session: Option<[u8; 16]>,
 }
 
 /// How a connection ended.
@@ -66,7 +73,14 @@ impl Client {
     pub(crate) fn new(seed: u64, number: usize, scene: &Scene) -> Self {
         let mut chance = Chance::new(seed, &format!("client {number}"));
         let timer = chance.below(scene.plan.length / 2);
-        Self { chance, talk: None, timer }
+        Self { chance, talk: None, memory: None, errand: None, timer }
+    }
+
+    /// Leaves what it does, and takes what waits for this user.
+    pub(crate) fn run_errand(&mut self, identity: Identity, scene: &mut Scene) {
+        self.hang_up(scene);
+        self.errand = Some(identity);
+        self.timer = scene.now;
     }
 
     /// The connection that it has, and who it is there, once it was welcomed.
@@ -89,23 +103,47 @@ impl Client {
     /// Does all that it has to do now.
     pub(crate) fn step(&mut self, scene: &mut Scene) {
         if self.talk.is_none() {
-            if scene.calm || scene.draining {
+            if (scene.calm && self.errand.is_none()) || scene.draining {
                 self.timer = u64::MAX;
             }
             if scene.now < self.timer {
                 return;
             }
-            self.talk = Some(Talk::open(&mut self.chance, scene));
+            self.talk = Some(self.open(scene));
         }
         let Some(talk) = &mut self.talk else { return };
         match talk.step(&mut self.chance, scene) {
             None => self.timer = talk.next_timer(scene),
             Some(end) => {
                 talk.judge(end, scene);
+                self.memory = talk.memory();
                 self.talk = None;
-                self.timer = scene.now + 1 + self.chance.below(scene.plan.stay / 2);
+                let pause = if scene.calm { SECOND / 2 } else { scene.plan.stay / 2 };
+                self.timer = scene.now + 1 + self.chance.below(pause);
             }
         }
+    }
+
+    /// Stays where it is, and does not come back.
+    pub(crate) fn end_errand(&mut self) {
+        self.errand = None;
+    }
+
+    /// Connects, as somebody else or as before.
+    fn open(&mut self, scene: &mut Scene) -> Talk {
+        let mut habit = Habit::draw(&scene.plan, &mut self.chance);
+        let mut identity = habit::identity(&scene.plan, &mut self.chance);
+        let mut resume = None;
+        if let Some(errand) = &self.errand {
+            (habit, identity) = (Habit::Good, errand.clone());
+        } else if scene.plan.keeping.is_some()
+            && let Some((before, memory)) = &self.memory
+            && self.chance.happens(600)
+        {
+            identity = before.clone();
+            resume = self.chance.happens(800).then_some(*memory);
+        }
+        Talk::open(habit, identity, resume, (&mut self.chance, scene))
     }
 
     /// Closes what it has, at the end of the run.
@@ -117,11 +155,15 @@ impl Client {
 }
 
 impl Talk {
-    fn open(chance: &mut Chance, scene: &mut Scene) -> Self {
+    fn open(
+        habit: Habit,
+        identity: Identity,
+        resume: Option<Resume>,
+        (chance, scene): (&mut Chance, &mut Scene),
+    ) -> Self {
         let plan = &scene.plan;
-        let habit = Habit::draw(plan, chance);
-        let identity = habit::identity(plan, chance);
-        let mut machine = habit::machine(habit, &identity, scene);
+        let mut machine = habit::machine(habit, &identity, resume, scene);
+        let acking = Acking::new(Manner::draw(plan, chance), resume.map_or(0, |it| it.sequence));
         let hello = std::mem::take(machine.output());
         let dribbles = chance.happens(100);
         let stays = 1 + chance.below(2 * plan.stay);
@@ -131,7 +173,13 @@ impl Talk {
         let sleeps = if habit == Habit::Sleeper { chance.below(3 * plan.stay) } else { 0 };
         let peer = scene.world.connect(Port::Client);
         let out = habit.opening(hello, chance);
+        scene.connected(peer.id());
         scene.ledger.open(peer.id(), habit.logs_in().then(|| identity.clone()));
+        scene.ledger.tap(peer.id()).may_resume = resume.is_some();
+        if habit.logs_in() {
+            let user = (identity.product, identity.user.clone());
+            scene.ledger.durables.open_reading(peer.id(), user, (machine.acked(), scene.now));
+        }
         scene.ledger.tap(peer.id()).careless = habit != Habit::Good;
         let pieces = if dribbles { " in pieces" } else { "" };
         scene.trace(|| format!("{} connects: {habit:?}{pieces} {identity:?}", peer.id()));
@@ -152,7 +200,16 @@ impl Talk {
             left: false,
             finishes: false,
             closed: None,
+            acking,
+            session: None,
         }
+    }
+
+    /// What the client remembers.
+    fn memory(&self) -> Option<(Identity, Resume)> {
+        let session = self.session?;
+        let resume = Resume { session, sequence: self.acking.dealt, broadcast: 0 };
+        Some((self.identity.clone(), resume))
     }
 
     /// When something is to be done without a word from the gateway.
@@ -172,6 +229,9 @@ impl Talk {
         }
         if let Some(ping) = self.machine.ping_due().filter(|_| self.pings()) {
             timer = timer.min(u64::from(ping) * SECOND);
+        }
+        if self.machine.state() == State::Online {
+            timer = timer.min(self.acking.due);
         }
         timer.max(scene.now + 1)
     }
@@ -204,6 +264,7 @@ impl Talk {
         if self.pings() {
             self.machine.tick(scene.seconds());
         }
+        self.acknowledge(chance, scene);
         self.out.append(self.machine.output());
         self.write(chance, scene);
         if scene.now >= self.deadline && !self.peer.harmed() {
@@ -212,6 +273,21 @@ impl Talk {
             self.deadline = u64::MAX;
         }
         None
+    }
+
+    /// Says how far it has come with durable messages, if it is time to.
+    fn acknowledge(&mut self, chance: &mut Chance, scene: &mut Scene) {
+        if self.machine.state() != State::Online || !self.acking.is_time(chance, scene) {
+            return;
+        }
+        let dealt = self.acking.dealt;
+        self.machine.ack(dealt, scene.seconds());
+        if self.acking.manner == Manner::Twice {
+            from_client::put_ack(dealt, self.machine.output());
+        }
+        let user = (self.identity.product, self.identity.user.clone());
+        scene.ledger.durables.acked(&user, dealt);
+        scene.trace(|| format!("{} acknowledges {dealt} for {user:?}", self.peer.id()));
     }
 
     fn write(&mut self, chance: &mut Chance, scene: &Scene) {
@@ -270,18 +346,25 @@ impl Talk {
 
     fn react(&mut self, reaction: Reaction, scene: &mut Scene) {
         match reaction {
-            Reaction::Ack(sequence) => self.machine.ack(sequence, scene.seconds()),
+            Reaction::Durable(sequence, id) => {
+                scene.trace(|| format!("{} reads durable {id} as {sequence}", self.peer.id()));
+                self.acking.took(sequence);
+                scene.ledger.durables.received(id);
+            }
+            Reaction::Welcomed(session) if self.habit == Habit::Good => {
+                self.session = Some(session);
+            }
             Reaction::Closed(code) => self.closed = Some(code),
-            Reaction::Welcomed if self.habit == Habit::FutureAck => {
+            Reaction::Welcomed(_) if self.habit == Habit::FutureAck => {
                 from_client::put_ack(1 << 40, &mut self.out);
             }
-            Reaction::Welcomed if self.habit == Habit::Flood => {
+            Reaction::Welcomed(_) if self.habit == Habit::Flood => {
                 // As much as one receive of the gateway takes, so that the end may stand right
                 // behind.
                 (0..FLOOD / 2).for_each(|_| from_client::put_ping(&mut self.out));
                 self.finishes = true;
             }
-            Reaction::Welcomed | Reaction::Nothing => {}
+            Reaction::Welcomed(_) | Reaction::Nothing => {}
         }
     }
 
@@ -320,7 +403,7 @@ impl Talk {
         let id = self.peer.id();
         scene.trace(|| format!("{id} ends: {end:?} {:?} {:?}", self.closed, self.habit));
         scene.ledger.tap(id).careless = true;
-        if end == End::Gone || self.peer.harmed() {
+        if end == End::Gone || self.peer.harmed() || id < scene.forgiven {
             return;
         }
         let code = self.closed.and_then(Code::from_number);
@@ -350,16 +433,19 @@ impl Talk {
 #[derive(Debug, Clone, Copy)]
 enum Reaction {
     Nothing,
-    Welcomed,
-    Ack(u64),
+    Welcomed([u8; 16]),
+    /// A durable message of this sequence and number.
+    Durable(u64, MessageId),
     Closed(u16),
 }
 
 impl Reaction {
     fn to(said: &FromServer<'_>) -> Self {
         match said {
-            FromServer::Welcome(_) => Self::Welcomed,
-            FromServer::Push(Push { broadcast: false, sequence, .. }) => Self::Ack(*sequence),
+            FromServer::Welcome(welcome) => Self::Welcomed(welcome.session),
+            FromServer::Push(push) if push.wants_ack() => {
+                message_id(push.body).map_or(Self::Nothing, |id| Self::Durable(push.sequence, id))
+            }
             FromServer::Close { code, .. } => Self::Closed(*code),
             FromServer::Push(_)
             | FromServer::Pong

@@ -169,22 +169,34 @@ pub(crate) fn user(plan: &Plan, chance: &mut Chance) -> String {
     format!("user-{}", chance.index(plan.users))
 }
 
+/// What a client says of an earlier session, where it remembers none.
+fn mistaken(scene: &Scene) -> Option<Resume> {
+    // Half of them think that they were here before, and are wrong about what came. Where messages
+    // are kept, that would take away what nobody has seen.
+    let sequence = if scene.plan.keeping.is_some() { 0 } else { scene.now };
+    let before = Resume { session: [7; 16], sequence, broadcast: 0 };
+    scene.now.is_multiple_of(2).then_some(before)
+}
+
 /// The machine of a client with this habit, its hello in the output.
-pub(crate) fn machine(habit: Habit, identity: &Identity, scene: &Scene) -> Machine {
+pub(crate) fn machine(
+    habit: Habit,
+    identity: &Identity,
+    before: Option<Resume>,
+    scene: &Scene,
+) -> Machine {
     let long = "x".repeat(65);
     let product =
         if habit == Habit::UnknownProduct { UNKNOWN_PRODUCT } else { PRODUCTS[identity.product] };
     let user = if habit == Habit::LongUser { &long } else { &identity.user };
     let token = if scene.plan.keys { token(habit, identity, scene.now) } else { String::new() };
-    // Half of them think that they were here before, and are wrong about what came.
-    let before = Resume { session: [7; 16], sequence: scene.now, broadcast: 0 };
     let hello = Hello {
         heartbeat: scene.plan.heartbeat,
         product,
         user,
         device: "sim",
         token: token.as_bytes(),
-        resume: scene.now.is_multiple_of(2).then_some(before),
+        resume: before.or_else(|| mistaken(scene)),
         tags: &identity.tags,
     };
     Machine::new(&hello, scene.seconds())

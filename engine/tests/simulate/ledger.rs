@@ -14,6 +14,8 @@ use holdfast_protocol::frame;
 use holdfast_protocol::limits::PUSH_PAYLOAD;
 
 use crate::broadcasts::Broadcasts;
+use crate::durable::reading::Copy;
+use crate::durable::{Durables, Judged};
 
 /// A number that stands in the body of a message and says which it is.
 pub(crate) type MessageId = u32;
@@ -32,6 +34,10 @@ pub(crate) struct Tap {
     /// `None` for one that can never be logged in.
     pub(crate) identity: Option<Identity>,
     unread: Vec<u8>,
+    /// When the first byte of `unread` was written.
+    begun: u64,
+    /// Its hello names a session of this life.
+    pub(crate) may_resume: bool,
     /// When the welcome was sent.
     pub(crate) welcomed: Option<u64>,
     next_sequence: u64,
@@ -46,7 +52,11 @@ struct Message {
     product: usize,
     user: String,
     fate: Fate,
+    /// In which life of the gateway it was sent.
+    life: u32,
     written: Option<(LinkId, u64)>,
+    /// To how many sessions.
+    copies: usize,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,15 +80,34 @@ pub(crate) struct Ledger {
     kicked: BTreeSet<(usize, String)>,
     /// Connections may be refused for want of a slot.
     pub(crate) crowded: bool,
+    /// The most sessions of a user.
+    pub(crate) sessions: usize,
+    life: u32,
     pub(crate) broadcasts: Broadcasts,
+    pub(crate) durables: Durables,
     pub(crate) failures: Vec<String>,
     pub(crate) counts: BTreeMap<&'static str, u64>,
 }
 
 impl Ledger {
     /// An empty one; `crowded` where connections may be refused for want of a slot.
-    pub(crate) fn new(crowded: bool) -> Self {
-        Self { crowded, ..Self::default() }
+    pub(crate) fn new(crowded: bool, sessions: usize, durables: Durables) -> Self {
+        Self { crowded, sessions, durables, ..Self::default() }
+    }
+
+    /// The gateway is gone, and with it all that it had not stored.
+    pub(crate) fn crash(&mut self, now: u64) {
+        self.life += 1;
+        self.count("crashes");
+        self.durables.crash(now);
+        self.broadcasts.crash();
+        self.hellos.clear();
+        self.taps.values_mut().for_each(|tap| tap.careless = true);
+    }
+
+    /// A promise about durable messages was kept, or not.
+    pub(crate) fn judged(&mut self, judged: Judged) {
+        self.failures.extend(judged.err());
     }
 
     pub(crate) fn fail(&mut self, what: String) {
@@ -98,6 +127,8 @@ impl Ledger {
         let tap = Tap {
             identity,
             unread: Vec::new(),
+            begun: 0,
+            may_resume: false,
             welcomed: None,
             next_sequence: 0,
             closed: None,
@@ -116,14 +147,17 @@ impl Ledger {
 
     /// A backend pushes; gives the message's number for its body.
     pub(crate) fn ask(&mut self, product: usize, user: &str) -> MessageId {
-        let (user, fate) = (user.to_owned(), Fate::Unknown);
-        self.messages.push(Message { product, user, fate, written: None });
+        let (user, fate, life) = (user.to_owned(), Fate::Unknown, self.life);
+        self.messages.push(Message { product, user, fate, life, written: None, copies: 0 });
         u32::try_from(self.messages.len() - 1).expect("a run has fewer messages")
     }
 
     /// The gateway put bytes into the pipe of a client.
     pub(crate) fn written(&mut self, link: LinkId, bytes: &[u8], now: u64) {
         let Some(tap) = self.taps.get_mut(&link) else { return };
+        if tap.unread.is_empty() {
+            tap.begun = now;
+        }
         tap.unread.extend_from_slice(bytes);
         let unread = std::mem::take(&mut tap.unread);
         let mut at = 0;
@@ -137,6 +171,7 @@ impl Ledger {
                 Ok(Some((said, taken))) => {
                     self.said(link, &said, now);
                     at += taken;
+                    self.tap(link).begun = now;
                 }
                 Ok(None) => break,
                 Err(violation) => {
@@ -158,10 +193,15 @@ impl Ledger {
             FromServer::Welcome(welcome) => {
                 tap.next_sequence = welcome.next_sequence;
                 // Nothing is kept of a session that ended, so none goes on.
-                let wrong = tap.identity.is_none() || welcome.resumed;
+                let wrong = tap.identity.is_none() || (welcome.resumed && !tap.may_resume);
                 if tap.welcomed.replace(now).is_some() || wrong {
                     self.fail(format!("connection {link} is welcomed without reason"));
                 }
+                if welcome.resumed {
+                    self.count("resumed");
+                }
+                let judged = self.durables.welcomed(link, welcome.next_sequence);
+                self.judged(judged);
                 self.count("welcomed");
             }
             FromServer::Close { code, .. } => {
@@ -180,7 +220,7 @@ impl Ledger {
             self.fail(format!("connection {link} is pushed to before its welcome"));
             return;
         };
-        let Some(id) = read_body(push.body) else {
+        let Some(id) = message_id(push.body) else {
             self.fail(format!("connection {link} is pushed a body that nobody sent"));
             return;
         };
@@ -188,6 +228,20 @@ impl Ledger {
             let failure = self.broadcasts.written(link, &identity, (id, push.sequence), now);
             self.failures.extend(failure);
             self.count("broadcast copies");
+            return;
+        }
+        if push.wants_ack() {
+            let copy = Copy {
+                link,
+                id,
+                sequence: push.sequence,
+                again: push.redelivered,
+                begun: tap.begun,
+                now,
+            };
+            let judged = self.durables.written(&copy);
+            self.judged(judged);
+            self.count(if push.redelivered { "durable again" } else { "durable copies" });
             return;
         }
         let next = tap.next_sequence;
@@ -210,13 +264,26 @@ impl Ledger {
         id: MessageId,
         sequence: u64,
     ) -> Option<String> {
+        let (life, most) = (self.life, self.sessions);
+        let user = (to.product, to.user.clone());
+        if self.durables.is_kept()
+            && let Err(failure) = self.durables.number(&user, sequence, id)
+        {
+            return Some(failure);
+        }
         let Some(message) = self.messages.get_mut(id as usize) else {
             return Some(format!("connection {link} is pushed message {id}, which nobody sent"));
         };
         if message.product != to.product || message.user != to.user {
             return Some(format!("message {id} for {} is written to {to:?}", message.user));
         }
-        if let Some((first, _)) = message.written.replace((link, sequence)) {
+        if message.life != life {
+            return Some(format!("message {id} is written to {link} after a crash"));
+        }
+        message.copies += 1;
+        if let Some((first, before)) = message.written.replace((link, sequence))
+            && (first == link || before != sequence || message.copies > most)
+        {
             return Some(format!("message {id} is written to {first} and to {link}"));
         }
         match message.fate {
@@ -306,7 +373,8 @@ pub(crate) fn write_body(id: MessageId, length: usize) -> Vec<u8> {
     body
 }
 
-fn read_body(body: &[u8]) -> Option<MessageId> {
+/// Which message has this body.
+pub(crate) fn message_id(body: &[u8]) -> Option<MessageId> {
     let (id, rest) = body.split_first_chunk::<4>()?;
     let id = u32::from_be_bytes(*id);
     let whole = rest.iter().enumerate().all(|(index, &byte)| byte == filler(id, index + 4));

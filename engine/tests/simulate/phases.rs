@@ -7,8 +7,9 @@ use holdfast_protocol::backend::request::JobAction;
 
 use crate::asking::What;
 use crate::client::Client;
+use crate::homecoming;
 use crate::ledger::Identity;
-use crate::plan::{Bug, PRODUCTS, Plan, SECOND};
+use crate::plan::{Bug, PRODUCTS, Plan, SECOND, Trouble};
 use crate::run::{Run, Summary, in_seconds};
 use crate::seat::Seat;
 
@@ -20,15 +21,16 @@ const SETTLED: u64 = 150;
 
 /// Runs a plan from its first connect to its last freed slot.
 pub(crate) fn live(plan: Plan, tracing: bool) -> Result<Summary, String> {
-    let mut run = Run::new(plan, tracing);
+    let mut run = Run::new(plan, tracing)?;
     if let Bug::World(plant) = run.scene.plan.bug {
         run.scene.world.plant(plant);
     }
     let drains_early = run.scene.plan.drain_under_load;
     let length = run.scene.plan.length;
-    run.go_on(if drains_early { length / 2 } else { length }, |_| false)?;
+    load(&mut run, if drains_early { length / 2 } else { length })?;
     if !drains_early {
         calm_down(&mut run)?;
+        homecoming::everybody_takes_what_waits(&mut run)?;
         ask_the_truth(&mut run)?;
         stay_idle(&mut run)?;
         if run.scene.plan.all_leave {
@@ -39,10 +41,55 @@ pub(crate) fn live(plan: Plan, tracing: bool) -> Result<Summary, String> {
     finish(&mut run, drains_early)
 }
 
+/// The load, with what goes wrong below the gateway and with the gateway itself.
+fn load(run: &mut Run, length: u64) -> Result<(), String> {
+    let mut events = Vec::new();
+    if let Some(keeping) = &run.scene.plan.keeping {
+        events.extend(keeping.troubles.iter().map(|&(at, trouble)| (at, Mishap::Disk(trouble))));
+        for crash in &keeping.crashes {
+            events.push((crash.at, Mishap::Crash(crash.power)));
+            events.push((crash.at + crash.down, Mishap::Restart));
+        }
+    }
+    // A trouble while no gateway is there would be none.
+    events.sort_by_key(|(at, _)| *at);
+    let mut down = false;
+    for (at, mishap) in events {
+        if at >= length && !down {
+            break;
+        }
+        run.go_on(at, |_| false)?;
+        match mishap {
+            Mishap::Crash(power) => run.crash(power),
+            Mishap::Restart => run.restart()?,
+            Mishap::Disk(trouble) if !down => run.ail(trouble),
+            Mishap::Disk(_) => {}
+        }
+        down = match mishap {
+            Mishap::Crash(_) => true,
+            Mishap::Restart => false,
+            Mishap::Disk(_) => down,
+        };
+    }
+    run.go_on(length, |_| false)?;
+    Ok(())
+}
+
+/// What goes wrong at a time.
+#[derive(Debug, Clone, Copy)]
+enum Mishap {
+    Disk(Trouble),
+    Crash(bool),
+    Restart,
+}
+
 /// Ends the load and waits until nothing is open.
 fn calm_down(run: &mut Run) -> Result<(), String> {
     run.scene.calm = true;
     run.scene.world.calm();
+    if let Some(storage) = &mut run.storage {
+        storage.heal();
+    }
     drop_harmed(run);
     run.stir();
     for _ in 0..SETTLED {
@@ -104,7 +151,7 @@ fn ask_about_jobs(run: &mut Run) -> Result<(), String> {
     Ok(())
 }
 
-fn is_settled(run: &mut Run) -> bool {
+pub(crate) fn is_settled(run: &mut Run) -> bool {
     let answered = run.backends.iter().all(|one| one.is_open() && one.waiting() == 0);
     let held: usize = run.seats.iter().map(Seat::connections).sum();
     let jobs = run.scene.ledger.broadcasts.open_jobs().len();
@@ -117,7 +164,7 @@ fn online(run: &mut Run) -> Vec<Identity> {
     run.clients.iter_mut().filter_map(|client| client.online().cloned()).collect()
 }
 
-fn standing(run: &mut Run) -> String {
+pub(crate) fn standing(run: &mut Run) -> String {
     let waiting: Vec<_> = run.backends.iter().map(|one| (one.is_open(), one.waiting())).collect();
     let held: Vec<_> = run.seats.iter().map(Seat::connections).collect();
     let jobs = run.scene.ledger.broadcasts.open_jobs();

@@ -19,6 +19,9 @@ pub(crate) const API_KEY: &str = "an API key of the simulator";
 /// The longest silence of a backend, in seconds.
 pub(crate) const BACKEND_IDLE: u32 = 30;
 
+/// How long an idempotency key counts, in seconds: longer than the load of a run.
+pub(crate) const IDEMPOTENCY_WINDOW: u32 = 40;
+
 /// One second of virtual time.
 pub(crate) const SECOND: u64 = 1_000_000;
 
@@ -32,6 +35,94 @@ pub(crate) enum Bug {
     /// Connection slots are found whatever their generation.
     #[cfg(feature = "planted-bugs")]
     ForgottenGeneration,
+    /// A push is answered before the store has it.
+    #[cfg(feature = "planted-bugs")]
+    EarlyAnswer,
+    /// An acknowledgement takes the message behind it too.
+    #[cfg(feature = "planted-bugs")]
+    LongTrim,
+    /// A gateway begins with the sequences behind those that wait, not behind those reserved.
+    ForgottenReserve,
+}
+
+/// What goes wrong with a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// It has no room.
+    Full,
+    /// Syncs fail.
+    Sync,
+    /// Writes fail.
+    Write,
+    /// Writes do a part of what they are given.
+    Short,
+}
+
+/// The end of a gateway in the middle of its work. Times are in microseconds.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Crash {
+    pub(crate) at: u64,
+    /// Whether the power goes too, and with it what was not synced.
+    pub(crate) power: bool,
+    /// How long until the next gateway.
+    pub(crate) down: u64,
+}
+
+/// The store of a run and what it goes through.
+#[derive(Debug, Clone)]
+pub(crate) struct Keeping {
+    pub(crate) segment_bytes: u32,
+    /// Messages in a mailbox, at most.
+    pub(crate) messages_max: usize,
+    /// Which products refuse what is new when a mailbox is full; the others drop the oldest.
+    pub(crate) rejects: [bool; PRODUCTS.len()],
+    pub(crate) sessions: usize,
+    /// How long a dropped session lingers, in seconds.
+    pub(crate) linger: u64,
+    /// When what is not acknowledged is sent again, in seconds.
+    pub(crate) redelivery: u64,
+    /// The longest that a group waits for its turn, in microseconds.
+    pub(crate) sync: u64,
+    /// The same for a question.
+    pub(crate) read: u64,
+    /// Durable targets, in a thousand.
+    pub(crate) durable_permille: u32,
+    pub(crate) crashes: Vec<Crash>,
+    /// When, and what.
+    pub(crate) troubles: Vec<(u64, Trouble)>,
+}
+
+impl Keeping {
+    fn draw(seed: u64, length: u64) -> Option<Self> {
+        let mut chance = Chance::new(seed, "keeping");
+        if chance.happens(500) {
+            return None;
+        }
+        let mut crashes = Vec::new();
+        let mut at = 0;
+        for _ in 0..chance.below(4) {
+            at += SECOND / 2 + chance.below(length / 3);
+            let (power, down) = (chance.happens(500), chance.below(SECOND));
+            crashes.push(Crash { at, power, down });
+            at += down;
+        }
+        let kinds = [Trouble::Full, Trouble::Sync, Trouble::Write, Trouble::Short];
+        let ails = if chance.happens(400) { chance.below(4) } else { 0 };
+        let troubles = (0..ails).map(|_| (chance.below(length), *chance.pick(&kinds))).collect();
+        Some(Self {
+            segment_bytes: *chance.pick(&[4 << 10, 32 << 10, 1 << 20]),
+            messages_max: *chance.pick(&[4, 20, 1000]),
+            rejects: [chance.happens(500), chance.happens(500)],
+            sessions: *chance.pick(&[1, 1, 2, 3]),
+            linger: *chance.pick(&[0, 1, 5]),
+            redelivery: *chance.pick(&[1, 5, 30]),
+            sync: *chance.pick(&[100, 5_000, 200_000]),
+            read: *chance.pick(&[100, 5_000, 50_000]),
+            durable_permille: *chance.pick(&[100, 500, 900]),
+            crashes,
+            troubles,
+        })
+    }
 }
 
 /// One run.
@@ -79,6 +170,8 @@ pub(crate) struct Plan {
     pub(crate) all_leave: bool,
     /// The longest that a shard that could run is kept from it, in microseconds.
     pub(crate) pause: u64,
+    /// The store, if there is one.
+    pub(crate) keeping: Option<Keeping>,
 }
 
 impl Plan {
@@ -117,7 +210,14 @@ impl Plan {
             drain_under_load: chance.happens(200),
             all_leave: chance.happens(500),
             pause: *chance.pick(pauses),
+            keeping: None,
         }
+        .with_keeping()
+    }
+
+    /// Of chance of its own, so that all else is the same with and without a store.
+    fn with_keeping(self) -> Self {
+        Self { keeping: Keeping::draw(self.seed, self.length), ..self }
     }
 }
 

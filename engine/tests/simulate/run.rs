@@ -7,9 +7,10 @@ use holdfast::io::sim::{Chance, LinkId};
 
 use crate::backend::Backend;
 use crate::client::Client;
-use crate::plan::{Plan, SECOND};
+use crate::plan::{Plan, SECOND, Trouble};
 use crate::scene::Scene;
 use crate::seat::{self, Seat};
+use crate::storage::Storage;
 
 /// Most steps of a run; more means that time does not pass any more.
 const STEPS: u64 = 1_000_000;
@@ -32,6 +33,9 @@ pub(crate) struct Run {
     pub(crate) seats: Vec<Seat>,
     pub(crate) clients: Vec<Client>,
     pub(crate) backends: Vec<Backend>,
+    pub(crate) storage: Option<Storage>,
+    /// Gateways before this one.
+    lives: u32,
     schedule: Chance,
     /// When actors have something to do by themselves; what is not in `armed` is out of date.
     timers: BinaryHeap<Reverse<(u64, usize)>>,
@@ -41,7 +45,7 @@ pub(crate) struct Run {
 }
 
 impl Run {
-    pub(crate) fn new(plan: Plan, tracing: bool) -> Self {
+    pub(crate) fn new(plan: Plan, tracing: bool) -> Result<Self, String> {
         let scene = Scene::new(plan, tracing);
         scene.trace(|| format!("{:#?}", scene.plan));
         let seed = scene.plan.seed;
@@ -50,7 +54,9 @@ impl Run {
         let backends: Vec<_> =
             (0..scene.plan.backends).map(|number| Backend::new(seed, number)).collect();
         let mut run = Self {
-            seats: seat::all(&scene),
+            seats: Vec::new(),
+            storage: Storage::new(&scene.plan),
+            lives: 0,
             scene,
             clients,
             backends,
@@ -60,9 +66,40 @@ impl Run {
             actor_of: BTreeMap::new(),
             steps: 0,
         };
+        run.seats = seat::all(&run.scene, run.storage.as_mut(), 0)?;
         run.armed = vec![u64::MAX; run.clients.len() + run.backends.len()];
         (0..run.clients.len() + run.backends.len()).for_each(|actor| run.set_timer(actor));
-        run
+        Ok(run)
+    }
+
+    /// The gateway ends at once, in the middle of its work.
+    pub(crate) fn crash(&mut self, power: bool) {
+        let scene = &mut self.scene;
+        scene.trace(|| format!("the gateway crashes; with the power: {power}"));
+        self.seats.clear();
+        if let Some(storage) = &mut self.storage {
+            storage.crash(power, scene.now);
+        }
+        scene.forgive_all();
+        scene.ledger.crash(scene.now);
+    }
+
+    /// The disk begins to fail.
+    pub(crate) fn ail(&mut self, trouble: Trouble) {
+        let scene = &mut self.scene;
+        scene.trace(|| format!("the disk fails: {trouble:?}"));
+        if let Some(storage) = &mut self.storage {
+            storage.ail(trouble, scene.now, &mut scene.ledger.durables);
+        }
+    }
+
+    /// Another gateway begins in its place.
+    pub(crate) fn restart(&mut self) -> Result<(), String> {
+        self.lives += 1;
+        self.scene.trace(|| "another gateway begins".to_owned());
+        self.scene.forgive_past();
+        self.seats = seat::all(&self.scene, self.storage.as_mut(), self.lives)?;
+        Ok(())
     }
 
     /// Goes on until `until` microseconds or until `done`; whether it was done.
@@ -86,7 +123,8 @@ impl Run {
         let world = self.scene.world.next_due();
         let seats = self.seats.iter().map(Seat::next_time);
         let actor = self.timers.peek().map(|Reverse((at, _))| *at);
-        let next = seats.chain(world).chain(actor).min().unwrap_or(u64::MAX);
+        let storage = self.storage.as_ref().map(Storage::next_time);
+        let next = seats.chain(world).chain(actor).chain(storage).min().unwrap_or(u64::MAX);
         next.max(self.scene.now)
     }
 
@@ -94,7 +132,13 @@ impl Run {
         let now = self.next_time();
         self.scene.world.advance(now);
         self.scene.now = now;
+        if let Some(storage) = &mut self.storage {
+            storage.step(now);
+        }
         self.run_shards();
+        if let Some(storage) = &mut self.storage {
+            storage.notice(now);
+        }
         self.run_actors();
         self.steps += 1;
         if self.steps > STEPS {

@@ -1,7 +1,8 @@
 //! What every actor of a run sees: the world, the plan, the ledger, the time.
 
-use holdfast::io::sim::World;
+use holdfast::io::sim::{LinkId, World};
 
+use crate::durable::Durables;
 use crate::ledger::Ledger;
 use crate::plan::{Plan, SECOND};
 
@@ -17,6 +18,10 @@ pub(crate) struct Scene {
     pub(crate) calm: bool,
     /// The gateway was told to stop.
     pub(crate) draining: bool,
+    /// Connections before this one ended with a gateway that crashed, or met none.
+    pub(crate) forgiven: LinkId,
+    /// One more than the youngest connection.
+    pub(crate) links: LinkId,
     /// Whether to print what happens.
     pub(crate) tracing: bool,
 }
@@ -27,8 +32,20 @@ impl Scene {
         world.take_recorded();
         // Those who are gone without a word still hold slots, so it is not enough to count actors.
         let crowded = plan.connections_max < 1000;
-        let ledger = Ledger::new(crowded);
-        Self { world, plan, ledger, now: 0, calm: false, draining: false, tracing }
+        let sessions = plan.keeping.as_ref().map_or(1, |keeping| keeping.sessions);
+        let durables = Durables::new(plan.keeping.clone());
+        let ledger = Ledger::new(crowded, sessions, durables);
+        Self {
+            world,
+            plan,
+            ledger,
+            now: 0,
+            calm: false,
+            draining: false,
+            forgiven: 0,
+            links: 0,
+            tracing,
+        }
     }
 
     /// Whether so little gets through that a frame, or a close, may not do so in its time.
@@ -36,6 +53,21 @@ impl Scene {
         let faults = &self.plan.faults;
         let stutters = faults.short_send_permille > 50 && faults.delay > 1_000;
         faults.pipe_bytes.0 < 60_000 || stutters
+    }
+
+    /// A peer connects.
+    pub(crate) fn connected(&mut self, link: LinkId) {
+        self.links = self.links.max(link + 1);
+    }
+
+    /// Nothing is owed to any connection: there is no gateway.
+    pub(crate) fn forgive_all(&mut self) {
+        self.forgiven = LinkId::MAX;
+    }
+
+    /// Nothing is owed to the connections of now: their gateway is gone.
+    pub(crate) fn forgive_past(&mut self) {
+        self.forgiven = self.links;
     }
 
     /// The clock of the client and backend machines.

@@ -6,18 +6,26 @@ use std::time::Duration;
 
 use holdfast::clock::Now;
 use holdfast::config::Config;
+use holdfast::io::Wake;
 use holdfast::io::sim::{SimIo, SimSocket, World};
+use holdfast::io::sleep::Doorbell;
 use holdfast::io::{Event, Io};
 use holdfast::limits::Limits;
+#[cfg(feature = "planted-bugs")]
+use holdfast::mailbox::room::Planted;
 use holdfast::mesh;
 use holdfast::metrics::{Gauge, ShardMetrics};
 use holdfast::shard::Shard;
 use holdfast::shard::settings::Settings;
 
-#[cfg(feature = "planted-bugs")]
-use crate::plan::Bug;
-use crate::plan::{API_KEY, BACKEND_IDLE, BODY_MAX, PRODUCTS, Plan, SECOND, SECRET};
+use holdfast_store::{Bell, Port, Recovered};
+
+use crate::plan::{
+    API_KEY, BACKEND_IDLE, BODY_MAX, Bug, IDEMPOTENCY_WINDOW, Keeping, PRODUCTS, Plan, SECOND,
+    SECRET,
+};
 use crate::scene::Scene;
+use crate::storage::Storage;
 
 /// The wall clock at the beginning of the world, in milliseconds since 1970 UTC.
 pub(crate) const EPOCH_MILLIS: u64 = 1_700_000_000_000;
@@ -40,22 +48,43 @@ pub(crate) struct Seat {
     pub(crate) turns: u64,
 }
 
-/// The shards of the scene's plan, connected and accepting.
-pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
+/// Rings a shard as its neighbours do.
+struct ShardBell<W>(Doorbell<W>);
+
+impl<W: Wake + Send + Sync> Bell for ShardBell<W> {
+    fn ring(&self) {
+        self.0.ring();
+    }
+}
+
+/// The shards of the scene's plan, connected and accepting, with what the storage had kept: one
+/// life of the gateway.
+pub(crate) fn all(
+    scene: &Scene,
+    storage: Option<&mut Storage>,
+    life: u32,
+) -> Result<Vec<Seat>, String> {
     let plan = &scene.plan;
-    let settings = Arc::new(settings(plan));
+    let settings = Arc::new(settings(plan, life));
     let metrics: Arc<[ShardMetrics]> = (0..plan.shards).map(|_| ShardMetrics::default()).collect();
     let worlds: Vec<SimIo> = (0..plan.shards).map(|number| scene.world.io(number)).collect();
     let wakers: Vec<_> = worlds.iter().map(Io::waker).collect();
     let ends = mesh::connect(&wakers, plan.mesh);
+    let bells = ends.iter().enumerate().map(|(number, ends)| {
+        let bell: Arc<dyn Bell> = Arc::new(ShardBell(ends.doorbells[number].clone()));
+        bell
+    });
+    let kept = storage.map(|storage| storage.open(bells.collect(), scene.now)).transpose()?;
+    let mut kept = kept.into_iter().flatten();
     let seats = worlds.into_iter().zip(ends).enumerate().map(|(number, (io, ends))| {
         let (settings, shards) = (Arc::clone(&settings), Arc::clone(&metrics));
         let place = u16::try_from(number).expect("a run has few shards");
         let mut shard = Shard::new(place, settings, io, ends, shards);
-        #[cfg(feature = "planted-bugs")]
-        if plan.bug == Bug::ForgottenGeneration {
-            shard.forget_generations();
+        if let Some((port, recovered)) = kept.next() {
+            keep_with(&mut shard, port, recovered, plan.bug);
         }
+        #[cfg(feature = "planted-bugs")]
+        plant(&mut shard, plan.bug);
         shard.open();
         Seat {
             shard,
@@ -69,24 +98,67 @@ pub(crate) fn all(scene: &Scene) -> Vec<Seat> {
             turns: 0,
         }
     });
-    seats.collect()
+    Ok(seats.collect())
 }
 
-fn settings(plan: &Plan) -> Settings {
+fn keep_with(shard: &mut Shard<SimIo>, port: Port, mut recovered: Recovered, bug: Bug) {
+    if bug == Bug::ForgottenReserve {
+        let messages = recovered.mailboxes.iter().flat_map(|mailbox| &mailbox.messages);
+        recovered.sequence = messages.map(|message| message.sequence).max().unwrap_or(0);
+    }
+    // The store hands them out in no order, and one seed is to be one run.
+    recovered
+        .mailboxes
+        .sort_by(|one, other| (one.product, &one.user).cmp(&(other.product, &other.user)));
+    recovered.keys.sort_by_key(|mark| (mark.at, mark.user, mark.key));
+    shard.keep_with(port, recovered);
+}
+
+#[cfg(feature = "planted-bugs")]
+fn plant(shard: &mut Shard<SimIo>, bug: Bug) {
+    match bug {
+        Bug::ForgottenGeneration => shard.forget_generations(),
+        Bug::EarlyAnswer => shard.plant(Planted::EarlyAnswer),
+        Bug::LongTrim => shard.plant(Planted::LongTrim),
+        Bug::None | Bug::World(_) | Bug::ForgottenReserve => {}
+    }
+}
+
+fn keeping_settings(keeping: &Keeping, sets: &mut Vec<String>) {
+    let rejects = PRODUCTS.iter().zip(keeping.rejects).map(|(product, rejects)| {
+        let policy = if rejects { "reject" } else { "drop_oldest" };
+        format!("{{product='{product}',when_full='{policy}'}}")
+    });
+    let rejects: Vec<_> = rejects.collect();
+    sets.extend([
+        format!("store.idempotency_window={IDEMPOTENCY_WINDOW}"),
+        format!("client.sessions_max={}", keeping.sessions),
+        format!("client.linger={}", keeping.linger),
+        format!("mailbox.messages_max={}", keeping.messages_max),
+        format!("mailbox.redelivery_after={}", keeping.redelivery),
+        "mailbox.redelivery_at_most=60".to_owned(),
+        "mailbox.redelivery_rounds=1000".to_owned(),
+        format!("mailbox.products=[{}]", rejects.join(",")),
+    ]);
+}
+
+fn settings(plan: &Plan, life: u32) -> Settings {
     let mut sets: Vec<String> = vec![
         "host=1".to_owned(),
         format!("products={PRODUCTS:?}"),
         format!("body_max={BODY_MAX}"),
-        "client.linger=0".to_owned(),
         "client.slow_reader_timeout=10".to_owned(),
         format!("client.heartbeat_default={}", plan.heartbeat),
         "client.heartbeat_max=60".to_owned(),
         format!("client.outbox_bytes={}", plan.outbox),
         format!("backend.window={}", plan.window),
-        "backend.outbox_bytes=65536".to_owned(),
         "broadcast.jobs_max=4".to_owned(),
         format!("broadcast.slice={}", plan.slice),
     ];
+    match &plan.keeping {
+        Some(keeping) => keeping_settings(keeping, &mut sets),
+        None => sets.push("client.linger=0".to_owned()),
+    }
     if plan.keys {
         sets.push(format!("auth.client_keys=[{{id='k',algorithm='HS256',secret='{SECRET}'}}]"));
         let backends: Vec<_> = (0..plan.backends)
@@ -102,8 +174,10 @@ fn settings(plan: &Plan) -> Settings {
         lines: Vec::new(),
     };
     let mut settings =
-        holdfast::boot::settings::settings(&config, &limits, 1).expect("the keys are valid");
+        holdfast::boot::settings::settings(&config, &limits, 1 + life).expect("the keys are valid");
     settings.backend_idle = BACKEND_IDLE;
+    // Less than may be configured, so that it is full now and then.
+    settings.backend_outbox_bytes = 64 << 10;
     settings.drain_rate = plan.drain_rate;
     settings
 }
@@ -173,6 +247,11 @@ impl Seat {
         self.shard.connections()
     }
 
+    /// Messages in all its mailboxes.
+    pub(crate) fn kept(&self) -> u64 {
+        self.metrics[self.number].gauge(Gauge::MailboxMessages)
+    }
+
     /// Whether nobody is connected and nobody is known.
     pub(crate) fn is_empty(&self) -> bool {
         self.leftovers().is_none()
@@ -184,6 +263,7 @@ impl Seat {
         let held = [
             ("connections", self.connections() as u64),
             ("users", metrics.gauge(Gauge::Users)),
+            ("mailboxes", metrics.gauge(Gauge::Mailboxes)),
             ("outbox bytes", metrics.gauge(Gauge::OutboxBytes)),
             ("pushes in flight", metrics.gauge(Gauge::PushesInFlight)),
         ];

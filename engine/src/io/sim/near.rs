@@ -4,7 +4,7 @@
 //! the simulation can show the run that led to it.
 
 use super::link::{Stage, Watch};
-use super::state::{Due, Pending, State, place};
+use super::state::{Due, Pending, Shard, State, place};
 use super::{LinkId, Plant};
 use crate::io::{How, Interest, Key, Port, Received, Sent};
 
@@ -206,7 +206,6 @@ impl State {
         Some(Report::Ready { key: watch.key.travelling(), readable, writable })
     }
 
-    /// The shard is gone, with its listeners.
     /// Refuses who waits in the backlog of a port and who will come.
     pub(super) fn stop_listening(&mut self, shard: usize, port: Port) {
         let (shard, place) = (&mut self.shards[shard], place(port));
@@ -218,6 +217,14 @@ impl State {
         }
     }
 
+    /// Where the shard had ended, another begins; nothing of the first is left.
+    pub(super) fn begin_shard(&mut self, shard: usize) {
+        if !self.shards[shard].alive {
+            self.shards[shard] = Shard { alive: true, ..Shard::default() };
+        }
+    }
+
+    /// The shard is gone, with its listeners.
     pub(super) fn end_shard(&mut self, shard: usize) {
         self.stop_listening(shard, Port::Client);
         self.stop_listening(shard, Port::Backend);

@@ -1,0 +1,363 @@
+//! What was promised and seen of each durable message, over crashes of the gateway.
+//!
+//! A message may be seen under a sequence that was never promised: it was delivered before the
+//! store had it, and the gateway died. What was promised, by an outcome *stored* or *acked*, is
+//! held to for ever. Where it cannot be known from outside what the gateway did, it is believed.
+//!
+//! [`reading`] has what is owed to one connection.
+
+use std::collections::BTreeMap;
+
+use holdfast::io::sim::LinkId;
+use holdfast_protocol::backend::Outcome;
+use holdfast_protocol::backend::answer::{DropReason, Rejection};
+
+use self::reading::Reading;
+use crate::ledger::MessageId;
+use crate::plan::{Keeping, SECOND};
+
+#[path = "reading.rs"]
+pub(crate) mod reading;
+
+/// Durable messages have numbers of their own kind.
+pub(crate) const FIRST_ID: MessageId = 1 << 30;
+/// What was done so long before a crash is safe from it, in microseconds, while the disk is well.
+const SAFE: u64 = 5 * SECOND;
+
+/// A product and a user.
+pub(crate) type User = (usize, String);
+
+/// In which life of the gateway something was said, and when it was heard of.
+pub(crate) type Told = (u32, u64);
+
+/// What a broken promise is told as.
+pub(crate) type Judged = Result<(), String>;
+
+/// A sequence under which a message was seen.
+#[derive(Debug, Clone, Copy)]
+struct Seen {
+    sequence: u64,
+    at: u64,
+    life: u32,
+    /// When it was first written to a client.
+    written: Option<u64>,
+}
+
+/// One message, with all its tries.
+#[derive(Debug)]
+struct Message {
+    user: User,
+    keyed: bool,
+    /// In seconds; 0 for the gateway's own, which is longer than a run.
+    ttl: u32,
+    asked: u64,
+    answered: Option<u64>,
+    /// Its sequence is greater.
+    floor: u64,
+    seen: Vec<Seen>,
+    promised: Option<u64>,
+    /// When a backend was told that it was not accepted, and may try again.
+    turned_away: Option<u64>,
+    /// When a backend was told that a client acknowledged it, and in which life.
+    told_acked: Option<Told>,
+    /// A client has read it.
+    received: bool,
+}
+
+impl Message {
+    fn may_be_expired(&self, now: u64) -> bool {
+        self.ttl > 0 && now / SECOND > self.asked / SECOND + u64::from(self.ttl)
+    }
+}
+
+/// All that is known of one user.
+#[derive(Debug, Default)]
+struct Account {
+    /// Online messages too: they share the sequence.
+    by_sequence: BTreeMap<u64, MessageId>,
+    /// The greatest that a client has acknowledged.
+    acked: u64,
+    durable: Vec<MessageId>,
+    /// By the life of the gateway that sent them, and the sequence.
+    receipts: BTreeMap<(u32, u64), Outcome>,
+}
+
+impl Account {
+    fn high(&self) -> u64 {
+        self.by_sequence.last_key_value().map_or(0, |(&sequence, _)| sequence)
+    }
+}
+
+/// All durable messages of a run.
+#[derive(Debug, Default)]
+pub(crate) struct Durables {
+    keeping: Option<Keeping>,
+    all: Vec<Message>,
+    accounts: BTreeMap<User, Account>,
+    readings: BTreeMap<LinkId, Reading>,
+    /// When each life ended.
+    crashes: Vec<u64>,
+    /// When the disk was not well.
+    troubles: Vec<(u64, u64)>,
+}
+
+impl Durables {
+    pub(crate) fn new(keeping: Option<Keeping>) -> Self {
+        Self { keeping, ..Self::default() }
+    }
+
+    /// Whether the gateway has a store, so that no sequence comes twice.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.keeping.is_some()
+    }
+
+    /// How many gateways crashed before this one.
+    pub(crate) fn life(&self) -> u32 {
+        u32::try_from(self.crashes.len()).unwrap_or(u32::MAX)
+    }
+
+    /// What a backend reads after a crash was said before it.
+    fn dated(&self, (life, now): Told) -> Told {
+        (life, self.crashes.get(life as usize).map_or(now, |&crash| crash.min(now)))
+    }
+
+    fn account(&mut self, user: &User) -> &mut Account {
+        self.accounts.entry(user.clone()).or_default()
+    }
+
+    fn message(&self, id: MessageId) -> Option<&Message> {
+        self.all.get(id.checked_sub(FIRST_ID)? as usize)
+    }
+
+    fn message_mut(&mut self, id: MessageId) -> Option<&mut Message> {
+        self.all.get_mut(id.checked_sub(FIRST_ID)? as usize)
+    }
+
+    /// A backend pushes a message for the first time; gives its number for its body.
+    pub(crate) fn ask(&mut self, user: User, ttl: u32, keyed: bool, now: u64) -> MessageId {
+        let id = FIRST_ID + u32::try_from(self.all.len()).expect("a run has fewer messages");
+        let account = self.account(&user);
+        account.durable.push(id);
+        let floor = account.high();
+        self.all.push(Message {
+            floor,
+            user,
+            keyed,
+            ttl,
+            asked: now,
+            answered: None,
+            seen: Vec::new(),
+            promised: None,
+            turned_away: None,
+            told_acked: None,
+            received: false,
+        });
+        id
+    }
+
+    /// The gateway is gone.
+    pub(crate) fn crash(&mut self, now: u64) {
+        self.crashes.push(now);
+    }
+
+    /// The disk is not well from and until.
+    pub(crate) fn trouble(&mut self, from: u64, until: u64) {
+        self.troubles.push((from, until));
+    }
+
+    fn troubled(&self, from: u64, until: u64) -> bool {
+        self.troubles.iter().any(|&(begun, ended)| begun <= until && from <= ended)
+    }
+
+    /// A message of any class has this sequence.
+    pub(crate) fn number(&mut self, user: &User, sequence: u64, id: MessageId) -> Judged {
+        match self.account(user).by_sequence.insert(sequence, id) {
+            Some(other) if other != id => {
+                Err(format!("{user:?} has {sequence} twice: messages {other} and {id}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A durable message was seen under this sequence.
+    fn place(&mut self, id: MessageId, sequence: u64, (life, now): Told) -> Judged {
+        let Some(message) = self.message(id) else {
+            return Err(format!("durable message {id} was never sent"));
+        };
+        let user = message.user.clone();
+        if message.seen.iter().any(|seen| seen.sequence == sequence) {
+            return Ok(());
+        }
+        if let Some(last) = message.seen.last() {
+            let excused = message.keyed
+                && message.promised.is_none()
+                && (last.life != life
+                    || message.turned_away.is_some_and(|at| at >= last.at)
+                    || self.troubled(last.at, now));
+            if !excused {
+                return Err(format!("message {id} is there twice: {last:?} and as {sequence}"));
+            }
+        }
+        if sequence <= message.floor {
+            return Err(format!("message {id} has {sequence}, not over {}", message.floor));
+        }
+        self.number(&user, sequence, id)?;
+        if let Some(message) = self.message_mut(id) {
+            message.seen.push(Seen { sequence, at: now, life, written: None });
+        }
+        Ok(())
+    }
+
+    fn promise(&mut self, id: MessageId, sequence: u64, told: Told) -> Judged {
+        self.place(id, sequence, told)?;
+        let Some(message) = self.message_mut(id) else { return Ok(()) };
+        match message.promised.replace(sequence) {
+            Some(other) if other != sequence => {
+                Err(format!("message {id} was promised as {other}, and is as {sequence}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A backend was told what became of a push.
+    pub(crate) fn outcome(&mut self, id: MessageId, outcome: Outcome, told: Told) -> Judged {
+        let (told, now) = (self.dated(told), told.1);
+        let known = self.message(id).and_then(|it| it.promised);
+        if let Some(message) = self.message_mut(id) {
+            message.answered = message.answered.max(Some(now));
+        }
+        match outcome {
+            Outcome::Stored(sequence) => return self.promise(id, sequence, told),
+            Outcome::Acked(sequence) => {
+                self.promise(id, sequence, told)?;
+                self.check_acked(id, sequence)?;
+                if let Some(message) = self.message_mut(id) {
+                    message.told_acked.get_or_insert(told);
+                }
+                return Ok(());
+            }
+            _ => {}
+        }
+        let message = self.message(id);
+        let fair = message.is_some_and(|message| match outcome {
+            Outcome::Expired => message.may_be_expired(now),
+            Outcome::Rejected(Rejection::MailboxFull) => self.may_be_full(message),
+            Outcome::Dropped(DropReason::MadeRoom) => self.may_have_made_room(message),
+            Outcome::Rejected(Rejection::StoreFull) | Outcome::Busy(_) => {
+                self.troubled(message.asked, now)
+            }
+            _ => false,
+        });
+        if !fair || known.is_some() {
+            let message = self.message(id);
+            return Err(format!("message {id} is {outcome:?} without a reason: {message:?}"));
+        }
+        if let Some(message) = self.message_mut(id) {
+            message.turned_away = Some(now);
+        }
+        Ok(())
+    }
+
+    fn check_acked(&self, id: MessageId, sequence: u64) -> Judged {
+        let Some(message) = self.message(id) else { return Ok(()) };
+        let acked = self.accounts.get(&message.user).map_or(0, |account| account.acked);
+        if acked < sequence {
+            return Err(format!("message {id} is acked as {sequence}, clients acked {acked}"));
+        }
+        Ok(())
+    }
+
+    fn limit(&self, user: &User, rejects: bool) -> Option<usize> {
+        let keeping = self.keeping.as_ref()?;
+        (keeping.rejects[user.0] == rejects).then_some(keeping.messages_max)
+    }
+
+    /// Whether as many messages as a mailbox holds may have been in it.
+    fn may_be_full(&self, message: &Message) -> bool {
+        let asked = self.accounts.get(&message.user).map_or(0, |account| account.durable.len());
+        self.limit(&message.user, true).is_some_and(|limit| asked > limit)
+    }
+
+    /// Whether so many messages may have come behind it that it had to go.
+    fn may_have_made_room(&self, message: &Message) -> bool {
+        let Some(account) = self.accounts.get(&message.user) else { return false };
+        let others = account.durable.iter().filter_map(|&id| self.message(id));
+        let later = |other: &Message| other.answered.is_none_or(|at| at >= message.asked);
+        let behind = others.filter(|other| later(other)).count();
+        self.limit(&message.user, false).is_some_and(|limit| behind > limit)
+    }
+
+    fn may_be_gone(&self, message: &Message, now: u64) -> bool {
+        message.may_be_expired(now) || self.may_have_made_room(message)
+    }
+
+    /// A backend is told what became of a message later.
+    pub(crate) fn receipt(
+        &mut self,
+        user: &User,
+        sequence: u64,
+        outcome: Outcome,
+        told: Told,
+    ) -> Judged {
+        let (told, now) = (self.dated(told), told.1);
+        let account = self.account(user);
+        let acked = account.acked;
+        if let Some(before) = account.receipts.insert((told.0, sequence), outcome) {
+            return Err(format!("{user:?} {sequence} has two receipts: {before:?}, {outcome:?}"));
+        }
+        let id = account.by_sequence.get(&sequence).copied();
+        let message = id.and_then(|id| self.message(id));
+        let fair = match outcome {
+            Outcome::Acked(same) => same == sequence && acked >= sequence,
+            Outcome::Expired => message.is_none_or(|message| message.may_be_expired(now)),
+            Outcome::Dropped(DropReason::MadeRoom) => {
+                message.is_none_or(|message| self.may_have_made_room(message))
+            }
+            _ => false,
+        };
+        if !fair {
+            return Err(format!("{user:?} {sequence} has the receipt {outcome:?}: {message:?}"));
+        }
+        if let Some(message) = id.and_then(|id| self.message_mut(id))
+            && matches!(outcome, Outcome::Acked(_))
+        {
+            message.told_acked.get_or_insert(told);
+        }
+        Ok(())
+    }
+
+    /// A client has read it.
+    pub(crate) fn received(&mut self, id: MessageId) {
+        if let Some(message) = self.message_mut(id) {
+            message.received = true;
+        }
+    }
+
+    /// A client says that it has all of the user's up to this.
+    pub(crate) fn acked(&mut self, user: &User, sequence: u64) {
+        let account = self.account(user);
+        account.acked = account.acked.max(sequence);
+    }
+
+    /// Users that ever were sent anything durable.
+    pub(crate) fn users(&self) -> Vec<User> {
+        let some = self.accounts.iter().filter(|(_, account)| !account.durable.is_empty());
+        some.map(|(user, _)| user.clone()).collect()
+    }
+
+    /// Promises that are not kept yet at this time.
+    pub(crate) fn open(&self, now: u64) -> Vec<String> {
+        let mut open = Vec::new();
+        for (number, message) in self.all.iter().enumerate() {
+            let Some(sequence) = message.promised else { continue };
+            let acked = self.accounts.get(&message.user).map_or(0, |account| account.acked);
+            let kept = message.received && acked >= sequence;
+            if !kept && !self.may_be_gone(message, now) {
+                open.push(format!(
+                    "message {number} was promised, clients acked {acked}: {message:?}"
+                ));
+            }
+        }
+        open
+    }
+}
