@@ -90,15 +90,25 @@ pub(crate) struct Clients {
     /// A tag that every session carries
     #[arg(long)]
     pub(crate) tag: Option<String>,
-    /// Acknowledge the online class too
+    /// Acknowledge the online class too, where no message is durable
     #[arg(long)]
     pub(crate) ack: bool,
+    /// Acknowledge after so many messages, or when what came with one read is understood
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub(crate) ack_every: u32,
+    /// Acknowledge fewer messages after so long, in milliseconds; looked at every 5 to 50 ms
+    #[arg(long, default_value_t = 0, value_name = "MS")]
+    pub(crate) ack_after: u64,
     /// The share of clients that drop and return each second while pushing, such as 0.01
     #[arg(long, default_value_t = 0.0, value_name = "SHARE")]
     pub(crate) churn: f64,
     /// How long a dropped client stays away, in milliseconds
     #[arg(long, default_value_t = 200, value_name = "MS")]
     pub(crate) churn_pause: u64,
+    /// The share of clients that are away at any time while pushing: so many drop that, with
+    /// --churn-pause, it comes out. What is durable waits for them
+    #[arg(long, default_value_t = 0.0, value_name = "SHARE", conflicts_with = "churn")]
+    pub(crate) offline: f64,
     /// Threads, each with its own descriptor table; by default as few as the descriptors allow
     #[arg(long, value_name = "N")]
     pub(crate) threads: Option<u32>,
@@ -161,6 +171,12 @@ pub(crate) struct Pushes {
     /// The delivery class
     #[arg(long, value_enum, default_value_t = ClassName::Online)]
     pub(crate) class: ClassName,
+    /// The share of pushes that are durable, the others being online; broadcasts are of --class
+    #[arg(long, value_name = "SHARE", conflicts_with = "class")]
+    pub(crate) durable: Option<f64>,
+    /// Ask for a receipt of every durable push, and count them against what was stored
+    #[arg(long)]
+    pub(crate) receipts: bool,
     /// Time to live in seconds; 0 leaves it to the gateway
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) ttl: u32,

@@ -1,6 +1,7 @@
 //! What a run does: the options, checked against each other and against this machine.
 
 use crate::options::{Io, Options};
+use crate::schedule::class::Mix;
 use crate::schedule::{Schedule, size};
 use crate::secret;
 use crate::sources::{self, Sources};
@@ -9,7 +10,7 @@ use holdfast_protocol::client::Class;
 use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and
 /// those that the process had open when the thread got its own table.
@@ -43,6 +44,10 @@ pub(crate) struct Scenario {
     pub(crate) signer: Option<Signer>,
     /// Whether they acknowledge the online class too.
     pub(crate) ack: bool,
+    /// Messages after which they acknowledge at once.
+    pub(crate) ack_every: u32,
+    /// How long fewer may wait for it, nanoseconds.
+    pub(crate) ack_after: u64,
     /// Whether the kernel stamps what they receive.
     pub(crate) arrival: bool,
     /// The share of them that drops each second.
@@ -51,8 +56,12 @@ pub(crate) struct Scenario {
     pub(crate) churn_pause: u64,
     /// What is pushed to whom and when.
     pub(crate) schedule: Schedule,
-    /// The delivery class.
+    /// The delivery class of broadcasts.
     pub(crate) class: Class,
+    /// Which pushes are durable.
+    pub(crate) mix: Mix,
+    /// Whether those ask for receipts.
+    pub(crate) receipts: bool,
     /// Which run this is, in every body.
     pub(crate) run: u32,
     user_prefix: String,
@@ -86,12 +95,16 @@ impl Scenario {
             heartbeat: clients.heartbeat,
             tag: clients.tag.clone(),
             signer: login_secret(options)?.map(sign).transpose()?,
-            ack: clients.ack,
+            ack: clients.ack && !mix(options).has_durable(),
+            ack_every: clients.ack_every,
+            ack_after: clients.ack_after * crate::clock::MILLISECOND,
             arrival: clients.arrival,
-            churn: clients.churn,
+            churn: churn(options),
             churn_pause: clients.churn_pause * crate::clock::MILLISECOND,
             schedule: schedule(options),
             class: options.push.class.into(),
+            mix: mix(options),
+            receipts: options.push.receipts,
             run: std::process::id() ^ now.subsec_nanos(),
             user_prefix: clients.user_prefix.clone(),
             user_digits: clients.user_bytes.saturating_sub(clients.user_prefix.len()),
@@ -109,6 +122,22 @@ fn login_secret(options: &Options) -> Result<Option<Vec<u8>>, String> {
     let (typed, file) = (&options.clients.secret, options.clients.secret_file.as_deref());
     let wanted = typed.is_some() || file.is_some();
     wanted.then(|| secret::read(typed.as_deref().unwrap_or_default(), file)).transpose()
+}
+
+fn mix(options: &Options) -> Mix {
+    let push = &options.push;
+    let all = f64::from(u8::from(Class::from(push.class) == Class::Durable));
+    Mix { share: push.durable.unwrap_or(all), seed: push.seed }
+}
+
+/// The share of clients that drops each second: as asked, or what keeps the share away that is.
+fn churn(options: &Options) -> f64 {
+    let clients = &options.clients;
+    if clients.offline == 0.0 {
+        return clients.churn;
+    }
+    let pause = Duration::from_millis(clients.churn_pause.max(1)).as_secs_f64();
+    clients.offline / pause
 }
 
 fn schedule(options: &Options) -> Schedule {
@@ -134,6 +163,12 @@ fn check(options: &Options) -> Result<(), String> {
         (clients.connections > 0, "--connections must be at least 1".to_owned()),
         (clients.connect_rate > 0, "--connect-rate must be at least 1".to_owned()),
         ((0.0..=1.0).contains(&clients.churn), "--churn is a share from 0 to 1".to_owned()),
+        ((0.0..1.0).contains(&clients.offline), "--offline is a share from 0 to 1".to_owned()),
+        (clients.ack_every > 0, "--ack-every must be at least 1".to_owned()),
+        (
+            push.durable.is_none_or(|share| (0.0..=1.0).contains(&share)),
+            "--durable is a share from 0 to 1".to_owned(),
+        ),
         (
             (1..=PRODUCT_BYTES).contains(&clients.product.len()),
             format!("--product must have 1 to {PRODUCT_BYTES} bytes"),

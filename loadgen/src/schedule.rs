@@ -5,6 +5,7 @@
 //! that stalls does not move the schedule: what waits is late, and its latency says so.
 
 pub(crate) mod chance;
+pub(crate) mod class;
 pub(crate) mod size;
 
 use crate::clock::SECOND;

@@ -79,10 +79,15 @@ pub(crate) struct Client {
     machine: Option<Machine>,
     partial: Vec<u8>,
     order: Order,
+    /// Of the durable messages, which are what the client remembers.
+    durable: Order,
     broadcast_order: Order,
     heard: u64,
     /// The greatest sequence that waits for an acknowledgement; 0 for none.
     to_ack: u64,
+    /// How many messages wait for it, and since when, nanoseconds of the run's clock.
+    unacked: u32,
+    unacked_since: u64,
     opened: u64,
     online_since: u32,
     session: Option<SessionId>,
@@ -99,9 +104,12 @@ impl Client {
             machine: None,
             partial: Vec::new(),
             order: Order::new(),
+            durable: Order::new(),
             broadcast_order: Order::new(),
             heard: 0,
             to_ack: 0,
+            unacked: 0,
+            unacked_since: 0,
             opened: 0,
             online_since: u32::MAX,
             session: None,
@@ -117,7 +125,7 @@ impl Client {
             Some(tag) => &[tag.as_str()],
             None => &[],
         };
-        let sequence = self.order.last();
+        let sequence = self.durable.last();
         let identity = Identity {
             heartbeat: scenario.heartbeat,
             product: &scenario.product,
@@ -139,6 +147,7 @@ impl Client {
         self.machine = None;
         self.partial = Vec::new();
         self.to_ack = 0;
+        self.unacked = 0;
         self.online_since = u32::MAX;
         self.stream.take()
     }
@@ -194,9 +203,15 @@ impl Client {
             verdict::broadcast(push, &mut self.broadcast_order, &mut self.heard, desk);
             return;
         }
-        verdict::push(push, &mut self.order, desk);
-        if push.class == Class::Durable || desk.shared.scenario.ack {
+        let durable = push.class == Class::Durable;
+        let order = if durable { &mut self.durable } else { &mut self.order };
+        verdict::push(push, order, desk);
+        if durable || desk.shared.scenario.ack {
             self.to_ack = self.to_ack.max(push.sequence);
+            if self.unacked == 0 {
+                self.unacked_since = desk.now;
+            }
+            self.unacked += 1;
         }
     }
 
@@ -209,7 +224,9 @@ impl Client {
         } else {
             desk.tally.login.record(took);
         }
-        if !self.order.welcomed(welcome.next_sequence, welcome.resumed) {
+        let online = self.order.welcomed(welcome.next_sequence, welcome.resumed);
+        // What was durable came from a store, and a store never counts anew.
+        if !online || !self.durable.welcomed(welcome.next_sequence, true) {
             desk.tally.sequence_fell_back += 1;
         }
         self.session = Some(welcome.session);
@@ -218,9 +235,17 @@ impl Client {
         desk.came_online(self.absence.take());
     }
 
+    /// Whether messages wait for their acknowledgement whose time, if they are few, is not yet.
+    pub(crate) const fn acknowledges_later(&self, shared: &Shared, now: u64) -> bool {
+        let scenario = &shared.scenario;
+        let few = self.unacked > 0 && self.unacked < scenario.ack_every;
+        few && now < self.unacked_since.saturating_add(scenario.ack_after)
+    }
+
     /// Puts the acknowledgement that waits, if one does, into a frame and sends it.
     pub(crate) fn acknowledge(&mut self, desk: &mut Desk<'_>) -> Result<(), End> {
         let sequence = std::mem::take(&mut self.to_ack);
+        self.unacked = 0;
         if sequence == 0 {
             return Ok(());
         }

@@ -46,6 +46,12 @@ pub(crate) struct Gauges {
     pub(crate) deliveries: AtomicU64,
     /// Broadcasts that arrived, for the first time, over all clients.
     pub(crate) broadcasts: AtomicU64,
+    /// Receipts of durable messages that a client acknowledged.
+    pub(crate) receipts: AtomicU64,
+    /// Receipts of those that expired or were dropped.
+    pub(crate) given_up: AtomicU64,
+    /// Messages that were answered as stored.
+    pub(crate) stored: AtomicU64,
 }
 
 /// The sum of what all threads counted, and the latencies since the last look.

@@ -194,7 +194,10 @@ fn read_all(client: &mut Client, buffer: &mut [u8], desk: &mut Desk<'_>) -> Resu
             Read::Broken(error) => return Err(End::Broken(error)),
         }
     }
-    if client.state == State::Online { client.acknowledge(desk) } else { Ok(()) }
+    if client.state != State::Online || client.acknowledges_later(desk.shared, desk.now) {
+        return Ok(());
+    }
+    client.acknowledge(desk)
 }
 
 /// Whether clients still come and go in this phase.

@@ -9,7 +9,7 @@ use crate::fleet::shared::Shared;
 use crate::histogram::Tally;
 use crate::verify::body::{self, Header, Number};
 use crate::verify::ledger::Code;
-use holdfast_client::{Backend, Error, Outcome, Target};
+use holdfast_client::{Backend, Class, Error, Outcome, Target};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -46,8 +46,8 @@ pub(super) struct Pusher {
     batch: usize,
     ttl: u32,
     bodies: Vec<u8>,
-    /// Where each body and each user of the present batch stand.
-    pieces: Vec<(Range<usize>, String)>,
+    /// Where each body of the present batch stands, its user and its class.
+    pieces: Vec<(Range<usize>, String, Class)>,
     tally: Tally,
 }
 
@@ -150,15 +150,17 @@ impl Pusher {
             let header = Header { run, number: Number::Push(number), due };
             body::write(header, schedule.size(number), &mut self.bodies);
             let user = self.shared.scenario.user(schedule.target(number));
-            self.pieces.push((at..self.bodies.len(), user));
+            let durable = self.shared.scenario.mix.is_durable(number);
+            let class = if durable { Class::Durable } else { Class::Online };
+            self.pieces.push((at..self.bodies.len(), user, class));
         }
         self.pieces.len() as u64
     }
 
-    fn target<'a>(&'a self, (body, user): &'a (Range<usize>, String)) -> Target<'a> {
-        let class = self.shared.scenario.class;
-        let body = &self.bodies[body.clone()];
-        Target { user, class, ttl: self.ttl, key: &[], receipt: false, body }
+    fn target<'a>(&'a self, piece: &'a (Range<usize>, String, Class)) -> Target<'a> {
+        let (body, user, class) = (&self.bodies[piece.0.clone()], &piece.1, piece.2);
+        let receipt = class == Class::Durable && self.shared.scenario.receipts;
+        Target { user, class, ttl: self.ttl, key: &[], receipt, body }
     }
 }
 
@@ -179,6 +181,7 @@ fn record(
     let mut sums = shared.sums();
     for (number, code) in numbers.zip(codes) {
         shared.ledger.answered(number, code, at);
+        shared.gauges.stored.fetch_add(u64::from(code == Code::STORED), Ordering::Relaxed);
         pushed.answered.fetch_add(1, Ordering::Relaxed);
         pushed.accepted.fetch_add(u64::from(code.accepted()), Ordering::Relaxed);
         let due = start + shared.scenario.schedule.due(number);

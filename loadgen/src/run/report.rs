@@ -10,6 +10,7 @@ use crate::options::{ClassName, Options};
 use crate::verify::away::Absences;
 use crate::verify::judge::{self, Broadcasts, Pushes, Reasons, Sent};
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 /// What the stages hand over.
 pub(super) struct Evidence {
@@ -46,6 +47,8 @@ pub(super) struct Report {
     latencies: BTreeMap<&'static str, Percentiles>,
     pushes: Pushes,
     broadcasts: Broadcasts,
+    /// Absent where nothing was durable.
+    durable: Option<Durable>,
     counts: BTreeMap<&'static str, u64>,
     /// Why connections failed or ended.
     connection_reasons: Reasons,
@@ -96,6 +99,41 @@ struct Memory {
     client_rss: u64,
 }
 
+/// What became of the durable class, besides the accounts of all pushes.
+#[derive(Debug, serde::Serialize)]
+struct Durable {
+    /// Answered as stored, and as acknowledged at once.
+    stored: u64,
+    acked: u64,
+    /// Accepted and never received.
+    missing: u64,
+    /// Receipts that a client acknowledged; absent where none were asked for.
+    receipts: Option<u64>,
+    /// Receipts that it expired or was dropped.
+    given_up: u64,
+}
+
+impl Durable {
+    fn new(shared: &Shared, pushes: &Pushes) -> Self {
+        let gauges = &shared.gauges;
+        let receipts = gauges.receipts.load(Ordering::Relaxed);
+        let lost = |name| pushes.lost.get(name).copied().unwrap_or_default();
+        Self {
+            stored: pushes.stored,
+            acked: pushes.acked,
+            missing: lost("answered_stored") + lost("answered_acked"),
+            receipts: shared.scenario.receipts.then_some(receipts),
+            given_up: gauges.given_up.load(Ordering::Relaxed),
+        }
+    }
+
+    /// What is wrong with the receipts: each message that was stored has one.
+    fn finding(&self, stored: u64) -> Option<String> {
+        let came = self.receipts? + self.given_up;
+        (came != stored).then(|| format!("{came} receipts of {stored} stored messages"))
+    }
+}
+
 /// Judges and adds up.
 pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> Report {
     let scenario = &shared.scenario;
@@ -107,13 +145,17 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         sent: evidence.sent,
         start: evidence.start,
         absences: &absences,
+        mix: scenario.mix,
+        expires: options.push.ttl > 0,
     });
     let heard = shared.take_heard();
     let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
     let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
     let away = u64::from(evidence.logged_in).saturating_sub(online);
     let tally = shared.sums().all.clone();
-    let verdict = verdict((&pushes, &broadcasts, &tally), away, options);
+    let durable = Durable::new(shared, &pushes);
+    let mut verdict = verdict((&pushes, &broadcasts, &tally), away, options);
+    verdict.extend(durable.finding(pushes.stored));
     let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
     Report {
         command: std::env::args().collect(),
@@ -140,6 +182,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         memory: memory(scenario.clients, before, settled),
         counts: counts(&tally),
         connection_reasons: tally.reasons,
+        durable: scenario.mix.has_durable().then_some(durable),
         pushes,
         broadcasts,
         samples: ["before", "ramped", "settled", "pushed", "drained", "left"]
@@ -154,7 +197,11 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
 /// What the options offer, in words.
 fn plan(options: &Options) -> String {
     let (push, broadcast) = (&options.push, &options.broadcast);
-    let class = if push.class == ClassName::Durable { "durable " } else { "" };
+    let class = match push.durable {
+        Some(share) => format!("{:.0} % durable ", share * 100.0),
+        None if push.class == ClassName::Durable => "durable ".to_owned(),
+        None => String::new(),
+    };
     format!(
         "connected at {}/s; {} {class}pushes/s of {} B for {} s, {} of {} B",
         options.clients.connect_rate,

@@ -13,7 +13,7 @@ use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::scenario::Scenario;
 use crate::secret;
-use holdfast_client::{Backend, Error};
+use holdfast_client::{Backend, Error, Outcome};
 use std::fmt::Write;
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -123,6 +123,7 @@ impl Stage<'_> {
         if !wanted {
             return Ok(None);
         }
+        let shared = Arc::clone(&self.shared);
         let options = holdfast_client::Options {
             name: push.api_name.clone(),
             key: secret::read(&push.api_key, push.api_key_file.as_deref())?,
@@ -130,6 +131,12 @@ impl Stage<'_> {
             timeout: Duration::from_secs(u64::from(push.drain.max(1))),
             ..holdfast_client::Options::new([push.api.to_string()])
         };
+        let options = options.on_receipt(move |receipt| {
+            let acked = matches!(receipt.outcome, Outcome::Acked(_));
+            let gauges = &shared.gauges;
+            let count = if acked { &gauges.receipts } else { &gauges.given_up };
+            count.fetch_add(1, Ordering::Relaxed);
+        });
         let backend = Backend::connect(options).map_err(|error| match error {
             Error::Refused { address, close } => format!(
                 "the gateway at {address} refused the backend \"{}\": {close}. Give the name and \
@@ -237,6 +244,7 @@ impl Stage<'_> {
         let clients = self.shared.scenario.clients;
         let deadline = clock.now() + u64::from(self.options.push.drain) * SECOND;
         let (mut arrived, mut since) = (0, clock.now());
+        let wants_receipts = self.shared.scenario.receipts;
         self.progress.stage("drain", self.shared.scenario.schedule.count);
         self.progress.wait(deadline, || {
             let deliveries = gauges.deliveries.load(Ordering::Relaxed);
@@ -245,7 +253,11 @@ impl Stage<'_> {
             if deliveries + broadcasts != arrived {
                 (arrived, since) = (deliveries + broadcasts, now);
             }
-            let complete = deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
+            let receipts =
+                gauges.receipts.load(Ordering::Relaxed) + gauges.given_up.load(Ordering::Relaxed);
+            let told = !wants_receipts || receipts >= gauges.stored.load(Ordering::Relaxed);
+            let complete = told
+                && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
             let back =
                 gauges.online.load(Ordering::Relaxed) >= clients || self.shared.interrupt.came();

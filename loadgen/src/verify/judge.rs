@@ -4,6 +4,7 @@ use super::away::Absences;
 use super::ledger::{Code, Entry, Ledger};
 use crate::clock::milliseconds;
 use crate::schedule::Schedule;
+use crate::schedule::class::Mix;
 use std::collections::BTreeMap;
 
 /// Why a message is refused that the generator could not hand over: the window stayed full, or
@@ -30,6 +31,9 @@ pub(crate) struct Pushes {
     pub(crate) contradicted: u64,
     /// Of those offered: to be received after the answer "delivered", "stored" or "acked".
     pub(crate) accepted: u64,
+    /// Of those accepted: stored, and acknowledged before that.
+    pub(crate) stored: u64,
+    pub(crate) acked: u64,
 }
 
 impl Pushes {
@@ -61,6 +65,10 @@ pub(crate) struct Evidence<'a> {
     pub(crate) start: u64,
     /// Who was away when.
     pub(crate) absences: &'a Absences,
+    /// Which messages are durable: being away excuses none of these.
+    pub(crate) mix: Mix,
+    /// Whether a time to live was given, after which a durable message is gone.
+    pub(crate) expires: bool,
 }
 
 /// Puts every message into its class.
@@ -69,6 +77,8 @@ pub(crate) fn pushes(evidence: &Evidence<'_>) -> Pushes {
     for number in 0..evidence.offered {
         let entry = evidence.ledger.entry(number);
         sum.accepted += u64::from(entry.answer.is_some_and(Code::accepted));
+        sum.stored += u64::from(entry.answer == Some(Code::STORED));
+        sum.acked += u64::from(entry.answer == Some(Code::ACKED));
         classify(evidence, number, entry, &mut sum);
     }
     sum
@@ -83,6 +93,13 @@ fn classify(evidence: &Evidence<'_>, number: u64, entry: Entry, sum: &mut Pushes
         None if entry.arrived => sum.delivered += 1,
         None if number >= evidence.sent => add(&mut sum.refused, NEVER_SENT),
         None | Some(Code::NO_ANSWER) => add(&mut sum.lost, Code::NO_ANSWER.name()),
+        Some(code) if code.accepted() && evidence.mix.is_durable(number) => {
+            if evidence.expires {
+                add(&mut sum.gone, "time_to_live");
+            } else {
+                add(&mut sum.lost, &format!("answered_{}", code.name()));
+            }
+        }
         Some(code) if code.accepted() => {
             let due = milliseconds(evidence.start + evidence.schedule.due(number));
             let user = evidence.schedule.target(number);

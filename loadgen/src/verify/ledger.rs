@@ -35,6 +35,12 @@ impl Code {
     /// No answer came, or the connection ended before it.
     pub(crate) const NO_ANSWER: Self = Self(NO_ANSWER);
 
+    /// Stored, to be delivered.
+    pub(crate) const STORED: Self = Self(STORED);
+
+    /// Acknowledged before it was stored.
+    pub(crate) const ACKED: Self = Self(ACKED);
+
     /// The outcome that the gateway gave.
     pub(crate) fn of(outcome: Outcome) -> Self {
         Self(match outcome {

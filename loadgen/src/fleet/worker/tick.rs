@@ -55,6 +55,7 @@ impl Worker {
             _ => {}
         }
         self.sweep(table, since);
+        self.acknowledge(table, now);
         if now.saturating_sub(table.last_publish) >= PUBLISH {
             table.last_publish = now;
             self.shared.absorb(&mut table.tally);
@@ -122,11 +123,11 @@ impl Worker {
         for _ in 0..BYES.min(table.opened - table.left) {
             let slot = table.left;
             table.left += 1;
-            let Table { clients, scratch, .. } = table;
-            let client = &mut clients[slot as usize];
+            let (client, mut desk) = table.desk(self, slot);
             match client.state {
                 State::Online => {
-                    let said = client.leave(scratch);
+                    let said = client.acknowledge(&mut desk);
+                    let said = said.and_then(|()| client.leave(desk.scratch));
                     self.go_on(table, slot, said);
                 }
                 State::Opening => self.release(client),
@@ -140,6 +141,20 @@ impl Worker {
         if !std::mem::replace(&mut table.testified, true) {
             let absences = std::mem::take(&mut table.absences);
             self.shared.testify(absences, table.clients.iter().map(Client::heard));
+        }
+    }
+
+    /// Acknowledges what waited long enough.
+    fn acknowledge(&self, table: &mut Table, now: u64) {
+        if self.shared.scenario.ack_after == 0 {
+            return;
+        }
+        for slot in 0..table.opened {
+            let (client, mut desk) = table.desk(self, slot);
+            if client.state == State::Online && !client.acknowledges_later(&self.shared, now) {
+                let said = client.acknowledge(&mut desk);
+                self.go_on(table, slot, said);
+            }
         }
     }
 

@@ -109,6 +109,16 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         broadcasts.lost,
         broadcasts.started
     )?;
+    if let Some(durable) = &report.durable {
+        write!(out, "durable     stored {} + acked {}", durable.stored, durable.acked)?;
+        write!(out, ", missing {}", durable.missing)?;
+        match durable.receipts {
+            Some(receipts) => {
+                writeln!(out, ", receipts {receipts} acked + {} given up", durable.given_up)?;
+            }
+            None => writeln!(out)?,
+        }
+    }
     let shown = ["duplicates", "out_of_order", "corrupt", "misdelivered", "redelivered"];
     write!(out, "order      ")?;
     for name in shown {

@@ -22,6 +22,10 @@ fn schedule(count: u64) -> Schedule {
 }
 
 fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
+    judged_as(ledger, (sent, 0.0, false), away)
+}
+
+fn judged_as(ledger: &Ledger, (sent, share, expires): (u64, f64, bool), away: Vec<Away>) -> Pushes {
     let schedule = schedule(10);
     let absences = Absences::new(away);
     let evidence = Evidence {
@@ -31,6 +35,8 @@ fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
         sent,
         start: START,
         absences: &absences,
+        mix: Mix { share, seed: 1 },
+        expires,
     };
     let sum = pushes(&evidence);
     assert!(sum.closes(), "{sum:?}");
@@ -75,6 +81,20 @@ fn a_drop_long_before_or_after_excuses_nothing() {
     ];
     let sum = judged(&ledger, 10, away);
     assert_eq!(sum.lost_total(), 10);
+}
+
+#[test]
+fn being_away_excuses_nothing_that_is_durable() {
+    let ledger = Ledger::new(10);
+    for number in 0..10 {
+        ledger.answered(number, Code::of(Outcome::Stored(1)), 5_020);
+    }
+    ledger.arrived(0);
+    let away = |user| Away { user, from: 5_000, until: u32::MAX, why: Why::Churned };
+    let sum = judged_as(&ledger, (10, 1.0, false), (0..10).map(away).collect());
+    assert_eq!((sum.delivered, sum.stored, sum.lost_total()), (1, 10, 9));
+    let sum = judged_as(&ledger, (10, 1.0, true), (0..10).map(away).collect());
+    assert_eq!((sum.lost_total(), sum.gone), (0, reasons(&[("time_to_live", 9)])));
 }
 
 #[test]
