@@ -12,16 +12,25 @@ use clap::ValueEnum;
 
 mod broadcast;
 mod burst;
+mod counts;
+mod disk;
+mod disk_after;
 mod driver;
+mod durable;
+mod durable_p99;
 mod growth;
 mod idle_cpu;
 mod kernel_memory;
 mod login;
+mod login_load;
+mod mailbox;
 mod million;
 mod noise;
+mod pending_start;
 mod push;
 mod report;
 mod runtimes;
+mod store;
 mod subject;
 mod turns;
 mod unicast;
@@ -111,7 +120,7 @@ pub(crate) struct Figure {
 }
 
 /// Every figure, in the order in which they are run.
-const FIGURES: [&Figure; 13] = [
+const FIGURES: [&Figure; 22] = [
     &broadcast::FIGURE,
     &push::FIGURE,
     &burst::FIGURE,
@@ -125,6 +134,15 @@ const FIGURES: [&Figure; 13] = [
     &idle_cpu::FIGURE,
     &million::FIGURE,
     &growth::FIGURE,
+    &durable::RATIO,
+    &durable::RATE,
+    &durable_p99::FIGURE,
+    &durable_p99::TO_DISK,
+    &store::FIGURE,
+    &mailbox::FIGURE,
+    &pending_start::FIGURE,
+    &login_load::FIGURE,
+    &disk_after::FIGURE,
 ];
 
 /// Runs `bench`.
@@ -168,6 +186,10 @@ fn measure_all(figures: &[&'static Figure], args: &Args) -> Result<bool> {
         packages.extend(["--package", "holdfast-baselines"]);
     }
     shell::run(&mut cargo(&[&["build", "--release"], &packages[..]].concat()))?;
+    if figures.iter().any(|figure| figure.name == store::FIGURE.name) {
+        let example = ["--package", "holdfast-store", "--example", store::PROGRAM];
+        shell::run(&mut cargo(&[&["build", "--release"], &example[..]].concat()))?;
+    }
     noise::warn_before();
     let mut all_met = true;
     report::header();

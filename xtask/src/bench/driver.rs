@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::counts::Counts;
 use super::subject::{SECRET, Subject};
 use crate::process::Running;
 use crate::shell::Result;
@@ -13,7 +14,7 @@ const CORE: usize = 1;
 pub(super) struct Driver {
     // Dropped first, so that its subject closes the connections while it lives.
     process: Running,
-    _subject: Subject,
+    subject: Subject,
 }
 
 /// What a phase said.
@@ -24,6 +25,11 @@ impl Answer {
     /// A number by its name.
     pub(super) fn number(&self, name: &str) -> Result<f64> {
         self.0[name].as_f64().ok_or_else(|| format!("the driver gave no {name}: {}", self.0))
+    }
+
+    /// A part of it.
+    pub(super) fn part(&self, name: &str) -> Self {
+        Self(self.0[name].clone())
     }
 
     /// Microseconds of server CPU time for one unit.
@@ -48,7 +54,7 @@ impl Driver {
             words.extend(["--secret", SECRET, "--key-id", "bench"].map(str::to_owned));
         }
         let process = Running::start(&Subject::driver_binary(), &words, Some(CORE))?;
-        let mut driver = Self { process, _subject: subject };
+        let mut driver = Self { process, subject };
         driver.answer()?;
         Ok(driver)
     }
@@ -60,6 +66,16 @@ impl Driver {
             Some(error) => Err(error.to_owned()),
             None => Ok(Answer(value)),
         }
+    }
+
+    /// What the subject counts now.
+    pub(super) fn counts(&self) -> Result<Counts> {
+        Counts::read(self.subject.admin.ok_or("what is driven counts nothing")?)
+    }
+
+    /// The subject, without its clients and its backend.
+    pub(super) fn into_subject(self) -> Subject {
+        self.subject
     }
 
     /// Runs one phase.

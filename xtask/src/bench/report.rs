@@ -73,6 +73,18 @@ pub(super) fn spread(mut values: Vec<f64>) -> Option<[f64; 3]> {
     Some([values[0], f64::midpoint(values[last / 2], values[last.div_ceil(2)]), values[last]])
 }
 
+/// The smallest of the sorted values that this part of them does not go over.
+pub(super) fn share(sorted: &[f64], part: f64) -> Option<f64> {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss,
+        reason = "an index into what is in memory"
+    )]
+    let index = (sorted.len() as f64 * part).ceil() as usize;
+    sorted.get(index.max(1) - 1).copied()
+}
+
 /// Names the columns.
 pub(super) fn header() {
     let (figure, io, bound) = ("figure", "io", "at most");
@@ -160,6 +172,15 @@ mod tests {
     fn the_median_is_held_against_the_bound() {
         assert!(verdict(&[1.0, 9.0, 1.1]).met());
         assert!(!verdict(&[1.2, 1.0, 1.2]).met());
+    }
+
+    #[test]
+    fn a_share_is_a_value_that_was_seen() {
+        let values: Vec<f64> = (1..=200).map(f64::from).collect();
+        assert_eq!([0.0, 0.5, 0.99, 1.0].map(|part| share(&values, part)), {
+            [1.0, 100.0, 198.0, 200.0].map(Some)
+        });
+        assert_eq!(share(&[], 0.5), None);
     }
 
     #[test]

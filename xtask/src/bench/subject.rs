@@ -1,7 +1,7 @@
 //! What is measured: a bare server, a gateway or a baseline, alone on core 0, on free ports of
 //! loopback.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Io;
 use crate::process::{Running, await_ready, free_port};
@@ -24,6 +24,8 @@ pub(super) struct Subject {
     pub(super) language: &'static str,
     pub(super) client_port: u16,
     pub(super) api_ports: Vec<u16>,
+    /// Where a gateway says what it counts.
+    pub(super) admin: Option<u16>,
     pub(super) signed: bool,
 }
 
@@ -54,11 +56,21 @@ impl Subject {
             process.line()?.split_whitespace().map_while(|word| word.parse().ok()).collect();
         let (client, controls) = ports.split_first().ok_or("the bare server named no port")?;
         let (client_port, api_ports) = (*client, controls.to_vec());
-        Ok(Self { process, language: "bare", client_port, api_ports, signed: false })
+        let language = "bare";
+        Ok(Self { process, language, client_port, api_ports, admin: None, signed: false })
     }
 
-    /// The gateway, with login tokens or without.
+    /// The gateway, with login tokens or without, and without a store.
     pub(super) fn gateway(io: Io, clients: u32, signed: bool) -> Result<Self> {
+        Self::start(io, clients, signed, None)
+    }
+
+    /// The gateway with its store in a folder, which may hold what an earlier one left.
+    pub(super) fn gateway_with_store(io: Io, clients: u32, folder: &Path) -> Result<Self> {
+        Self::start(io, clients, false, Some(folder))
+    }
+
+    fn start(io: Io, clients: u32, signed: bool, store: Option<&Path>) -> Result<Self> {
         let (client_port, api, admin) = (free_port()?, free_port()?, free_port()?);
         let shards = shards_for(clients);
         let mut sets = vec![
@@ -66,11 +78,17 @@ impl Subject {
             format!("shards={shards}"),
             format!("products=[\"{PRODUCT}\"]"),
             format!("client.listen=127.0.0.1:{client_port}"),
-            "store.kind=none".to_owned(),
             format!("backend.listen=127.0.0.1:{api}"),
             format!("admin.listen=127.0.0.1:{admin}"),
             "log.level=error".to_owned(),
         ];
+        match store {
+            Some(folder) => {
+                sets.push("store.kind=embedded".to_owned());
+                sets.push(format!("store.directory={}", folder.display()));
+            }
+            None => sets.push("store.kind=none".to_owned()),
+        }
         if signed {
             let key = format!("id=\"bench\", algorithm=\"HS256\", secret=\"{SECRET}\"");
             sets.push(format!("auth.client_keys=[{{{key}}}]"));
@@ -83,7 +101,8 @@ impl Subject {
         words.extend(sets.into_iter().flat_map(|set| ["--set".to_owned(), set]));
         let mut process = Running::start(&binary("holdfast"), &words, Some(CORE))?;
         await_ready(&mut process, admin)?;
-        Ok(Self { process, language: "holdfast", client_port, api_ports: vec![api], signed })
+        let (language, api_ports, admin) = ("holdfast", vec![api], Some(admin));
+        Ok(Self { process, language, client_port, api_ports, admin, signed })
     }
 
     /// The same push server on a runtime; it says its ports as the bare server does.
@@ -93,7 +112,8 @@ impl Subject {
         let ports: Vec<u16> =
             process.line()?.split_whitespace().map_while(|word| word.parse().ok()).collect();
         let [client_port, api] = ports[..] else { return Err("the baseline named no port".into()) };
-        Ok(Self { process, language: "holdfast", client_port, api_ports: vec![api], signed: false })
+        let (language, api_ports) = ("holdfast", vec![api]);
+        Ok(Self { process, language, client_port, api_ports, admin: None, signed: false })
     }
 
     /// The driver's program.

@@ -43,7 +43,8 @@ pub(super) fn raw(answers: &[Answer]) -> Value {
     json!(answers.iter().map(|answer| &answer.0).collect::<Vec<_>>())
 }
 
-fn middle(numbers: Vec<f64>) -> f64 {
+/// The middle one.
+pub(super) fn middle(numbers: Vec<f64>) -> f64 {
     spread(numbers).map_or(f64::NAN, |[_, middle, _]| middle)
 }
 
