@@ -216,6 +216,26 @@ fn only_a_full_mailbox_makes_room() {
 }
 
 #[test]
+fn what_made_room_comes_back_after_a_kill_alone() {
+    let mut ledger = Ledger::new(vec![Some(1)]);
+    for sequence in [5, 7] {
+        let id = sent(&mut ledger, DURABLE);
+        ledger.answered(id, Outcome::Stored(sequence));
+    }
+    ledger.got(0, got(7, 1, false));
+    ledger.killed();
+    ledger.got(0, got(5, 0, true));
+    assert!(ledger.faults().is_empty(), "{:?}", ledger.faults());
+    let mut other = Ledger::new(vec![Some(1)]);
+    for _ in 0..2 {
+        sent(&mut other, DURABLE);
+    }
+    other.got(0, got(7, 1, false));
+    other.got(0, got(5, 0, true));
+    finds(&other, "came behind 7");
+}
+
+#[test]
 fn what_is_short_lived_may_expire_and_nothing_else() {
     let mut ledger = ledger();
     let id = sent(&mut ledger, Kind { short: true, ..DURABLE });
