@@ -217,6 +217,9 @@ impl<I: Io> Shard<I> {
         let Some(place) = self.homes.get(home).and_then(Home::mailbox) else { return };
         let Some(mailbox) = self.mailroom.as_mut().and_then(|room| room.get(place)) else { return };
         let complete = cursor >= mailbox.last();
+        // What went out of date while it was loaded goes with the next sweep.
+        let parcels: Vec<_> =
+            parcels.into_iter().filter(|(entry, _)| entry.expires >= unix).collect();
         let count = parcels.len();
         for (index, (entry, mut parcel)) in parcels.into_iter().enumerate() {
             let again = mailbox.hand_over(entry.sequence, now, rules);
