@@ -125,6 +125,7 @@ fn push(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene) -> What {
     if chance.happens(300)
         && let Some((product, parcel)) = talk.retries.pop()
     {
+        scene.ledger.durables.ask_again(parcel.id);
         return What::Push(Some(product), vec![parcel]);
     }
     let overrun = chance.happens(20);

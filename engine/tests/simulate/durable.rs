@@ -155,6 +155,13 @@ impl Durables {
         id
     }
 
+    /// A backend pushes a message once more.
+    pub(crate) fn ask_again(&mut self, id: MessageId) {
+        if let Some(message) = self.message_mut(id) {
+            message.answered = None;
+        }
+    }
+
     /// The gateway is gone.
     pub(crate) fn crash(&mut self, now: u64) {
         self.crashes.push(now);

@@ -122,7 +122,9 @@ impl Durables {
         let behind = if copy.sequence > reading.last { reading.last } else { 0 };
         for (&sequence, &id) in account.by_sequence.range(behind + 1..copy.sequence) {
             let Some(message) = self.message(id) else { continue };
-            let owed = message.promised == Some(sequence) && account.acked < sequence;
+            let waits = message.promised == Some(sequence) && account.acked < sequence;
+            // What comes again may begin anywhere in what was sent here.
+            let owed = waits && !reading.written.contains_key(&sequence);
             if owed && !self.may_be_gone(message, copy.now) {
                 let link = copy.link;
                 let got = copy.sequence;
