@@ -101,7 +101,7 @@ impl Ledger {
         self.count("crashes");
         self.durables.crash(now);
         self.broadcasts.crash();
-        self.hellos.clear();
+        // A hello that was on its way may yet reach the next gateway.
         self.taps.values_mut().for_each(|tap| tap.careless = true);
     }
 

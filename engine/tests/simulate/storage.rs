@@ -122,7 +122,7 @@ impl Storage {
             self.ticks_at = (now / SECOND + 1) * SECOND;
         }
         if self.reads_at <= now {
-            let limit = 1 + self.chance.index(8);
+            let limit = 1 + self.chance.index(64);
             stepped.read(limit, clock(now));
             self.reads_at = u64::MAX;
         }
