@@ -1,9 +1,12 @@
 //! What the embedded store costs over writing bare bytes: CPU for each message (append, sync,
 //! trim), and time and memory to open a store in which many messages wait.
 //!
-//! `cargo run --release -p holdfast-store --example cost [DIRECTORY]`
+//! `cargo run --release -p holdfast-store --example cost [DIRECTORY [reopen | figure]]`
+//!
+//! `figure` compares in turns and in one thread, and prints what it found as JSON.
 
-use holdfast_store::embedded::{Options, Started, start};
+use holdfast_store::disk::files::Files;
+use holdfast_store::embedded::{Options, Settings, Started, Stepped, start};
 use holdfast_store::{Append, Batch, Bell, Command, Event, Freed, Homes, Place, Port, Span};
 use rustix::time::{ClockId, clock_gettime};
 use std::collections::VecDeque;
@@ -24,6 +27,9 @@ const USERS: u64 = 200_000;
 const LATER: usize = 40;
 /// Batches of the first measurement.
 const BATCHES: usize = 4000;
+/// Turns of the bare file and of the store, and batches of one.
+const TURNS: usize = 9;
+const TURN: usize = 400;
 /// Messages that wait in the second.
 const WAITING: u64 = 1_000_000;
 
@@ -117,11 +123,11 @@ fn commit(port: &Port, batch: Batch) -> Result<Vec<Place>, String> {
 }
 
 /// Bare bytes: one write and one sync for each batch.
-fn floor(directory: &Path) -> io::Result<()> {
+fn floor(directory: &Path, batches: usize) -> io::Result<()> {
     let mut file = File::create(directory.join("bare"))?;
     let message = [7; BODY];
     let mut buffer = Vec::new();
-    for _ in 0..BATCHES {
+    for _ in 0..batches {
         buffer.clear();
         for _ in 0..BATCH {
             buffer.extend_from_slice(&message);
@@ -129,23 +135,27 @@ fn floor(directory: &Path) -> io::Result<()> {
         file.write_all(&buffer)?;
         file.sync_data()?;
     }
-    std::fs::remove_file(directory.join("bare"))
+    Ok(())
 }
 
-fn store(directory: &Path, trims: bool) -> Result<u64, Box<dyn std::error::Error>> {
-    let Started { ports, handle, .. } = open(directory)?;
-    let mut written: VecDeque<(u64, Vec<Place>)> = VecDeque::new();
-    let (mut sequence, mut most) = (0, 0);
-    for _ in 0..BATCHES {
-        let first = sequence + 1;
+/// What a shard has the store do, batch by batch.
+#[derive(Default)]
+struct Work {
+    sequence: u64,
+    /// Batches that are not trimmed yet: the first sequence of each, and where all of them lie.
+    written: VecDeque<(u64, Vec<Place>)>,
+}
+
+impl Work {
+    fn batch(&mut self, trims: bool) -> Batch {
         let mut commands = Vec::with_capacity(2 * BATCH);
         for _ in 0..BATCH {
-            sequence += 1;
-            commands.push(Command::Append(message(sequence)));
+            self.sequence += 1;
+            commands.push(Command::Append(message(self.sequence)));
         }
         let mut freed: Vec<Freed> = Vec::new();
-        if trims && written.len() == LATER {
-            let (first, places) = written.pop_front().unwrap_or_default();
+        if trims && self.written.len() == LATER {
+            let (first, places) = self.written.pop_front().unwrap_or_default();
             for (upto, place) in (first..).zip(places) {
                 commands.push(Command::Trim { product: 0, user: user(upto).into(), upto });
                 match freed.last_mut() {
@@ -160,15 +170,90 @@ fn store(directory: &Path, trims: bool) -> Result<u64, Box<dyn std::error::Error
                 }
             }
         }
-        let places = commit(&ports[0], Batch { shard: 0, commands, freed })?;
-        written.push_back((first, places));
-        if written.len() > LATER {
-            written.pop_front();
+        Batch { shard: 0, commands, freed }
+    }
+
+    fn is_written(&mut self, places: Vec<Place>) {
+        let first = self.sequence + 1 - places.len() as u64;
+        self.written.push_back((first, places));
+        if self.written.len() > LATER {
+            self.written.pop_front();
         }
+    }
+}
+
+fn store(directory: &Path, trims: bool) -> Result<u64, Box<dyn std::error::Error>> {
+    let Started { ports, handle, .. } = open(directory)?;
+    let (mut work, mut most) = (Work::default(), 0);
+    for _ in 0..BATCHES {
+        let places = commit(&ports[0], work.batch(trims))?;
+        work.is_written(places);
         most = most.max(handle.figures().disk_bytes);
     }
     handle.stop();
     Ok(most)
+}
+
+/// A store in this thread.
+struct Alone {
+    stepped: Stepped,
+    port: Port,
+    work: Work,
+    /// The store asked for these segments.
+    cleaned: Option<u32>,
+    used: Duration,
+}
+
+impl Alone {
+    fn open(directory: &Path) -> Result<Self, Box<dyn std::error::Error>> {
+        let settings = Settings { segment_bytes: 64 << 20, idempotency_window: 600, seed: 1 };
+        let homes = One(vec!["product".to_owned()]);
+        let bells: Vec<Arc<dyn Bell>> = vec![Arc::new(Waker(std::thread::current()))];
+        let disk = Arc::new(Files::open(directory)?);
+        let (stepped, mut ports, _) = Stepped::open(disk, settings, &homes, bells, 1)?;
+        let port = ports.pop().ok_or("a store without a port")?;
+        Ok(Self { stepped, port, work: Work::default(), cleaned: None, used: Duration::ZERO })
+    }
+
+    /// Commits batches; the time is the store's alone, without what its caller does to make them.
+    fn turn(&mut self, batches: usize, now: u32) -> Result<(), String> {
+        for _ in 0..batches {
+            let mut batch = self.work.batch(true);
+            batch.commands.extend(self.cleaned.take().map(Command::Cleaned));
+            let before = cpu();
+            self.port.send(batch);
+            self.stepped.write(now);
+            self.used += cpu().saturating_sub(before);
+            while let Some(event) = self.port.hear() {
+                match event {
+                    Event::Written(places) => self.work.is_written(places),
+                    // What lies in old segments was trimmed long ago.
+                    Event::Clean(upto) => self.cleaned = Some(upto),
+                    other => return Err(format!("{other:?}")),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The bare file and the store in turns: microseconds of CPU for each message of each turn.
+fn figure(directory: &Path) -> Result<(), Box<dyn std::error::Error>> {
+    let mut alone = Alone::open(&directory.join("figure"))?;
+    alone.turn(LATER, 1)?;
+    let (mut bare, mut store) = (Vec::new(), Vec::new());
+    let messages = f64::from(number(TURN * BATCH));
+    let each = |used: Duration| format!("{{\"us\":{:.4}}}", used.as_secs_f64() * 1e6 / messages);
+    for now in 1..=TURNS {
+        let before = cpu();
+        floor(directory, TURN)?;
+        bare.push(each(cpu().saturating_sub(before)));
+        alone.used = Duration::ZERO;
+        alone.turn(TURN, number(now))?;
+        store.push(each(alone.used));
+    }
+    println!("{{\"bare\":[{}],\"store\":[{}]}}", bare.join(","), store.join(","));
+    Ok(())
 }
 
 fn fill(directory: &Path) -> Result<(), Box<dyn std::error::Error>> {
@@ -211,11 +296,13 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let given = std::env::args().nth(1).map(PathBuf::from);
     let directory = given.unwrap_or_else(|| temporary.path().to_owned());
     // Opened again by itself, what was filled earlier is measured with no memory used before.
-    if std::env::args().nth(2).as_deref() == Some("reopen") {
-        return reopen(&directory.join("waiting"));
+    match std::env::args().nth(2).as_deref() {
+        Some("reopen") => return reopen(&directory.join("waiting")),
+        Some("figure") => return figure(&directory),
+        _ => {}
     }
     for _ in 0..2 {
-        let (bare, done) = measure("bare append and sync", || floor(&directory));
+        let (bare, done) = measure("bare append and sync", || floor(&directory, BATCHES));
         done?;
         for (name, trims) in [("store, append only", false), ("store, with trims", true)] {
             let path = directory.join(if trims { "trims" } else { "appends" });
