@@ -110,12 +110,27 @@ impl Driver {
         units: usize,
         work: impl FnOnce(&mut Self) -> Result<(), String>,
     ) -> Result<Sample, String> {
-        let before = self.meter.settled().map_err(|error| format!("server: {error}"))?;
+        let failed = |error| format!("server: {error}");
+        let before = self.meter.settled().map_err(failed)?;
         let start = Instant::now();
         work(self)?;
         let wall = start.elapsed();
-        let after = self.meter.settled().map_err(|error| format!("server: {error}"))?;
+        let after = self.meter.settled().map_err(failed)?;
         Ok(Sample { units: units as u64, cpu: after.since(before), wall })
+    }
+
+    /// As [`Driver::cost`], of a server that does not rest before or after: it is not waited for,
+    /// and its time is good to a tick.
+    fn cost_amid(
+        &mut self,
+        units: usize,
+        work: impl FnOnce(&mut Self) -> Result<(), String>,
+    ) -> Result<Sample, String> {
+        let failed = |error| format!("server: {error}");
+        let (start, before) = (Instant::now(), self.meter.cpu().map_err(failed)?);
+        work(self)?;
+        let after = self.meter.cpu().map_err(failed)?;
+        Ok(Sample { units: units as u64, cpu: after.since(before), wall: start.elapsed() })
     }
 
     /// Connects `count` more clients, in tables as large as may be.

@@ -34,7 +34,6 @@ fn run(io: Io) -> Result<Run> {
     drop(driver.into_subject());
     let (killed, subject) = start(io, &folder)?;
     let (stopped, subject) = stop_and_start(io, &folder, subject)?;
-    folder.cool()?;
     drop(subject);
     folder.cool()?;
     let (cold, subject) = start(io, &folder)?;

@@ -83,7 +83,7 @@ impl Driver {
         let singles = Singles { rate: singles, time: Some(time), class: Class::Durable };
         self.beside(singles, |driver, are_over| {
             let mut sent = 0;
-            let mut sample = driver.cost(0, |driver| {
+            let mut sample = driver.cost_amid(0, |driver| {
                 sent = driver.pace(rate, are_over)?;
                 Ok(())
             })?;
