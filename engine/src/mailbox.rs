@@ -300,8 +300,9 @@ impl Mailbox {
     /// handed out before.
     pub fn hand_over(&mut self, sequence: u64, now: u32, redelivery: Redelivery) -> bool {
         let again = sequence <= self.sent;
-        if self.first() > self.sent {
-            // Nothing that is here was sent before.
+        let stands_still = self.due == u32::MAX && !self.quarantined;
+        if self.first() > self.sent || stands_still {
+            // Nothing that is here was sent before, or not in this life.
             self.due = now.saturating_add(redelivery.after);
         }
         self.sent = self.sent.max(sequence);

@@ -188,7 +188,10 @@ impl Keeper {
     }
 
     /// Writes and syncs what the scribe has, and takes note of it.
-    fn seal_group(&mut self, draft: Draft) -> io::Result<()> {
+    fn seal_group(&mut self, mut draft: Draft) -> io::Result<()> {
+        if let Some(error) = draft.failure.take() {
+            return Err(error);
+        }
         let start = clock::instant();
         let bytes = self.scribe.bytes();
         self.health.size = bytes.len();

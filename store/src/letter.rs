@@ -12,6 +12,12 @@ pub struct Place {
     pub offset: u32,
 }
 
+impl Place {
+    /// In place of a place: this one was not taken, while the store and the rest of the batch are
+    /// well. Another host has given the user, or the product, as great a number.
+    pub const REFUSED: Self = Self { segment: u32::MAX, offset: u32::MAX };
+}
+
 /// A part of some shared bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {
@@ -224,7 +230,8 @@ pub enum Trouble {
 /// What a shard hears from its store.
 #[derive(Debug)]
 pub enum Event {
-    /// Everything in the batch is safe; these are the places of what is answered, in order.
+    /// Everything in the batch is safe, but for what has [`Place::REFUSED`]; these are the places
+    /// of what is answered, in order.
     Written(Vec<Place>),
     /// Nothing of what is answered in the batch is kept, nor may it be called so.
     Failed(Trouble),

@@ -98,13 +98,25 @@ pub struct Notices {
     /// Who has had one that has not come here yet: product, number, user. Another shard may be
     /// ahead by a turn.
     early: Vec<(u16, u64, u64)>,
+    /// Idempotency keys, the oldest first; at the owner alone, and after a restart everywhere. They
+    /// outlive what is cancelled or out of date.
+    keys: VecDeque<UsedKey>,
+}
+
+/// The idempotency key of a broadcast.
+#[derive(Debug)]
+struct UsedKey {
+    product: u16,
+    key: Box<[u8]>,
+    job: JobId,
+    at: u32,
 }
 
 impl Notices {
     /// None yet, of so many products.
     pub fn new(products: usize) -> Self {
         let products = (0..products).map(|_| Vec::new()).collect::<Vec<_>>();
-        Self { latest: vec![0; products.len()], products, early: Vec::new() }
+        Self { latest: vec![0; products.len()], products, early: Vec::new(), keys: VecDeque::new() }
     }
 
     /// Whether there is none.
@@ -139,12 +151,16 @@ impl Notices {
 
     /// Takes one of an earlier life.
     pub fn recover(&mut self, broadcast: Broadcast) {
-        if broadcast.state == BroadcastState::Cancelled {
-            return;
-        }
         let product = usize::from(broadcast.product);
         let Some(notices) = self.products.get_mut(product) else { return };
         self.latest[product] = broadcast.number.max(self.latest[product]);
+        if !broadcast.key.is_empty() {
+            let Broadcast { product, ref key, job, at, .. } = broadcast;
+            self.keys.push_back(UsedKey { product, key: key.clone(), job, at });
+        }
+        if broadcast.state == BroadcastState::Cancelled {
+            return;
+        }
         notices.push(Notice::new(Arc::new(broadcast)));
         notices.sort_by_key(|notice| notice.broadcast.number);
     }
@@ -154,12 +170,27 @@ impl Notices {
         self.all_mut().find(|notice| notice.broadcast.job == job)
     }
 
-    /// One with this idempotency key that was accepted at the second `since` or later.
-    pub fn by_key(&self, product: u16, key: &[u8], since: u32) -> Option<JobId> {
-        let same = |notice: &&Notice| {
-            *notice.broadcast.key == *key && notice.broadcast.at >= since && !key.is_empty()
-        };
-        self.of(product).iter().find(same).map(|notice| notice.broadcast.job)
+    /// The job with this idempotency key that was accepted at the second `since` or later; forgets
+    /// older ones.
+    pub fn by_key(&mut self, product: u16, key: &[u8], since: u32) -> Option<JobId> {
+        while self.keys.front().is_some_and(|used| used.at < since) {
+            self.keys.pop_front();
+        }
+        let same = |used: &&UsedKey| used.product == product && *used.key == *key;
+        self.keys.iter().find(same).map(|used| used.job)
+    }
+
+    /// A job with a key begins, at its owner.
+    pub fn use_key(&mut self, broadcast: &Broadcast) {
+        let Broadcast { product, ref key, job, at, .. } = *broadcast;
+        if !key.is_empty() {
+            self.keys.push_back(UsedKey { product, key: key.clone(), job, at });
+        }
+    }
+
+    /// A job could not be kept: its key may be used again.
+    pub fn forget_key(&mut self, job: JobId) {
+        self.keys.retain(|used| used.job != job);
     }
 
     /// It is steered.
@@ -330,10 +361,13 @@ mod tests {
 
     #[test]
     fn a_key_finds_its_job_within_its_window() {
-        let notices = notices(&[5]);
-        assert_eq!(notices.by_key(0, b"key", 1000), Some(105));
+        let mut notices = notices(&[5]);
+        notices.use_key(&broadcast(5));
+        notices.steer(105, BroadcastState::Cancelled);
+        assert_eq!(notices.by_key(0, b"key", 1000), Some(105), "also once it is cancelled");
+        assert_eq!(notices.by_key(0, b"", 1000), None);
         assert_eq!(notices.by_key(0, b"key", 1001), None);
-        assert_eq!(notices.by_key(0, b"", 0), None);
+        assert_eq!(notices.by_key(0, b"key", 1000), None, "it was forgotten");
     }
 
     #[test]

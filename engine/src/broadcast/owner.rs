@@ -31,6 +31,8 @@ struct Running {
     sequence: u64,
     /// Thousandths of a user a second over all shards; `None` for as fast as it goes.
     rate: Option<u64>,
+    /// Whether who comes later gets it too.
+    kept: bool,
     /// Who waits for the count; answered once.
     starter: Option<Origin>,
     parts: Vec<Part>,
@@ -161,7 +163,8 @@ impl Owner {
         let parts = vec![Part::default(); usize::from(self.shards)];
         let starter = Some(order.origin);
         let state = JobState::Running;
-        self.running.insert(job, Running { state, sequence, rate, starter, parts });
+        let kept = order.durable;
+        self.running.insert(job, Running { state, sequence, rate, kept, starter, parts });
         let kept = order.durable.then(|| {
             Arc::new(Broadcast {
                 product: order.product,
@@ -221,7 +224,9 @@ impl Owner {
         if job.starter.is_some() || !job.parts.iter().all(|part| part.done) {
             return;
         }
-        if job.state != JobState::Cancelled {
+        // One that is kept stays paused for those who come.
+        let paused = job.kept && job.state == JobState::Paused;
+        if job.state != JobState::Cancelled && !paused {
             job.state = JobState::Done;
         }
         self.ended.push_back(job.job(id));

@@ -86,6 +86,8 @@ pub struct Journal {
     live: BTreeMap<u32, u32>,
     trouble: Option<Trouble>,
     bytes_max: usize,
+    /// Batches sent, and batches answered.
+    batches: (u64, u64),
 }
 
 /// A batch on its way for so long, in microseconds, means that the store is stuck.
@@ -105,7 +107,19 @@ impl Journal {
             live: BTreeMap::new(),
             trouble: None,
             bytes_max,
+            batches: (0, 0),
         }
+    }
+
+    /// How many batches the store must have answered for everything that was said so far to be
+    /// carried out.
+    pub fn safe_after(&self) -> u64 {
+        self.batches.0 + u64::from(!self.next.is_empty())
+    }
+
+    /// How many batches the store has answered.
+    pub fn answered(&self) -> u64 {
+        self.batches.1
     }
 
     /// Why nothing more can be taken at `now` microseconds.
@@ -151,7 +165,7 @@ impl Journal {
         self.sent.is_none() && self.next.is_empty() && self.freed.is_empty()
     }
 
-    fn answered(&mut self, command: Command, waiting: Waiting) -> u32 {
+    fn expect(&mut self, command: Command, waiting: Waiting) -> u32 {
         let ticket = self.first.wrapping_add(narrow(self.waiting.len()));
         self.waiting.push_back((waiting, narrow(self.next.len())));
         self.next.push(Some(command));
@@ -161,13 +175,13 @@ impl Journal {
     /// Has a message kept; gives its ticket.
     pub fn keep(&mut self, append: Append, message: Message) -> u32 {
         self.bytes += append.body.length as usize;
-        self.answered(Command::Append(append), Waiting::Message(message))
+        self.expect(Command::Append(append), Waiting::Message(message))
     }
 
     /// Has something else of so many bytes written that is answered with a place.
     pub fn write(&mut self, command: Command, waiting: Waiting, bytes: usize) {
         self.bytes += bytes;
-        self.answered(command, waiting);
+        self.expect(command, waiting);
     }
 
     /// Has something done that is not answered.
@@ -251,6 +265,7 @@ impl Journal {
         }
         let bytes = std::mem::take(&mut self.bytes);
         self.sent = Some(Sent { answered, bytes, since: now });
+        self.batches.0 += 1;
         Some(Batch { shard: self.shard, commands, freed })
     }
 
@@ -264,6 +279,7 @@ impl Journal {
     /// The store answered the batch; gives what waited for it, in order.
     pub fn answered_batch(&mut self) -> Vec<Waiting> {
         let Some(Sent { answered, .. }) = self.sent.take() else { return Vec::new() };
+        self.batches.1 += 1;
         self.first = self.first.wrapping_add(narrow(answered));
         let done = self.waiting.drain(..answered).map(|(waiting, _)| waiting);
         done.filter(|waiting| !matches!(waiting, Waiting::Skipped)).collect()

@@ -9,7 +9,7 @@ use crate::directory::homes::HomeId;
 use crate::mesh::ToHome;
 use holdfast_store::{KeyMark, Port};
 use slab::Slab;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// How far a shard's clearing of old segments has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,7 +44,9 @@ pub struct Mailroom {
     /// Mailboxes that were asked for, and what waits for them.
     pub opening: HashMap<HomeId, Vec<ToHome>>,
     /// Homes of users whose mailbox could not be fetched.
-    pub unopened: Vec<HomeId>,
+    pub unopened: HashSet<HomeId>,
+    /// Homes whose users have gone: let go once the store has answered so many batches.
+    pub leaving: VecDeque<(u64, HomeId)>,
     /// Old segments that are to go.
     pub clearing: Option<Clearing>,
     /// The mailbox that the sweep looks at next.
@@ -126,7 +128,8 @@ impl Mailroom {
             stalled: Vec::new(),
             shared: rules.shared_store,
             opening: HashMap::new(),
-            unopened: Vec::new(),
+            unopened: HashSet::new(),
+            leaving: VecDeque::new(),
             clearing: None,
             sweep: 0,
             sweep_left: 0,

@@ -64,6 +64,7 @@ impl<I: Io> Shard<I> {
             Why::Dropped(_) => Counter::DurableDropped,
         });
         let mut written = true;
+        let mut told = false;
         if let Some(place) = entry.place() {
             room.journal.free(place, entry.length);
         } else if let Some(ticket) = entry.ticket() {
@@ -73,8 +74,11 @@ impl<I: Io> Shard<I> {
             let waits = room.journal.message(ticket);
             let skipped = !shared && waits.as_ref().is_some_and(|message| message.key.is_none());
             let key = waits.as_ref().and_then(|message| message.key);
+            // With a key the answer waits for the store all the same: it must outlive a restart.
+            let waits = waits.filter(|_| key.is_none() || why != Why::Acked);
             let mut origins: Vec<Origin> =
                 waits.map(|message| std::mem::take(&mut message.origins)).unwrap_or_default();
+            told = !origins.is_empty();
             if skipped && room.journal.skip(ticket).is_some() {
                 self.metrics.count(Counter::StoreSkipped);
                 written = false;
@@ -89,7 +93,8 @@ impl<I: Io> Shard<I> {
                 self.report(origin, outcome);
             }
         }
-        if let Some(subscriber) = subscriber {
+        // The outcome was the last word: a receipt is for what was answered as stored.
+        if let Some(subscriber) = subscriber.as_ref().filter(|_| !told) {
             let Some(owner) = self.homes.get(home) else { return written };
             let receipt = Receipt {
                 connection: subscriber.connection,
@@ -126,6 +131,16 @@ impl<I: Io> Shard<I> {
             room.remove(place);
             owner.set_mailbox(None);
             self.homes.tidy(home);
+        }
+    }
+
+    /// Ends a quarantine for what is not there any more: no acknowledgement could.
+    pub(crate) fn relieve(&mut self, home: HomeId) {
+        let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
+        let Some(mailbox) = self.mailbox(home) else { return };
+        let nothing_sent = mailbox.is_empty() || mailbox.first() > mailbox.sent();
+        if nothing_sent && mailbox.progressed(now, rules) {
+            self.released(home);
         }
     }
 

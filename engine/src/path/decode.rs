@@ -271,7 +271,7 @@ impl<I: Io> Shard<I> {
             // A client that counts online messages too must not outrun its durable ones.
             client.acked = sequence.min(client.durable);
             let (home, shard) = (client.home, client.home_shard);
-            let letter = ToHome::Ack(home, sequence);
+            let letter = ToHome::Ack(home, client.acked);
             self.ends.home_out.send(shard, letter);
         }
     }

@@ -207,6 +207,10 @@ impl<I: Io> Shard<I> {
     /// was begun is kept in any case, or the stream would break.
     pub(crate) fn park(&mut self, key: Key, queued: &Queued, written: usize) {
         let length = queued.frame.len() - written;
+        if written == 0 && self.is_behind_a_refused_one(key, queued.receipt) {
+            self.settle(queued.receipt, Fate::Dropped(DropReason::OutboxFull));
+            return;
+        }
         if written == 0 && !self.has_room(key, length) {
             if queued.receipt != Receipt::None {
                 self.settle(queued.receipt, Fate::Dropped(DropReason::OutboxFull));
@@ -239,6 +243,13 @@ impl<I: Io> Shard<I> {
                 busy.parked.push_back(Parked { bytes, written, receipt, expires, since });
             }
         }
+    }
+
+    /// Whether a durable message comes behind one that found no room in the same turn: it must not
+    /// overtake it, however small it is.
+    fn is_behind_a_refused_one(&self, key: Key, receipt: Receipt) -> bool {
+        let busy = self.connections.get(key).and_then(|connection| connection.busy.as_deref());
+        matches!(receipt, Receipt::Durable(..)) && busy.is_some_and(|busy| busy.stuck)
     }
 
     /// Whether so many more bytes may wait for a peer. What is of no use any more makes room first.

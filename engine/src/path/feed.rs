@@ -16,6 +16,8 @@ use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_store::{Ask, Loaded, Wanted};
 
+/// Sessions that ask again in one second.
+const STALLED: usize = 4096;
 /// What a session is handed at once.
 const SLICE: Bounds = Bounds { messages: 64, bytes: 128 << 10 };
 
@@ -52,13 +54,16 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Every session gets what waits, from the oldest on; those that are behind go on as they do.
+    /// Every session gets what waits, from the oldest on; those that are behind go on from where
+    /// they are, also where the word that they have room was lost.
     pub(crate) fn feed_all(&mut self, home: HomeId) {
         let Some(owner) = self.homes.get(home) else { return };
         let live: Vec<_> = owner.sessions.live().collect();
         for connection in live {
-            if self.mailbox(home).is_some_and(|mailbox| !mailbox.is_behind(connection)) {
-                self.feed_from(home, connection, 0);
+            match self.mailbox(home).map(|mailbox| mailbox.is_behind(connection)) {
+                Some(true) => self.feed_on(home, connection),
+                Some(false) => self.feed_from(home, connection, 0),
+                None => return,
             }
         }
     }
@@ -154,7 +159,7 @@ impl<I: Io> Shard<I> {
         }
         let mut parcels = Vec::with_capacity(messages.len());
         let mut cursor = wanted.first().map_or(0, |entry| entry.sequence.saturating_sub(1));
-        let mut unreadable = 0;
+        let mut unreadable = Vec::new();
         for (asked, loaded) in wanted.iter().zip(messages) {
             let moved = match mailbox.entry(asked.sequence) {
                 // It was acknowledged meanwhile.
@@ -168,13 +173,15 @@ impl<I: Io> Shard<I> {
             match moved {
                 // Its segment went meanwhile: it is asked for where it is now.
                 Some(true) => break,
-                Some(false) => unreadable += 1,
+                Some(false) => unreadable.push(asked.sequence),
                 None => {}
             }
             cursor = asked.sequence;
         }
-        self.metrics.add(Counter::StoreUnreadable, unreadable);
         self.hand(home, connection, parcels, cursor);
+        for sequence in unreadable {
+            self.unreadable(home, sequence);
+        }
     }
 
     /// The store could not say now: it is asked again in a moment, see [`Shard::feed_stalled`].
@@ -198,8 +205,12 @@ impl<I: Io> Shard<I> {
 
     /// Asks again what the store could not answer.
     pub(crate) fn feed_stalled(&mut self) {
-        let stalled = self.mailroom.as_mut().map(|room| std::mem::take(&mut room.stalled));
-        for (home, connection) in stalled.unwrap_or_default() {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        if room.journal.trouble().is_some() {
+            return;
+        }
+        let few = room.stalled.len().min(STALLED);
+        for (home, connection) in room.stalled.drain(..few).collect::<Vec<_>>() {
             self.feed_on(home, connection);
         }
     }

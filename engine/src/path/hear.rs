@@ -34,8 +34,14 @@ impl<I: Io> Shard<I> {
 
     fn heard_from_store(&mut self, event: Event) {
         match event {
-            Event::Written(places) => self.written(&places),
-            Event::Failed(trouble) => self.not_written(trouble),
+            Event::Written(places) => {
+                self.written(&places);
+                self.let_go_of_leaving();
+            }
+            Event::Failed(trouble) => {
+                self.not_written(trouble);
+                self.let_go_of_leaving();
+            }
             Event::Loaded { token, messages } => self.loaded(token, &messages),
             Event::Unanswered { token } => self.unanswered(token),
             Event::Clean(upto) => self.clear(upto),
@@ -59,6 +65,10 @@ impl<I: Io> Shard<I> {
         debug_assert_eq!(waiting.len(), places.len(), "every command is answered");
         for (waiting, &place) in waiting.into_iter().zip(places) {
             match waiting {
+                Waiting::Message(message) if place == Place::REFUSED => self.refused(message),
+                Waiting::Broadcast(job) if place == Place::REFUSED => {
+                    self.not_kept(job, Trouble::Down);
+                }
                 Waiting::Message(message) => self.stored(message, place),
                 Waiting::Moved(moved) => self.moved(moved, place),
                 Waiting::Broadcast(job) => self.kept(job),
@@ -74,8 +84,11 @@ impl<I: Io> Shard<I> {
         let Some(room) = self.mailroom.as_mut() else { return };
         room.journal.holds(place);
         if !wanted {
-            // It was acknowledged while it was written, and its backend was told so.
+            // It was acknowledged while it was written; without a key its backend was told so.
             room.journal.free(place, parcel.body_length);
+            for origin in origins {
+                self.report(origin, Outcome::Acked(sequence));
+            }
             self.let_go_if_idle(home);
             return;
         }
@@ -111,7 +124,7 @@ impl<I: Io> Shard<I> {
     }
 
     /// The disk does not give back what was stored: the message is lost, and that is said.
-    fn unreadable(&mut self, home: HomeId, sequence: u64) {
+    pub(crate) fn unreadable(&mut self, home: HomeId, sequence: u64) {
         self.metrics.count(Counter::StoreUnreadable);
         if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
             self.depart(home, &gone, Why::Dropped(DropReason::Unreadable));
@@ -137,12 +150,26 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// Another host gave this user a greater sequence: the message is not accepted, and the next
+    /// ones go behind that.
+    fn refused(&mut self, message: Message) {
+        let home = message.home;
+        self.not_stored(message, Trouble::Down);
+        self.ask_for_mailbox(home);
+    }
+
     fn not_stored(&mut self, message: Message, trouble: Trouble) {
         let Message { home, sequence, key, origins, .. } = message;
         self.metrics.count(Counter::DurableNotStored);
         let taken = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence));
         let Some(room) = self.mailroom.as_mut() else { return };
-        let Some(gone) = taken else { return };
+        let Some(gone) = taken else {
+            // A client has it, which is all that was asked for.
+            for origin in origins {
+                self.report(origin, Outcome::Acked(sequence));
+            }
+            return;
+        };
         room.messages -= 1;
         room.bytes -= u64::from(gone.entry.length);
         if let Some(key) = key {

@@ -109,6 +109,7 @@ impl<I: Io> Shard<I> {
             upto = written.then_some(gone.entry.sequence).or(upto);
         }
         self.trim(home, upto);
+        self.relieve(home);
         Ok(())
     }
 
@@ -202,7 +203,7 @@ impl<I: Io> Shard<I> {
 
     /// Has sequences reserved before they run out, so that none is given out twice, however the
     /// process ends.
-    fn reserve(&mut self, sequence: u64) {
+    pub(crate) fn reserve(&mut self, sequence: u64) {
         let Some(room) = self.mailroom.as_mut() else { return };
         if sequence + RESERVE / 2 > room.reserved {
             room.reserved = sequence + RESERVE;

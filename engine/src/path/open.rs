@@ -33,14 +33,14 @@ impl<I: Io> Shard<I> {
             return;
         }
         let Some(room) = self.mailroom.as_mut() else { return };
-        let waiting = room.opening.entry(home).or_default();
-        waiting.push(letter);
-        if waiting.len() == 1 {
+        let asked = room.opening.contains_key(&home);
+        room.opening.entry(home).or_default().push(letter);
+        if !asked {
             self.ask_for_mailbox(home);
         }
     }
 
-    fn ask_for_mailbox(&mut self, home: HomeId) {
+    pub(crate) fn ask_for_mailbox(&mut self, home: HomeId) {
         let Some(owner) = self.homes.get(home) else { return };
         let (product, user) = (owner.product, owner.user.clone());
         let Some(room) = self.mailroom.as_mut() else { return };
@@ -64,6 +64,13 @@ impl<I: Io> Shard<I> {
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, .. }) = room.loads.answered(token) else { return };
         let letters = room.opening.remove(&home).unwrap_or_default();
+        if self.homes.get(home).is_none() {
+            // The home went meanwhile, and what it was told of the mailbox with it.
+            for letter in letters {
+                self.with_mailbox(letter);
+            }
+            return;
+        }
         self.take_mailbox(home, messages, last);
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
@@ -104,8 +111,19 @@ impl<I: Io> Shard<I> {
     /// The store could not say what a mailbox holds.
     pub(crate) fn not_opened(&mut self, home: HomeId) {
         let Some(room) = self.mailroom.as_mut() else { return };
-        room.unopened.push(home);
-        for letter in room.opening.remove(&home).unwrap_or_default() {
+        let letters = room.opening.remove(&home).unwrap_or_default();
+        if self.homes.get(home).is_none() {
+            for letter in letters {
+                self.with_mailbox(letter);
+            }
+            return;
+        }
+        let logs_in = |letter: &ToHome| matches!(letter, ToHome::Register(_));
+        let is_there = self.homes.get(home).is_some_and(|home| !home.is_offline());
+        if is_there || letters.iter().any(logs_in) {
+            room.unopened.insert(home);
+        }
+        for letter in letters {
             match letter {
                 ToHome::Register(register) => self.register(&register),
                 ToHome::Keep(keep) => self.report(keep.origin, Outcome::Busy(RETRY_MILLIS)),
@@ -137,9 +155,33 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Lets go of a shared mailbox that has no session and nothing on its way to the store.
+    /// Lets go of a shared mailbox that has no session, once nothing of it is on its way to the
+    /// store: who fetches it next must find all of it there.
     pub(crate) fn let_go_if_idle(&mut self, home: HomeId) {
         let Some(room) = self.mailroom.as_mut().filter(|room| room.shared) else { return };
+        let safe = room.journal.safe_after();
+        if safe > room.journal.answered() {
+            if room.leaving.back().is_none_or(|&(_, last)| last != home) {
+                room.leaving.push_back((safe, home));
+            }
+            return;
+        }
+        self.let_go(home);
+    }
+
+    /// Lets go of those whose last command the store has answered.
+    pub(crate) fn let_go_of_leaving(&mut self) {
+        while let Some(room) = self.mailroom.as_mut()
+            && let Some(&(safe, home)) = room.leaving.front()
+            && safe <= room.journal.answered()
+        {
+            room.leaving.pop_front();
+            self.let_go(home);
+        }
+    }
+
+    fn let_go(&mut self, home: HomeId) {
+        let Some(room) = self.mailroom.as_mut() else { return };
         let Some(owner) = self.homes.get_mut(home).filter(|home| home.sessions.is_empty()) else {
             return;
         };

@@ -27,6 +27,7 @@ impl<I: Io> Shard<I> {
                     self.spread_out(start);
                     return;
                 };
+                self.notices.use_key(&kept);
                 self.unkept.push(start);
                 let (job, bytes) = (kept.job, kept.body.len());
                 if let Some(room) = self.mailroom.as_mut() {
@@ -42,23 +43,20 @@ impl<I: Io> Shard<I> {
     /// backend is answered.
     fn may_keep(&mut self, order: &BroadcastOrder) -> bool {
         let since = self.unix_seconds().saturating_sub(self.settings.rules.key_window);
-        if let Some(job) = self.notices.by_key(order.product, &order.key, since) {
+        let begins = |job: JobId| self.unkept.iter().any(|start| start.job == job);
+        let known = self.notices.by_key(order.product, &order.key, since);
+        if let Some(job) = known.filter(|&job| !begins(job)) {
             self.metrics.count(Counter::IdempotentRepeats);
             self.steer_job(order.origin, JobAction::Status, job);
             return false;
         }
-        let same = |start: &PartStart| {
-            let kept = start.kept.as_ref();
-            kept.is_some_and(|it| it.product == order.product && it.key == order.key)
-        };
-        let begins = !order.key.is_empty() && self.unkept.iter().any(same);
         let now = self.now.micros;
         let refusal = self.mailroom.as_ref().map(|room| room.journal.refusal(now));
         let code = match refusal {
             None => ErrorCode::NoStore,
             Some(Some(Refusal::Full)) => ErrorCode::StoreFull,
             Some(Some(Refusal::Busy)) => ErrorCode::StoreBusy,
-            Some(None) if begins => ErrorCode::StoreBusy,
+            Some(None) if known.is_some() => ErrorCode::StoreBusy,
             Some(None) if self.notices.of(order.product).len() >= self.settings.kept_max => {
                 ErrorCode::TooManyJobs
             }
@@ -86,6 +84,7 @@ impl<I: Io> Shard<I> {
     /// The store could not keep a durable broadcast: it never was.
     pub(crate) fn not_kept(&mut self, job: JobId, trouble: Trouble) {
         self.unkept.retain(|start| start.job != job);
+        self.notices.forget_key(job);
         let code = match trouble {
             Trouble::Full => ErrorCode::StoreFull,
             Trouble::Down => ErrorCode::StoreBusy,

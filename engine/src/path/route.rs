@@ -83,6 +83,7 @@ impl<I: Io> Shard<I> {
             return;
         };
         let sequence = self.homes.number(home);
+        self.reserve(sequence);
         let Some(owner) = self.homes.get(home) else { return };
         let copies = u8::try_from(owner.sessions.live().count()).unwrap_or(u8::MAX);
         for connection in owner.sessions.live() {

@@ -99,13 +99,20 @@ impl<I: Io> Shard<I> {
     /// Gives up what is out of date in a mailbox.
     pub(crate) fn expire(&mut self, home: HomeId) {
         let unix = self.unix_seconds();
-        let expired = self.mailbox(home).map(|mailbox| mailbox.expired(unix));
-        for sequence in expired.unwrap_or_default() {
+        let expired = self.mailbox(home).map(|mailbox| mailbox.expired(unix)).unwrap_or_default();
+        let Some(&last) = expired.last() else { return };
+        for sequence in expired {
             if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
                 // A record knows by itself when it is out of date.
                 self.depart(home, &gone, Why::Expired);
             }
         }
+        if self.mailroom.as_ref().is_some_and(|room| room.shared) {
+            // A shared store cannot tell by itself, since it keeps a mailbox as one.
+            let first = self.mailbox(home).map_or(0, |mailbox| mailbox.first());
+            self.trim(home, Some(if first == 0 { last } else { first - 1 }));
+        }
+        self.relieve(home);
     }
 
     /// Copies what is still needed out of segments that are to go.

@@ -8,6 +8,7 @@ use crate::log::shelf::{Missing, Shelf};
 use crate::own::{CastName, Held, Own};
 use crate::record::{Cast, HEAD, KEY_MARK, Message, Pen, Record, parse_payload};
 use compact_str::CompactString;
+use std::io;
 use std::sync::Arc;
 
 /// The buffer that is kept from group to group, in bytes.
@@ -35,6 +36,9 @@ pub(super) struct Draft {
     pub(super) appended: u64,
     pub(super) moved: u64,
     pub(super) skipped: u64,
+    /// The disk failed under a copy: the group must not be written, for what lies there may be
+    /// whole.
+    pub(super) failure: Option<io::Error>,
 }
 
 impl Scribe {
@@ -58,6 +62,7 @@ impl Scribe {
             appended: 0,
             moved: 0,
             skipped: 0,
+            failure: None,
         }
     }
 
@@ -177,6 +182,10 @@ impl Scribe {
                 draft.moved += 1;
                 draft.places.push(place);
             }
+            Err(Missing::Disk { error, .. }) => {
+                draft.failure = Some(error);
+                draft.places.push(from);
+            }
             Err(error) => {
                 tracing::error!(%error, "a stored record could not be moved");
                 draft.skipped += 1;
@@ -192,6 +201,10 @@ impl Scribe {
             Ok(_) => {
                 draft.moved += 1;
                 Some(place)
+            }
+            Err(Missing::Disk { error, .. }) => {
+                draft.failure = Some(error);
+                None
             }
             Err(error) => {
                 tracing::error!(%error, "a stored record could not be moved and is lost");

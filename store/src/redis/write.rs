@@ -45,6 +45,10 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
         match fault {
             None if answered => places.push(place(&command)),
             None => {}
+            Some(fault @ Fault::Refused(_)) if answered => {
+                judge(desk, &fault);
+                places.push(Place::REFUSED);
+            }
             Some(fault) => {
                 if !answered && !matches!(fault, Fault::Refused(_)) {
                     owed.push(command);
@@ -59,7 +63,8 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
         count(&desk.health.counters.failed, 1);
         return Event::Failed(trouble);
     }
-    count(&desk.health.counters.appended, places.len());
+    let taken = places.iter().filter(|place| **place != Place::REFUSED).count();
+    count(&desk.health.counters.appended, taken);
     Event::Written(places)
 }
 
