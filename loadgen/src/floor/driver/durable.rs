@@ -67,8 +67,9 @@ impl Driver {
         let singles = Singles { rate, time: None, class: Class::Online };
         self.beside(singles, |driver, _| {
             let units = count as usize * each.max(1);
-            driver
-                .cost(units, |driver| driver.spread(count, |numbers| Order::Load { numbers, each }))
+            driver.cost_amid(units, |driver| {
+                driver.spread(count, |numbers| Order::Load { numbers, each })
+            })
         })
     }
 
