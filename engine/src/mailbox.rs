@@ -205,7 +205,7 @@ impl Mailbox {
         debug_assert!(sequence > self.last(), "{sequence} comes behind {}", self.last());
         if self.entries.len() == self.entries.capacity() {
             // A little at a time: most mailboxes stay small, and there may be millions.
-            self.entries.reserve_exact(1 + self.entries.len() / 2);
+            self.entries.reserve_exact(1 + self.entries.len() / 8);
         }
         let place = Place { segment: ON_ITS_WAY, offset: ticket };
         self.entries.push_back(Entry { sequence, place, length, expires });

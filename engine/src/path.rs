@@ -13,9 +13,9 @@
 //! date that was away or slow, [`open`] fetches the mailbox from a store that several hosts share,
 //! [`acknowledge`] lets go of what is acknowledged, [`sweep`] of what nobody wants any more.
 //!
-//! [`order`] begins and steers a broadcast, [`spread`] is its walk, which joins the path at deliver,
-//! and [`catch_up`] gives it to who missed it; [`close`] is the end of every connection, [`time`]
-//! what happens when nothing does; [`note`] tells the log of both ends.
+//! [`order`] begins and steers a broadcast, [`spread`] is its walk, which joins the path at
+//! deliver, and [`catch_up`] gives it to who missed it; [`close`] is the end of every connection,
+//! [`time`] what happens when nothing does; [`note`] tells the log of both ends.
 
 pub mod accept;
 pub mod acknowledge;

@@ -1,4 +1,5 @@
-//! What other clients notice while 100,000 users log in at once, each of whom ten messages wait for.
+//! What other clients notice while 100,000 users log in at once, for each of whom ten messages
+//! wait.
 //!
 //! It is held against the same logins with empty mailboxes, on another gateway: 100,000 logins take
 //! all of a core by themselves, and what others notice of that is not the loading's doing. How

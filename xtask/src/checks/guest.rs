@@ -35,7 +35,8 @@ export HOLDFAST_IO=uring RUST_BACKTRACE=1
 ended=0
 for tests in \"$@\"; do
   echo \"tests $tests\"
-  /guest/$tests --test-threads=2 --show-output --skip on_epoll --skip redis_on --skip the_store_may 2>&1 || ended=1
+  /guest/$tests --test-threads=2 --show-output \\
+    --skip on_epoll --skip redis_on --skip the_store_may 2>&1 || ended=1
 done
 exit $ended
 ";
