@@ -11,9 +11,12 @@ fuzz_target!(|bytes: &[u8]| {
     stream(bytes, BACKEND_PAYLOAD, |frame| Answer::decode(frame).map(|it| again::answer(&it)));
     let mut backend = Machine::new("fuzz", b"");
     let mut at = 0;
+    // What comes behind a close changes nothing.
+    let mut closed = false;
     while let Ok(Some((answer, taken))) = backend.receive(&bytes[at..]) {
         at += taken;
-        let answered = answer.request();
+        let answered = answer.request().filter(|_| !closed);
+        closed = matches!(backend.state(), State::Closed);
         assert!(answered.is_none_or(|id| backend.unanswered().all(|left| left != id)));
         let sent = (0..4).filter(|_| backend.counters().is_ok()).count();
         assert!(sent == 0 || matches!(backend.state(), State::Open(_)));
