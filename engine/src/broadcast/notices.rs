@@ -4,6 +4,7 @@
 //! Every shard has all of them, for its sessions; who has had which is known at the users' homes.
 //! Pure: the shard sends.
 
+use crate::directory::place::FixedState;
 use crate::io::Key;
 use holdfast_protocol::backend::JobId;
 use holdfast_protocol::client::{Class, Push, from_server};
@@ -21,7 +22,7 @@ pub struct Notice {
     /// The whole frame.
     pub frame: Arc<[u8]>,
     /// Users whose home is here and who have had it, by hash.
-    seen: HashSet<u64>,
+    seen: HashSet<u64, FixedState>,
     /// The oldest segment in which the store has who has had it.
     segment: u32,
     /// Sessions that came while it was paused.
@@ -32,7 +33,14 @@ impl Notice {
     fn new(broadcast: Arc<Broadcast>) -> Self {
         let frame = frame(&broadcast, false);
         let state = broadcast.state;
-        Self { broadcast, state, frame, seen: HashSet::new(), segment: 0, owed: VecDeque::new() }
+        Self {
+            broadcast,
+            state,
+            frame,
+            seen: HashSet::default(),
+            segment: 0,
+            owed: VecDeque::new(),
+        }
     }
 
     /// The frame for somebody who may have had it.

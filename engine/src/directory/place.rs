@@ -5,6 +5,9 @@
 use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 
+/// For tables whose order of iteration must be the same in every run, or a seed would not replay.
+pub type FixedState = std::hash::BuildHasherDefault<SipHasher13>;
+
 /// Hashes a user of a product.
 #[derive(Debug, Clone, Copy)]
 pub struct Placer {

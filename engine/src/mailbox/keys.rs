@@ -3,6 +3,7 @@
 //! Keys are kept in a few generations by age, so that old ones go a generation at a time and an
 //! entry needs no time of its own.
 
+use crate::directory::place::FixedState;
 use holdfast_store::KeyMark;
 use std::collections::{HashMap, VecDeque};
 
@@ -26,7 +27,7 @@ struct Generation {
     begun: u32,
     /// The oldest segment in which the store has any of them.
     segment: u32,
-    known: HashMap<(u64, u64), Known>,
+    known: HashMap<(u64, u64), Known, FixedState>,
 }
 
 /// The keys of one shard's users.
@@ -88,7 +89,7 @@ impl Keys {
             age < step
         });
         if !fresh {
-            let known = HashMap::new();
+            let known = HashMap::default();
             self.generations.push_back(Generation { begun: unix, segment, known });
         }
         if let Some(last) = self.generations.back_mut()

@@ -6,6 +6,7 @@ use super::load::Loads;
 use super::{Bounds, Entry, Mailbox, Redelivery};
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
+use crate::directory::place::FixedState;
 use crate::mesh::ToHome;
 use holdfast_store::{KeyMark, Port};
 use slab::Slab;
@@ -42,9 +43,9 @@ pub struct Mailroom {
     /// Whether other hosts use the store too, so that a mailbox is fetched before it is used.
     pub shared: bool,
     /// Mailboxes that were asked for, and what waits for them.
-    pub opening: HashMap<HomeId, Vec<ToHome>>,
+    pub opening: HashMap<HomeId, Vec<ToHome>, FixedState>,
     /// Homes of users whose mailbox could not be fetched.
-    pub unopened: HashSet<HomeId>,
+    pub unopened: HashSet<HomeId, FixedState>,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,
     /// Old segments that are to go.
@@ -127,8 +128,8 @@ impl Mailroom {
             loads: Loads::default(),
             stalled: Vec::new(),
             shared: rules.shared_store,
-            opening: HashMap::new(),
-            unopened: HashSet::new(),
+            opening: HashMap::default(),
+            unopened: HashSet::default(),
             leaving: VecDeque::new(),
             clearing: None,
             sweep: 0,

@@ -196,10 +196,11 @@ impl Durables {
             return Ok(());
         }
         if let Some(last) = message.seen.last() {
+            // A copy that was on its way may be seen after its backend was turned away.
             let excused = message.keyed
                 && message.promised.is_none()
                 && (last.life != life
-                    || message.turned_away.is_some_and(|at| at >= last.at)
+                    || message.turned_away.is_some()
                     || self.troubled(last.at, now));
             if !excused {
                 return Err(format!("message {id} is there twice: {last:?} and as {sequence}"));
