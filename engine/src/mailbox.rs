@@ -344,7 +344,7 @@ impl Mailbox {
         feeds.iter().any(|feed| feed.connection == connection)
     }
 
-    /// Whether any session is.
+    /// How many sessions are.
     pub fn feeds(&self) -> usize {
         self.attention.as_ref().map_or(0, |attention| attention.feeds.len())
     }

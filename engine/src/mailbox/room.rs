@@ -1,7 +1,7 @@
 //! All mailboxes of one shard, and what belongs to them.
 
 use super::journal::Journal;
-use super::keys::Keys;
+use super::keys::{Keys, Known};
 use super::load::Loads;
 use super::{Bounds, Entry, Mailbox, Redelivery};
 use crate::connection::id::ConnectionId;
@@ -172,9 +172,9 @@ impl Mailroom {
         self.boxes.get_mut(place as usize)
     }
 
-    /// Takes over a key that an earlier life had used.
+    /// Takes over a key that an earlier life or another host had used.
     pub fn remember(&mut self, mark: KeyMark) {
-        let known = super::keys::Known::Stored(mark.sequence);
+        let known = Known::Stored(mark.sequence);
         self.keys.insert((mark.user, mark.key), known, mark.at, 0);
     }
 
@@ -184,11 +184,6 @@ impl Mailroom {
         self.boxes.capacity() * size_of::<Mailbox>()
             + messages * size_of::<Entry>()
             + self.keys.len() * KEY_BYTES
-    }
-
-    /// Whether a user's mailbox is here, by its home.
-    pub fn home_of(&self, place: usize) -> Option<HomeId> {
-        self.boxes.get(place).map(|mailbox| mailbox.home)
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::broadcast::notices::Had;
 use crate::broadcast::{Order, PartReport, PartStart};
 use crate::connection::id::ConnectionId;
-use crate::directory::homes::HomeId;
+use crate::directory::homes::{HomeId, UserKey};
 use compact_str::CompactString;
 use holdfast_protocol::backend::answer::{ErrorCode, Mailbox};
 use holdfast_protocol::backend::request::{JobAction, MailboxAction};
@@ -56,6 +56,13 @@ impl Parcel {
     pub fn body(&self) -> &[u8] {
         let at = self.body_at as usize;
         self.request.get(at..at + self.body_length as usize).unwrap_or_default()
+    }
+}
+
+impl Keep {
+    /// The user, to be found by.
+    pub fn user_key(&self) -> UserKey<'_> {
+        UserKey { product: self.product, user: self.parcel.user(), hash: self.hash }
     }
 }
 
@@ -115,6 +122,13 @@ pub struct Register {
     pub resume: Option<Resumption>,
 }
 
+impl Register {
+    /// The user, to be found by.
+    pub fn user_key(&self) -> UserKey<'_> {
+        UserKey { product: self.product, user: &self.user, hash: self.hash }
+    }
+}
+
 /// What a client says of an earlier session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Resumption {
@@ -156,6 +170,13 @@ pub struct About {
     pub hash: u64,
     /// The user.
     pub user: CompactString,
+}
+
+impl About {
+    /// The user, to be found by.
+    pub fn user_key(&self) -> UserKey<'_> {
+        UserKey { product: self.product, user: &self.user, hash: self.hash }
+    }
 }
 
 /// A broadcast to start.

@@ -1,7 +1,7 @@
 //! Messages leave their mailbox: acknowledged, out of date, purged, or pushed out by newer ones.
 
 use crate::connection::id::ConnectionId;
-use crate::directory::homes::{HomeId, UserKey};
+use crate::directory::homes::HomeId;
 use crate::io::Io;
 use crate::mailbox::keys::Known;
 #[cfg(feature = "planted-bugs")]
@@ -26,18 +26,22 @@ impl<I: Io> Shard<I> {
         let upto = upto + self.trims_too_much();
         let Some(mailbox) = self.mailbox(home) else { return };
         let released = mailbox.progressed(now, rules);
-        let mut written = None;
-        while self.mailbox(home).is_some_and(|it| !it.is_empty() && it.first() <= upto) {
-            let Some(gone) = self.mailbox(home).and_then(Mailbox::pop) else { break };
-            if self.depart(home, &gone, Why::Acked) {
-                written = Some(gone.entry.sequence);
-            }
-        }
-        self.trim(home, written);
+        self.let_leave(home, Why::Acked, |mailbox| mailbox.first() <= upto);
         if released {
             self.released(home);
         }
         self.give_up_if_empty(home);
+    }
+
+    /// Has messages leave for this reason, from the oldest on, for as long as `leaves` says so.
+    pub(crate) fn let_leave(&mut self, home: HomeId, why: Why, leaves: impl Fn(&Mailbox) -> bool) {
+        let mut upto = None;
+        while self.mailbox(home).is_some_and(|mailbox| !mailbox.is_empty() && leaves(mailbox)) {
+            let Some(gone) = self.mailbox(home).and_then(Mailbox::pop) else { break };
+            let written = self.depart(home, &gone, why);
+            upto = written.then_some(gone.entry.sequence).or(upto);
+        }
+        self.trim(home, upto);
     }
 
     #[cfg(feature = "planted-bugs")]
@@ -68,15 +72,15 @@ impl<I: Io> Shard<I> {
         if let Some(place) = entry.place() {
             room.journal.free(place, entry.length);
         } else if let Some(ticket) = entry.ticket() {
-            // A record with a key is what remembers the key over a restart.
-            // So is a sequence that another host must not give again.
+            // A record with a key is what remembers the key over a restart, and one in a shared
+            // store what keeps another host from giving the sequence again.
             let shared = room.shared;
             let waits = room.journal.message(ticket);
             let skipped = !shared && waits.as_ref().is_some_and(|message| message.key.is_none());
             let key = waits.as_ref().and_then(|message| message.key);
             // With a key the answer waits for the store all the same: it must outlive a restart.
             let waits = waits.filter(|_| key.is_none() || why != Why::Acked);
-            let mut origins: Vec<Origin> =
+            let origins: Vec<Origin> =
                 waits.map(|message| std::mem::take(&mut message.origins)).unwrap_or_default();
             told = !origins.is_empty();
             if skipped && room.journal.skip(ticket).is_some() {
@@ -89,7 +93,7 @@ impl<I: Io> Shard<I> {
                 (Some(key), Why::Expired | Why::Dropped(_)) => room.keys.forget(key),
                 (None, _) => {}
             }
-            for origin in origins.drain(..) {
+            for origin in origins {
                 self.report(origin, outcome);
             }
         }
@@ -136,11 +140,10 @@ impl<I: Io> Shard<I> {
 
     /// Ends a quarantine for what is not there any more: no acknowledgement could.
     pub(crate) fn relieve(&mut self, home: HomeId) {
-        let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());
-        let Some(mailbox) = self.mailbox(home) else { return };
-        let nothing_sent = mailbox.is_empty() || mailbox.first() > mailbox.sent();
-        if nothing_sent && mailbox.progressed(now, rules) {
-            self.released(home);
+        let sent_nothing =
+            |mailbox: &mut Mailbox| mailbox.is_empty() || mailbox.first() > mailbox.sent();
+        if self.mailbox(home).is_some_and(sent_nothing) {
+            self.release_mailbox(home);
         }
     }
 
@@ -154,9 +157,8 @@ impl<I: Io> Shard<I> {
 
     /// An operator asks about a mailbox, or acts on it.
     pub(crate) fn manage(&mut self, about: &About, action: MailboxAction) {
-        let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
         let mut told = answer::Mailbox::default();
-        if let Some(home) = self.homes.find(key) {
+        if let Some(home) = self.homes.find(about.user_key()) {
             match action {
                 MailboxAction::Show => {}
                 MailboxAction::Purge => self.purge(home),
@@ -169,12 +171,7 @@ impl<I: Io> Shard<I> {
     }
 
     fn purge(&mut self, home: HomeId) {
-        let mut upto = None;
-        while let Some(gone) = self.mailbox(home).and_then(Mailbox::pop) {
-            let written = self.depart(home, &gone, Why::Dropped(DropReason::Purged));
-            upto = written.then_some(gone.entry.sequence).or(upto);
-        }
-        self.trim(home, upto);
+        self.let_leave(home, Why::Dropped(DropReason::Purged), |_| true);
         self.give_up_if_empty(home);
     }
 

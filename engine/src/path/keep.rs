@@ -4,7 +4,7 @@
 //! The backend is answered when the store has it, or when a client acknowledged it before.
 
 use crate::connection::id::ConnectionId;
-use crate::directory::homes::{HomeId, UserKey};
+use crate::directory::homes::HomeId;
 use crate::io::Io;
 use crate::mailbox::journal::{Message, Refusal};
 use crate::mailbox::keys::Known;
@@ -96,19 +96,12 @@ impl<I: Io> Shard<I> {
         if u64::from(length) > bounds.bytes {
             return Err(full);
         }
-        let has_room =
-            |mailbox: Option<&mut Mailbox>| mailbox.is_none_or(|it| it.has_room(length, bounds));
         if when_full == WhenFull::Reject {
-            let fits = has_room(self.mailbox(home));
+            let fits = self.mailbox(home).is_none_or(|it| it.has_room(length, bounds));
             return if fits { Ok(()) } else { Err(full) };
         }
-        let mut upto = None;
-        while !has_room(self.mailbox(home)) {
-            let Some(gone) = self.mailbox(home).and_then(Mailbox::pop) else { break };
-            let written = self.depart(home, &gone, Why::Dropped(DropReason::MadeRoom));
-            upto = written.then_some(gone.entry.sequence).or(upto);
-        }
-        self.trim(home, upto);
+        let made_room = Why::Dropped(DropReason::MadeRoom);
+        self.let_leave(home, made_room, |mailbox| !mailbox.has_room(length, bounds));
         self.relieve(home);
         Ok(())
     }
@@ -223,11 +216,6 @@ fn durable(connection: ConnectionId, sequence: u64, parcel: Parcel) -> ToSession
 }
 
 impl Keep {
-    /// The user, to be found by.
-    pub(crate) fn user_key(&self) -> UserKey<'_> {
-        UserKey { product: self.product, user: self.parcel.user(), hash: self.hash }
-    }
-
     /// The user and the idempotency key, hashed; `None` without a key.
     fn key_id(&self) -> Option<(u64, u64)> {
         let key = self.key.of(&self.parcel.request);

@@ -7,7 +7,6 @@
 use crate::directory::homes::{Home, HomeId, UserKey};
 use crate::io::Io;
 use crate::mailbox::Mailbox;
-use crate::mailbox::keys::Known;
 use crate::mailbox::load::Load;
 use crate::mesh::{ToHome, ToOrigin};
 use crate::shard::Shard;
@@ -65,10 +64,7 @@ impl<I: Io> Shard<I> {
         let Some(Load { home, .. }) = room.loads.answered(token) else { return };
         let letters = room.opening.remove(&home).unwrap_or_default();
         if self.homes.get(home).is_none() {
-            // The home went meanwhile, and what it was told of the mailbox with it.
-            for letter in letters {
-                self.with_mailbox(letter);
-            }
+            self.fetch_anew(letters);
             return;
         }
         self.take_mailbox(home, messages, last);
@@ -80,12 +76,7 @@ impl<I: Io> Shard<I> {
         if let Some(room) = self.mailroom.as_mut() {
             for mark in keys {
                 if room.keys.find((mark.user, mark.key)).is_none() {
-                    room.keys.insert(
-                        (mark.user, mark.key),
-                        Known::Stored(mark.sequence),
-                        mark.at,
-                        0,
-                    );
+                    room.remember(mark);
                 }
             }
         }
@@ -93,6 +84,13 @@ impl<I: Io> Shard<I> {
             self.use_mailbox(letter);
         }
         self.let_go_if_idle(home);
+    }
+
+    /// The home went while its mailbox was fetched, and what it was told of that with it.
+    fn fetch_anew(&mut self, letters: Vec<ToHome>) {
+        for letter in letters {
+            self.with_mailbox(letter);
+        }
     }
 
     fn take_mailbox(&mut self, home: HomeId, messages: Vec<Kept>, last: u64) {
@@ -113,9 +111,7 @@ impl<I: Io> Shard<I> {
         let Some(room) = self.mailroom.as_mut() else { return };
         let letters = room.opening.remove(&home).unwrap_or_default();
         if self.homes.get(home).is_none() {
-            for letter in letters {
-                self.with_mailbox(letter);
-            }
+            self.fetch_anew(letters);
             return;
         }
         let logs_in = |letter: &ToHome| matches!(letter, ToHome::Register(_));
@@ -199,13 +195,9 @@ impl<I: Io> Shard<I> {
 /// Whose mailbox a letter needs; `None` where it needs none.
 fn user_of(letter: &ToHome) -> Option<UserKey<'_>> {
     match letter {
-        ToHome::Register(it) => {
-            Some(UserKey { product: it.product, user: &it.user, hash: it.hash })
-        }
+        ToHome::Register(register) => Some(register.user_key()),
         ToHome::Keep(keep) => Some(keep.user_key()),
-        ToHome::Mailbox(about, _) => {
-            Some(UserKey { product: about.product, user: &about.user, hash: about.hash })
-        }
+        ToHome::Mailbox(about, _) => Some(about.user_key()),
         _ => None,
     }
 }

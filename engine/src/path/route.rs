@@ -36,8 +36,8 @@ impl<I: Io> Shard<I> {
     }
 
     pub(crate) fn register(&mut self, register: &Register) {
-        let Register { connection, product, hash, ref user, resume } = *register;
-        let key = UserKey { product, user, hash };
+        let Register { connection, product, hash, resume, .. } = *register;
+        let key = register.user_key();
         let most = self.settings.products[usize::from(product)].sessions;
         let earlier = resume.and_then(|resume| resume.session);
         let Registered { home, next_sequence, replaced, resumed } =
@@ -100,14 +100,14 @@ impl<I: Io> Shard<I> {
     }
 
     fn count_sessions(&mut self, about: &About) {
-        let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
+        let key = about.user_key();
         let count = u32::try_from(self.homes.sessions(key).count()).unwrap_or(u32::MAX);
         let letter = ToOrigin::Count(about.origin, count);
         self.ends.origin_out.send(about.origin.connection.shard, letter);
     }
 
     fn kick(&mut self, about: &About, reason: &Arc<str>) {
-        let key = UserKey { product: about.product, user: &about.user, hash: about.hash };
+        let key = about.user_key();
         // From now on the user is offline, however long the connection takes to end.
         let home = self.homes.find(key);
         let sessions = self.homes.remove(key);

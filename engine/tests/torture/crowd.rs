@@ -46,11 +46,10 @@ impl Crowd {
         Self { clients, address, chance, start, mood: Mood::Restless }
     }
 
-    /// Waits a little for what comes, and does what is due.
-    pub(crate) fn turn(&mut self, ledger: &mut Ledger) {
-        self.listen(ledger);
+    /// The clients, and what each of them needs to know now.
+    fn scene<'a>(&'a mut self, ledger: &'a mut Ledger) -> (&'a mut [Client], Scene<'a>) {
         let now = Instant::now();
-        let mut scene = Scene {
+        let scene = Scene {
             address: self.address,
             chance: &mut self.chance,
             ledger,
@@ -58,7 +57,14 @@ impl Crowd {
             now,
             second: second(self.start, now),
         };
-        for client in &mut self.clients {
+        (&mut self.clients, scene)
+    }
+
+    /// Waits a little for what comes, and does what is due.
+    pub(crate) fn turn(&mut self, ledger: &mut Ledger) {
+        self.listen(ledger);
+        let (clients, mut scene) = self.scene(ledger);
+        for client in clients {
             client.act(&mut scene);
         }
     }
@@ -83,32 +89,16 @@ impl Crowd {
         if self.clients.iter().all(|client| client.stream().is_none()) {
             std::thread::sleep(Duration::from_millis(2));
         }
-        let now = Instant::now();
-        let mut scene = Scene {
-            address: self.address,
-            chance: &mut self.chance,
-            ledger,
-            mood: self.mood,
-            now,
-            second: second(self.start, now),
-        };
+        let (clients, mut scene) = self.scene(ledger);
         for place in readable {
-            self.clients[place].read(&mut scene);
+            clients[place].read(&mut scene);
         }
     }
 
     /// The gateway is gone: every client reads what was left and is away.
     pub(crate) fn orphaned(&mut self, ledger: &mut Ledger) {
-        let now = Instant::now();
-        let mut scene = Scene {
-            address: self.address,
-            chance: &mut self.chance,
-            ledger,
-            mood: self.mood,
-            now,
-            second: second(self.start, now),
-        };
-        for client in &mut self.clients {
+        let (clients, mut scene) = self.scene(ledger);
+        for client in clients {
             client.orphaned(&mut scene);
         }
     }
