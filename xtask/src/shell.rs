@@ -22,7 +22,18 @@ pub(crate) fn target() -> PathBuf {
 pub(crate) fn cargo(words: &[&str]) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.args(words).current_dir(root());
+    for name in env::vars_os().map(|(name, _)| name).filter(|name| is_of_this_package(name)) {
+        command.env_remove(name);
+    }
     command
+}
+
+/// What cargo tells a program that it runs of the program's own package. A build script that asks
+/// for such a variable is run again, with all that depends on it, whenever the value is another:
+/// so a chore would build again what was built without it.
+fn is_of_this_package(variable: &OsStr) -> bool {
+    let name = variable.to_string_lossy();
+    name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
 }
 
 /// Runs a command to its end; any end but success is an error.
@@ -66,6 +77,15 @@ mod tests {
         let mut command = Command::new("/usr/bin/cargo");
         command.args(["test", "a b"]).env("RUSTFLAGS", "-D warnings");
         assert_eq!(shown(&command), "RUSTFLAGS='-D warnings' cargo test 'a b'");
+    }
+
+    #[test]
+    fn cargo_is_not_told_which_package_runs_it() {
+        assert!(env::vars_os().any(|(name, _)| is_of_this_package(&name)));
+        let cargo = cargo(&["build"]);
+        let removed = cargo.get_envs().filter(|(_, value)| value.is_none());
+        assert!(removed.map(|(name, _)| name).any(|name| name == "CARGO_PKG_NAME"));
+        assert!(!is_of_this_package(OsStr::new("CARGO_TARGET_DIR")));
     }
 
     #[test]
