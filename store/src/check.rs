@@ -8,6 +8,7 @@ pub use salvage::{Loss, Salvage, salvage, salvage_disk};
 
 use crate::disk::Disk;
 use crate::disk::files::Files;
+use crate::log::RESERVE;
 use crate::log::scan::Found;
 use crate::log::segment::Tally;
 use crate::record::Kind;
@@ -24,6 +25,8 @@ pub struct Report {
     pub segments: Vec<SegmentReport>,
     /// What is wrong with the row of segments as such: a file and what is wrong.
     pub flaw: Option<(String, &'static str)>,
+    /// The bytes that are kept back for a full disk; 0 where they were given up on one.
+    pub reserve: u64,
 }
 
 /// What was found in one segment.
@@ -98,11 +101,21 @@ pub fn check_disk(disk: &dyn Disk, now: u32) -> io::Result<Report> {
     }
     if let Some(id) = chain.unborn {
         let bytes = disk.open(&id.name())?.length()?;
-        let (records, state) = (BTreeMap::new(), State::Torn(0));
+        // An empty one was made ahead of its time.
+        let state = if bytes == 0 { State::Whole } else { State::Torn(0) };
+        let records = BTreeMap::new();
         segments.push(SegmentReport { file: id.name(), bytes, records, live: 0, state });
     }
     count_live(&mut segments, &chain, &index.finish(Vec::new(), 0).own);
-    Ok(Report { segments, flaw: chain.flaw() })
+    Ok(Report { segments, flaw: chain.flaw(), reserve: reserve(disk)? })
+}
+
+fn reserve(disk: &dyn Disk) -> io::Result<u64> {
+    match disk.open(RESERVE) {
+        Ok(file) => file.length(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 /// With no product configured, all that waits is the store's own to carry.

@@ -37,6 +37,9 @@ pub trait DiskFile: Send {
     fn sync_data(&mut self) -> io::Result<()>;
     /// Cuts the file to this length, in bytes.
     fn truncate(&mut self, length: u64) -> io::Result<()>;
+    /// Has room given to the file up to this length, in bytes, and makes it that long if it is
+    /// shorter. After an error some of it may be given.
+    fn allocate(&mut self, length: u64) -> io::Result<()>;
     /// How long the file is, in bytes.
     fn length(&self) -> io::Result<u64>;
 }

@@ -113,13 +113,14 @@ pub fn start_on(
     let directory = disk.describe();
     let now = clock::seconds();
     let mut progress = Progress::new();
-    let (keeper, recovered) =
+    let (mut keeper, recovered) =
         Keeper::open(disk.clone(), settings, homes.as_ref(), now, &mut |done, total| {
             progress.show(done, total);
         })?;
     progress.end(&directory, &recovered);
     bells.push(Arc::new(Nobody));
     let (mut ports, Server { batches, asks, ears }) = connect(bells);
+    tell(&ears, &mut keeper.news());
     let failed = |error| OpenError::Disk { directory: directory.clone(), error };
     let port = ports.pop().ok_or_else(|| failed(io::ErrorKind::NotFound.into()))?;
     let stopping = Arc::new(AtomicBool::new(false));
@@ -199,6 +200,9 @@ impl Writing {
                 ticked = now;
                 self.keeper.tick(now, &mut events);
             }
+            tell(&self.ears, &mut events);
+            // Nobody who waits for an answer waits for that.
+            while self.keeper.tidy(now, &mut events) && self.batches.is_empty() {}
             tell(&self.ears, &mut events);
             if self.batches.is_empty() {
                 self.keeper.rest();

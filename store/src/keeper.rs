@@ -10,10 +10,12 @@
 mod clean;
 mod draft;
 mod health;
+mod reserve;
 
 use self::clean::Round;
 use self::draft::{Draft, Scribe};
-use self::health::Health;
+use self::health::{Health, is_full};
+use self::reserve::Reserve;
 use crate::disk::Disk;
 use crate::letter::{Batch, Command, Event, Place, Trouble};
 use crate::log::Log;
@@ -52,11 +54,14 @@ pub struct Keeper {
     log: Log,
     scribe: Scribe,
     own: Own,
+    reserve: Reserve,
     shards: u16,
     round: Option<Round>,
     health: Health,
     /// Unanswered commands of groups that failed.
     waiting: VecDeque<Command>,
+    /// What shards are to hear first of all.
+    news: Events,
     stats: Arc<Stats>,
 }
 
@@ -66,7 +71,8 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// Where the store is damaged, cannot be read, or its first new segment cannot be written.
+    /// Where the store is damaged, cannot be read, or its first new segment cannot be written for
+    /// another reason than a full disk.
     pub fn open(
         disk: Arc<dyn Disk>,
         settings: Settings,
@@ -81,26 +87,58 @@ impl Keeper {
         }
         let Past { segments, reserved, recovered, own, expired } =
             recover(&Terms { disk: disk.as_ref(), homes, now, window }, progress)?;
+        let directory = disk.describe();
+        let failed = |error| OpenError::Disk { directory: directory.clone(), error };
         let mut log = Log::new(disk.clone(), settings.segment_bytes, settings.seed);
         log.inherit(segments, reserved);
-        // Synced before anything is served: no later life gives these sequences out again.
         log.reserve(reserved.saturating_add(RESERVED_AHEAD));
-        let begun = log.ready().map(|_| log.mark());
-        begun.map_err(|error| OpenError::Disk { directory: disk.describe(), error })?;
+        let reserve = Reserve::find(disk.clone(), settings.segment_bytes).map_err(&failed)?;
         let stats = Arc::new(Stats::default());
         stats.expired(expired);
         let mut keeper = Self {
             log,
             scribe: Scribe::new(disk, homes.products(), window),
             own,
+            reserve,
             shards: homes.shards(),
             round: None,
             health: Health::default(),
             waiting: VecDeque::new(),
+            news: Events::new(),
             stats,
         };
+        keeper.settle_in(now).map_err(failed)?;
         keeper.show(now);
         Ok((keeper, recovered))
+    }
+
+    /// Begins to write. A full disk is no reason not to serve what is there.
+    fn settle_in(&mut self, now: u32) -> io::Result<()> {
+        // Synced before anything new is taken: no later life gives these sequences out again.
+        let mut ready = self.log.begin();
+        if ready.as_ref().is_err_and(is_full) {
+            self.reserve.give_up();
+            // Perhaps there is room now, so that trims can be written; it is full all the same.
+            let _ = self.log.begin();
+        } else if ready.is_ok() {
+            self.log.mark();
+            ready = self.reserve.take(0);
+        }
+        match ready {
+            Err(error) if is_full(&error) => {
+                let mut news = Events::new();
+                self.fail(&error, now, &mut news);
+                self.news = news;
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// What shards are to hear before anything else, once: that the store is in trouble as it
+    /// opens.
+    pub fn news(&mut self) -> Events {
+        std::mem::take(&mut self.news)
     }
 
     /// The store's numbers, which stay up to date.
@@ -108,35 +146,54 @@ impl Keeper {
         self.stats.clone()
     }
 
-    /// Commits these batches as one group, at `now` seconds since 1970 UTC. When no further batch
-    /// waits, [`Keeper::rest`] is to be called.
+    /// Commits these batches as one group, at `now` seconds since 1970 UTC. When shards were told,
+    /// [`Keeper::tidy`] is to be called, and when no further batch waits, [`Keeper::rest`].
     pub fn group(&mut self, batches: Vec<Batch>, now: u32, out: &mut Events) {
         for freed in batches.iter().flat_map(|batch| &batch.freed) {
             self.log.free(*freed);
         }
         match self.attempt(&batches, now, out) {
-            Ok(places) => {
-                for (batch, places) in batches.iter().zip(places) {
-                    out.push((batch.shard, Event::Written(places)));
-                    self.note_cleaned(batch);
-                }
-            }
+            Ok(places) => self.answer(&batches, places, out),
+            Err(Trouble::Full) => self.keep_house(batches, now, out),
             Err(trouble) => self.put_off(batches, trouble, out),
         }
-        self.tidy(now, out);
         self.show(now);
     }
 
+    fn answer(&mut self, batches: &[Batch], places: Vec<Vec<Place>>, out: &mut Events) {
+        for (batch, places) in batches.iter().zip(places) {
+            out.push((batch.shard, Event::Written(places)));
+            self.note_cleaned(batch);
+        }
+    }
+
+    /// The disk is full: batches that bring something new are refused, the others are written to
+    /// where the reserve was.
+    fn keep_house(&mut self, batches: Vec<Batch>, now: u32, out: &mut Events) {
+        let is_new =
+            |command: &Command| matches!(command, Command::Append(_) | Command::Broadcast(_));
+        let (refused, rest): (Vec<_>, Vec<_>) =
+            batches.into_iter().partition(|batch| batch.commands.iter().any(is_new));
+        self.put_off(refused, Trouble::Full, out);
+        if self.health.is_stuck(now) {
+            return self.put_off(rest, Trouble::Full, out);
+        }
+        match self.commit(&rest).map_err(|error| self.fail(&error, now, out)) {
+            Ok(places) => self.answer(&rest, places, out),
+            Err(trouble) => self.put_off(rest, trouble, out),
+        }
+    }
+
     /// To be called about each second, also when nothing is to be written: tries whether the store
-    /// is well again, and gives back what time alone has freed.
+    /// is well again. As after a group, [`Keeper::tidy`] and [`Keeper::rest`] are to be called.
     pub fn tick(&mut self, now: u32, out: &mut Events) {
-        if !self.waiting.is_empty() || self.health.trouble().is_some() {
-            // What is wrong was said by `attempt`; nobody waits for an answer.
-            let _ = self.attempt(&[], now, out);
+        // What is wrong is said there; nobody waits for an answer.
+        if (!self.waiting.is_empty() || self.health.trouble().is_some())
+            && self.attempt(&[], now, out) == Err(Trouble::Full)
+        {
+            self.keep_house(Vec::new(), now, out);
         }
         self.roll_if_useless(now);
-        self.tidy(now, out);
-        self.rest();
         self.show(now);
     }
 
@@ -194,7 +251,9 @@ impl Keeper {
         }
         let start = clock::instant();
         let bytes = self.scribe.bytes();
-        self.health.size = bytes.len();
+        if self.health.trouble().is_none() {
+            self.health.size = bytes.len();
+        }
         self.log.commit(bytes, &draft.tally)?;
         let micros = start.elapsed().as_micros();
         self.stats.synced(u64::try_from(micros).unwrap_or(u64::MAX));

@@ -58,7 +58,8 @@ pub struct Mailbox {
     pub product: u16,
     /// The user.
     pub user: CompactString,
-    /// By sequence, ascending.
+    /// By sequence, ascending. Among them may be some that have expired, of which somebody wants to
+    /// be told.
     pub messages: Vec<Kept>,
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Invariants: what is not synced is the end of the active segment and nothing else. A segment is
 //! synced before the next one is begun, and the next one's header says how much of it counts, so
-//! only the last segment can have a torn tail. A segment of an earlier life, or one whose sync
+//! only the last segment can have a torn tail. (The next one's file may be there before, empty; its
+//! header is written with its first group, so that going over to it costs no sync of its own. Until
+//! that is synced the segment counts for nothing and is begun again where something fails.) A segment of an earlier life, or one whose sync
 //! failed, is never written again. Segments go in the order of their age, each for good before the
 //! next: what a trim record cancels goes before the trim does.
 //!
@@ -22,6 +24,9 @@ use std::hash::Hasher;
 use std::io;
 use std::sync::Arc;
 
+/// The file that a keeper keeps room with. It is no part of the log.
+pub(crate) const RESERVE: &str = "reserve";
+
 /// The log of one directory.
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
@@ -31,7 +36,9 @@ pub(crate) struct Log {
     /// By age, oldest first.
     sealed: VecDeque<Segment>,
     active: Option<Active>,
-    /// The number of the next segment.
+    /// The file of the next segment, empty, its name safe.
+    prepared: Option<(Id, Box<dyn DiskFile>)>,
+    /// The next segment that has something in it gets this number.
     next: u32,
     /// How much of the last sealed segment counts.
     before: u32,
@@ -46,9 +53,16 @@ pub(crate) struct Log {
 struct Active {
     segment: Segment,
     file: Box<dyn DiskFile>,
+    /// How much of it counts; 0 until its header does.
     synced: u32,
     /// A mark says how much is synced.
     is_marked: bool,
+}
+
+impl Active {
+    const fn is_born(&self) -> bool {
+        self.synced > 0
+    }
 }
 
 impl Log {
@@ -60,6 +74,7 @@ impl Log {
             seed,
             sealed: VecDeque::new(),
             active: None,
+            prepared: None,
             next: 1,
             before: 0,
             reserved: 0,
@@ -93,7 +108,7 @@ impl Log {
 
     /// Every segment, oldest first.
     pub(crate) fn segments(&self) -> impl Iterator<Item = &Segment> {
-        self.sealed.iter().chain(self.active.as_ref().map(|active| &active.segment))
+        self.sealed.iter().chain(self.written())
     }
 
     /// The number of the oldest segment.
@@ -106,14 +121,9 @@ impl Log {
         &self.sealed
     }
 
-    /// The segment that is written.
+    /// The segment that is written, once something of it counts.
     pub(crate) fn written(&self) -> Option<&Segment> {
-        self.active.as_ref().map(|active| &active.segment)
-    }
-
-    /// Whether there is a segment that is written.
-    pub(crate) const fn is_begun(&self) -> bool {
-        self.active.is_some()
+        self.active.as_ref().filter(|active| active.is_born()).map(|active| &active.segment)
     }
 
     /// Notes that records are of no use any more. Segments that are gone are not asked after.
@@ -135,45 +145,65 @@ impl Log {
             self.seal();
         }
         if self.active.is_none() {
-            self.active = Some(self.begin()?);
+            let (id, file) = self.prepared.take().map_or_else(|| self.make(), Ok)?;
+            let segment = Segment { id, length: 0, tally: Tally::default() };
+            self.active = Some(Active { segment, file, synced: 0, is_marked: false });
         }
         let Some(active) = &self.active else { return Err(io::ErrorKind::NotFound.into()) };
-        let id = active.segment.id;
-        let place = Place { segment: id.number, offset: active.segment.length };
-        let unmarked = (!active.is_marked).then_some(active.synced);
-        Ok(Spot { place, salt: id.salt, unmarked })
+        let Id { number, salt } = active.segment.id;
+        let place = Place { segment: number, offset: active.segment.length };
+        let unmarked = (!active.is_marked && active.is_born()).then_some(active.synced);
+        let (before, reserved) = (self.before, self.reserved);
+        let header = Header { version: VERSION, number, before, reserved };
+        let header = (!active.is_born()).then_some(header);
+        Ok(Spot { place, salt, header, unmarked })
+    }
+
+    /// Makes sure that a segment is begun and counts, without a group.
+    pub(crate) fn begin(&mut self) -> io::Result<()> {
+        let Spot { salt, header: Some(header), .. } = self.ready()? else { return Ok(()) };
+        let mut pen = std::mem::take(&mut self.pen);
+        pen.begin(salt);
+        pen.header(header);
+        let begun = self.commit(pen.bytes(), &Tally::default());
+        self.pen = pen;
+        begun
+    }
+
+    /// Makes the next segment's file before it is needed, once half of this one is written.
+    pub(crate) fn prepare(&mut self) -> io::Result<()> {
+        let half = self.segment_bytes / 2;
+        if self.prepared.is_none() && self.written().is_some_and(|it| it.length > half) {
+            self.prepared = Some(self.make()?);
+        }
+        Ok(())
+    }
+
+    /// Makes an empty file for the next segment.
+    fn make(&self) -> io::Result<(Id, Box<dyn DiskFile>)> {
+        let number = self.next;
+        let mut hasher = SipHasher13::new_with_keys(self.seed, u64::from(number));
+        hasher.write_u32(number);
+        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
+        let id = Id { number, salt: u32::from_le_bytes([a, b, c, d]) };
+        let file = self.disk.create(&id.name())?;
+        self.disk.sync_directory()?;
+        Ok((id, file))
     }
 
     /// Ends the active segment at what is surely synced. (What comes after that, if anything, is
     /// cut off; should that fail, the next segment's header still says to not read it.)
     pub(crate) fn seal(&mut self) {
-        let Some(mut active) = self.active.take() else { return };
-        if active.segment.length > active.synced
+        let Some(mut active) = self.active.take().filter(Active::is_born) else { return };
+        // A mark may stay, since nobody reads behind the end: cutting it off would cost a group.
+        if !active.is_marked
+            && active.segment.length > active.synced
             && active.file.truncate(u64::from(active.synced)).is_ok()
         {
             active.segment.length = active.synced;
         }
         self.before = active.synced;
         self.sealed.push_back(active.segment);
-    }
-
-    fn begin(&mut self) -> io::Result<Active> {
-        let number = self.next;
-        let mut hasher = SipHasher13::new_with_keys(self.seed, u64::from(number));
-        hasher.write_u32(number);
-        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
-        let id = Id { number, salt: u32::from_le_bytes([a, b, c, d]) };
-        let (before, reserved) = (self.before, self.reserved);
-        self.pen.begin(id.salt);
-        self.pen.header(Header { version: VERSION, number, before, reserved });
-        let mut file = self.disk.create(&id.name())?;
-        write_all(file.as_mut(), 0, self.pen.bytes())?;
-        file.sync_data()?;
-        self.disk.sync_directory()?;
-        self.next += 1;
-        let length = u32::try_from(self.pen.bytes().len()).unwrap_or(u32::MAX);
-        let segment = Segment { id, length, tally: Tally::default() };
-        Ok(Active { segment, file, synced: length, is_marked: false })
     }
 
     /// Writes a group and syncs it. After an error nothing of it counts, and the log is as before.
@@ -187,13 +217,14 @@ impl Log {
             return Err(error);
         }
         active.segment.length = end;
+        active.is_marked = false;
         if let Err(error) = active.file.sync_data() {
             // The kernel may have thrown the pages away and call the next sync a success.
             self.seal();
             return Err(error);
         }
+        self.next += u32::from(!active.is_born());
         active.synced = end;
-        active.is_marked = false;
         active.segment.tally.add(tally);
         Ok(())
     }
@@ -216,7 +247,7 @@ impl Log {
     /// taken for a torn tail.
     pub(crate) fn mark(&mut self) {
         let Some(active) = &mut self.active else { return };
-        if active.is_marked {
+        if active.is_marked || !active.is_born() {
             return;
         }
         self.pen.begin(active.segment.id.salt);
@@ -272,6 +303,8 @@ impl Log {
 pub(crate) struct Spot {
     pub(crate) place: Place,
     pub(crate) salt: u32,
+    /// What has to be written first.
+    pub(crate) header: Option<Header>,
     /// So much of the segment is synced, and no mark says so.
     pub(crate) unmarked: Option<u32>,
 }

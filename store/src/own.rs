@@ -17,6 +17,10 @@ pub(crate) struct Held {
     pub(crate) bytes: u32,
 }
 
+/// What a cancelled broadcast takes at most when it is written again: without its body, but with
+/// its key, which is still used.
+const CANCELLED_BYTES: u32 = 512;
+
 /// A broadcast by its product's name and its number.
 pub(crate) type CastName = (CompactString, u64);
 
@@ -37,7 +41,10 @@ pub(crate) enum Carried {
 
 impl Own {
     /// A broadcast lies here now.
-    pub(crate) fn cast(&mut self, name: CastName, held: Held, state: BroadcastState) {
+    pub(crate) fn cast(&mut self, name: CastName, mut held: Held, state: BroadcastState) {
+        if state == BroadcastState::Cancelled {
+            held.bytes = held.bytes.min(CANCELLED_BYTES);
+        }
         self.bytes += u64::from(held.bytes);
         if let Some((before, _)) = self.casts.insert(name, (held, state)) {
             self.bytes -= u64::from(before.bytes);
@@ -46,8 +53,12 @@ impl Own {
 
     /// A broadcast stands so now.
     pub(crate) fn steer(&mut self, name: &CastName, now: BroadcastState) {
-        if let Some((_, state)) = self.casts.get_mut(name) {
+        if let Some((held, state)) = self.casts.get_mut(name) {
             *state = now;
+            if now == BroadcastState::Cancelled {
+                self.bytes -= u64::from(held.bytes.saturating_sub(CANCELLED_BYTES));
+                held.bytes = held.bytes.min(CANCELLED_BYTES);
+            }
         }
     }
 
@@ -92,6 +103,16 @@ impl Own {
     pub(crate) fn is_in(&self, upto: u32) -> bool {
         self.strays.first_key_value().is_some_and(|(place, _)| place.segment <= upto)
             || self.casts.values().any(|(held, _)| held.place.segment <= upto)
+    }
+
+    /// The bytes of what lies in each segment.
+    pub(crate) fn by_segment(&self) -> BTreeMap<u32, u64> {
+        let mut sums = BTreeMap::new();
+        let casts = self.casts.values().map(|(held, _)| held);
+        for held in casts.chain(self.strays.values()) {
+            *sums.entry(held.place.segment).or_default() += u64::from(held.bytes);
+        }
+        sums
     }
 
     /// What lies in segments up to this one, at most so many.

@@ -60,7 +60,8 @@ figures! {
     moved,
     /// Records that were damaged or gone when they were needed.
     skipped,
-    /// Messages whose time to live ended while the process was down.
+    /// Messages whose time to live ended while the process was down, less those of which somebody
+    /// wants a receipt: shards get those, and say that they have expired.
     expired,
     /// 0 while the store is well, 1 while it is full, 2 while it is down.
     trouble,

@@ -3,6 +3,8 @@
 
 #[path = "embedded/a_damaged_byte_is_never_handed_out.rs"]
 mod a_damaged_byte_is_never_handed_out;
+#[path = "embedded/a_full_disk_is_cleaned.rs"]
+mod a_full_disk_is_cleaned;
 #[path = "embedded/crashes_lose_nothing_that_was_safe.rs"]
 mod crashes_lose_nothing_that_was_safe;
 #[path = "embedded/disk_is_given_back.rs"]

@@ -1,6 +1,8 @@
 //! A directory of real files, locked against a second process.
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, write_all};
+use rustix::fs::FallocateFlags;
+use rustix::io::Errno;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -129,7 +131,31 @@ impl DiskFile for File {
         self.set_len(length)
     }
 
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        let asked = rustix::io::retry_on_intr(|| {
+            rustix::fs::fallocate(&*self, FallocateFlags::empty(), 0, length)
+        });
+        match asked {
+            // Some file systems only give room for bytes.
+            Err(Errno::OPNOTSUPP) => fill(self, length),
+            other => Ok(other?),
+        }
+    }
+
     fn length(&self) -> io::Result<u64> {
         Ok(self.metadata()?.len())
     }
+}
+
+/// Writes zeros behind the file's end up to this length.
+fn fill(file: &mut File, length: u64) -> io::Result<()> {
+    let mut at = file.metadata()?.len();
+    let zeros = vec![0; 64 << 10];
+    while at < length {
+        let left = usize::try_from(length - at).unwrap_or(usize::MAX);
+        let count = left.min(zeros.len());
+        write_all(file, at, &zeros[..count])?;
+        at += count as u64;
+    }
+    Ok(())
 }

@@ -60,7 +60,18 @@ struct Inside {
     /// Names as they would be after a power cut.
     synced: BTreeMap<String, Arc<Mutex<Node>>>,
     faults: Faults,
+    /// What all files together may take, in bytes.
+    size: Option<u64>,
+    /// What they take.
     bytes: u64,
+}
+
+impl Inside {
+    /// Bytes that files may still take.
+    fn room(&self) -> u64 {
+        let whole = self.size.unwrap_or(u64::MAX).min(self.faults.room.unwrap_or(u64::MAX));
+        whole.saturating_sub(self.bytes)
+    }
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -76,6 +87,12 @@ impl Memory {
     /// Changes what goes wrong.
     pub fn fail(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut locked(&self.inside).faults);
+    }
+
+    /// From now on all files together may take so many bytes; `None` is without end. What they take
+    /// beyond it stays. A power cut does not change it.
+    pub fn set_size(&self, bytes: Option<u64>) {
+        locked(&self.inside).size = bytes;
     }
 
     /// Whether [`Faults::calls_left`] has run out.
@@ -105,7 +122,7 @@ impl Memory {
         };
         inside.names = survivors.into_iter().map(fresh).collect();
         inside.synced = inside.names.clone();
-        inside.bytes = inside.names.values().map(|node| locked(node).bytes.len() as u64).sum();
+        inside.bytes = inside.names.values().map(|node| locked(node).size()).sum();
         inside.faults = Faults::default();
     }
 
@@ -134,14 +151,15 @@ impl Memory {
             (name.clone(), Arc::new(Mutex::new(locked(node).clone())))
         };
         let names: BTreeMap<_, _> = inside.names.iter().map(copied).collect();
-        let copy =
-            Inside { synced: names.clone(), names, faults: inside.faults, bytes: inside.bytes };
+        let Inside { faults, size, bytes, .. } = *inside;
+        let copy = Inside { synced: names.clone(), names, faults, size, bytes };
         Self { inside: Arc::new(Mutex::new(copy)) }
     }
 
-    /// The length of a file in bytes; `None` where it is not there.
+    /// The length of a file in bytes, with room that it was given; `None` where it is not there.
     pub fn length(&self, name: &str) -> Option<usize> {
-        locked(&self.inside).names.get(name).map(|node| locked(node).bytes.len())
+        let size = locked(&self.inside).names.get(name).map(|node| locked(node).size())?;
+        usize::try_from(size).ok()
     }
 }
 
@@ -157,7 +175,7 @@ impl Disk for Memory {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut inside = locked(&self.inside);
         inside.faults.call()?;
-        if inside.faults.room == Some(0) {
+        if inside.room() == 0 && !inside.names.contains_key(name) {
             return Err(io::ErrorKind::StorageFull.into());
         }
         let node = inside.names.entry(name.to_owned()).or_default().clone();
@@ -176,7 +194,7 @@ impl Disk for Memory {
         let mut inside = locked(&self.inside);
         inside.faults.call()?;
         let node = inside.names.remove(name).ok_or(io::ErrorKind::NotFound)?;
-        let length = locked(&node).bytes.len() as u64;
+        let length = locked(&node).size();
         inside.bytes = inside.bytes.saturating_sub(length);
         Ok(())
     }

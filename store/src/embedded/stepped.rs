@@ -31,9 +31,11 @@ impl Stepped {
         bells: Vec<Arc<dyn Bell>>,
         now: u32,
     ) -> Result<(Self, Vec<Port>, Vec<Recovered>), OpenError> {
-        let (keeper, recovered) = Keeper::open(disk.clone(), settings, homes, now, &mut |_, _| {})?;
+        let (mut keeper, recovered) =
+            Keeper::open(disk.clone(), settings, homes, now, &mut |_, _| {})?;
         let reader = Reader::new(disk, homes.products(), keeper.stats());
         let (ports, server) = connect(bells);
+        super::tell(&server.ears, &mut keeper.news());
         Ok((Self { keeper, reader, server, ticked: now }, ports, recovered))
     }
 
@@ -48,6 +50,7 @@ impl Stepped {
             self.ticked = now;
             self.keeper.tick(now, &mut events);
         }
+        while self.keeper.tidy(now, &mut events) {}
         self.keeper.rest();
         super::tell(&self.server.ears, &mut events);
     }

@@ -2,7 +2,9 @@
 
 use super::{Events, Keeper};
 use crate::letter::{Batch, Command, Event};
+use crate::log::Log;
 use crate::log::segment::Segment;
+use std::collections::BTreeMap;
 use std::io;
 
 /// Records, and their bytes, that the store moves in one group.
@@ -37,67 +39,77 @@ impl Keeper {
         }
     }
 
-    /// Removes what can go, and asks shards for more if the disk holds too much.
-    pub(super) fn tidy(&mut self, now: u32, out: &mut Events) {
-        let done = self.remove_dead(now).and_then(|()| self.finish_round(now));
-        if let Err(error) = done {
+    /// Does one step of what is not in a hurry: removes a segment that can go, asks shards for more
+    /// if the disk holds too much, or makes the next segment's file; `true` if there may be more to
+    /// do.
+    pub fn tidy(&mut self, now: u32, out: &mut Events) -> bool {
+        let done = self.remove_dead(now).and_then(|more| Ok(self.finish_round(now)? || more));
+        let more = done.unwrap_or_else(|error| {
             self.fail(&error, now, out);
+            false
+        });
+        if !more && !self.health.is_stuck(now) {
+            if self.round.is_none() {
+                self.ask(now, out);
+            }
+            if self.health.trouble().is_none() {
+                // Should that fail, the group that needs it tries again and says so.
+                let _ = self.log.prepare();
+            }
         }
-        if self.health.trouble().is_some() || self.round.is_some() {
-            return;
-        }
-        if let Some(upto) = self.too_old(now) {
+        self.scribe.forget_before(self.log.oldest());
+        self.show(now);
+        more
+    }
+
+    fn ask(&mut self, now: u32, out: &mut Events) {
+        let upto = match self.health.trouble() {
+            Some(_) => self.cheap(now),
+            None => self.too_old(now),
+        };
+        if let Some(upto) = upto {
             let answered = vec![false; usize::from(self.shards)];
             self.round = Some(Round { upto, answered });
             out.extend((0..self.shards).map(|shard| (shard, Event::Clean(upto))));
         }
-        self.scribe.forget_before(self.log.oldest());
     }
 
-    fn remove_dead(&mut self, now: u32) -> io::Result<()> {
-        while let Some(oldest) = self.log.sealed().front() {
-            if !oldest.is_dead(now) {
-                break;
-            }
-            let number = oldest.id.number;
-            if !self.retire(number, now)? {
-                break;
-            }
-        }
-        Ok(())
+    /// Removes the oldest segment if nobody needs it; `true` if it did.
+    fn remove_dead(&mut self, now: u32) -> io::Result<bool> {
+        let dead = self.log.sealed().front().filter(|oldest| oldest.is_dead(now));
+        let Some(number) = dead.map(|oldest| oldest.id.number) else { return Ok(false) };
+        self.own.expire(number, now);
+        // What the store carries waits for a round, or little would be carried again and again.
+        Ok(!self.own.is_in(number) && self.remove(number)?)
     }
 
-    fn finish_round(&mut self, now: u32) -> io::Result<()> {
+    /// Ends the round if it is over; `true` if it did.
+    fn finish_round(&mut self, now: u32) -> io::Result<bool> {
         let over = self.round.as_ref().filter(|round| round.is_over()).map(|round| round.upto);
-        if let Some(upto) = over
-            && self.retire(upto, now)?
-        {
-            self.round = None;
-        }
-        Ok(())
-    }
-
-    /// Moves what the store carries, then removes segments up to this one; `false` if that has to
-    /// wait.
-    fn retire(&mut self, upto: u32, now: u32) -> io::Result<bool> {
+        let Some(upto) = over else { return Ok(false) };
         self.own.expire(upto, now);
         if self.own.is_in(upto) {
-            if self.health.trouble().is_some() {
+            if self.health.is_stuck(now) {
                 return Ok(false);
             }
             self.carry(upto)?;
         }
-        // The newest header says which sequences may have been given out: one has to stay.
-        if !self.log.is_begun() {
-            if self.health.trouble().is_some() {
-                return Ok(false);
-            }
-            self.log.ready()?;
+        let removed = self.remove(upto)?;
+        if removed {
+            self.round = None;
         }
-        while self.log.sealed().front().is_some_and(|oldest| oldest.id.number <= upto) {
+        Ok(removed)
+    }
+
+    /// Removes segments up to this one; `false` if one of them has to stay for now.
+    fn remove(&mut self, upto: u32) -> io::Result<bool> {
+        // The newest header says which sequences may have been given out.
+        let stays = usize::from(self.log.written().is_none() && self.log.begin().is_err());
+        let old = |log: &Log| log.sealed().front().is_some_and(|it| it.id.number <= upto);
+        while old(&self.log) && self.log.sealed().len() > stays {
             self.log.remove_oldest()?;
         }
-        Ok(true)
+        Ok(!old(&self.log))
     }
 
     fn carry(&mut self, upto: u32) -> io::Result<()> {
@@ -143,16 +155,51 @@ impl Keeper {
         upto
     }
 
+    /// While the disk is full: the segment up to which more than half can be had back by writing
+    /// no more than the reserve has room for. An eighth of it is left for trims.
+    fn cheap(&self, now: u32) -> Option<u32> {
+        let own = self.own.by_segment();
+        let (mut needed, mut length, mut upto) = (0, 0, None);
+        for segment in self.log.sealed() {
+            needed += cost(segment, &own, now);
+            length += u64::from(segment.length);
+            if needed > self.budget() {
+                break;
+            }
+            if length > 2 * needed {
+                upto = Some(segment.id.number);
+            }
+        }
+        upto
+    }
+
+    const fn budget(&self) -> u64 {
+        self.reserve.bytes() - self.reserve.bytes() / 8
+    }
+
     /// Begins a new segment if the one that is written holds nothing of use and is a good part
-    /// full: so an idle store takes little disk, and little time to start.
+    /// full: so an idle store takes little disk, and little time to start. On a full disk, also if
+    /// most of it is of no use.
     pub(super) fn roll_if_useless(&mut self, now: u32) {
-        let useless = self.log.written().is_some_and(|segment| {
-            segment.is_dead(now) && segment.length > self.log.segment_bytes() / 4
-        });
-        if useless && self.health.trouble().is_none() {
+        if self.health.is_stuck(now) {
+            return;
+        }
+        let Some(segment) = self.log.written() else { return };
+        let dead = segment.is_dead(now) && segment.length > self.log.segment_bytes() / 4;
+        let cost = || cost(segment, &self.own.by_segment(), now);
+        let wasted = self.health.trouble().is_some()
+            && u64::from(segment.length) > self.reserve.bytes()
+            && cost() <= self.budget()
+            && u64::from(segment.length) > 2 * cost();
+        if dead || wasted {
             self.log.seal();
             // Should that fail, the next group tries again and says so.
-            let _ = self.log.ready();
+            let _ = self.log.begin();
         }
     }
+}
+
+/// The bytes that are written again before this segment can go.
+fn cost(segment: &Segment, own: &BTreeMap<u32, u64>, now: u32) -> u64 {
+    segment.needed(now) + own.get(&segment.id.number).copied().unwrap_or_default()
 }

@@ -50,6 +50,9 @@ impl Scribe {
     /// Begins a group.
     pub(super) fn begin(&mut self, spot: Spot) -> Draft {
         self.pen.begin(spot.salt);
+        if let Some(header) = spot.header {
+            self.pen.header(header);
+        }
         if let Some(synced) = spot.unmarked {
             self.pen.mark(synced);
         }
@@ -161,7 +164,7 @@ impl Scribe {
             body: &broadcast.body,
         });
         let length = self.length_since(draft, place);
-        draft.tally.live(length, broadcast.body.len());
+        // The store itself knows how long it is needed: see `Own`.
         draft.appended += 1;
         draft.places.push(place);
         let held = Held { place, until: broadcast.expires, bytes: short(length) };
@@ -174,10 +177,13 @@ impl Scribe {
         match self.again(from, own) {
             Ok(Copied { body, key_until, cast }) => {
                 let length = self.length_since(draft, place);
-                draft.tally.live(length, body);
                 draft.tally.soft(key_until, if key_until == 0 { 0 } else { KEY_MARK });
-                if let Some((name, until, state)) = cast {
-                    draft.casts.push((name, Held { place, until, bytes: short(length) }, state));
+                match cast {
+                    None => draft.tally.live(length, body),
+                    Some((name, until, state)) => {
+                        let held = Held { place, until, bytes: short(length) };
+                        draft.casts.push((name, held, state));
+                    }
                 }
                 draft.moved += 1;
                 draft.places.push(place);
@@ -229,8 +235,9 @@ impl Scribe {
                 let name = (CompactString::from(cast.product), cast.number);
                 // As it stands, not as it stood: the copy lies behind the records that steered it.
                 let state = own.state(&name).unwrap_or(cast.state);
-                self.pen.broadcast(&Cast { state, ..cast });
-                copied.body = cast.body.len();
+                let cancelled = state == BroadcastState::Cancelled;
+                let body = if cancelled { &[] } else { cast.body };
+                self.pen.broadcast(&Cast { state, body, ..cast });
                 copied.cast = Some((name, cast.expires, state));
             }
             Some(Record::Seen { .. }) => self.pen.again(kind, payload),

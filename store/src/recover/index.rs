@@ -15,6 +15,9 @@ use compact_str::CompactString;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
+/// A process that serves looks through all mailboxes in less than this many seconds.
+const ROUND: u32 = 10;
+
 /// Who waits for what, as far as the log was read.
 pub(crate) struct Index<'t> {
     homes: &'t dyn Homes,
@@ -26,6 +29,8 @@ pub(crate) struct Index<'t> {
     casts: BTreeMap<CastName, (Held, Broadcast)>,
     seen: BTreeMap<CastName, Seers>,
     sequence: u64,
+    /// The last second in which a message was accepted.
+    latest: u32,
 }
 
 struct Product {
@@ -60,6 +65,7 @@ impl<'t> Index<'t> {
             casts: BTreeMap::new(),
             seen: BTreeMap::new(),
             sequence: 0,
+            latest: 0,
         }
     }
 
@@ -97,6 +103,7 @@ impl<'t> Index<'t> {
 
     fn message(&mut self, message: &Message<'_>, lying: &Lying<'_>, tally: &mut Tally) {
         self.sequence = self.sequence.max(message.sequence);
+        self.latest = self.latest.max(message.at);
         tally.answered += 1;
         tally.overhead += (lying.length - message.body.len()) as u64;
         let number = self.number(message.product);
@@ -153,11 +160,13 @@ impl<'t> Index<'t> {
         let fresh = || Recovered { sequence, ..Recovered::default() };
         let mut recovered: Vec<_> = (0..shards).map(|_| fresh()).collect();
         let (mut expired, now) = (0, self.now);
+        // What had expired so long before something was accepted, an earlier life has told of.
+        let untold = self.latest.saturating_sub(ROUND);
         let mut own = Own::default();
         let known = self.homes.products().len();
         for (number, product) in std::mem::take(&mut self.products).into_iter().enumerate() {
             for (name, mut user) in product.users {
-                expired += user.settle(now);
+                expired += user.settle(now, if number < known { untold } else { now });
                 if number >= known {
                     user.stray(&mut own);
                 } else if !user.messages.is_empty() {
@@ -215,9 +224,10 @@ impl<'t> Index<'t> {
 }
 
 impl User {
-    /// Leaves one copy of each message that is not trimmed, by sequence; says how many of them
-    /// have expired, which it drops.
-    fn settle(&mut self, now: u32) -> u64 {
+    /// Leaves one copy of each message that is not trimmed, by sequence; says how many of them it
+    /// drops since they have expired. One of which somebody wants a receipt stays, to be told of,
+    /// unless its time ended before the second `untold`.
+    fn settle(&mut self, now: u32, untold: u32) -> u64 {
         let trimmed = self.trimmed;
         self.messages.retain(|(kept, _)| kept.sequence > trimmed);
         self.messages.sort_unstable_by_key(|(kept, _)| (kept.sequence, kept.place));
@@ -230,7 +240,9 @@ impl User {
             same
         });
         let before = self.messages.len();
-        self.messages.retain(|(kept, _)| kept.expires >= now);
+        self.messages.retain(|(kept, _)| {
+            kept.expires >= if kept.receipt.is_some() { untold.min(now) } else { now }
+        });
         let expired = before - self.messages.len();
         self.messages.shrink_to_fit();
         expired as u64

@@ -152,6 +152,49 @@ fn broadcasts_survive_their_segment_as_they_stand() {
     assert!(segments(&disk).len() <= 2);
 }
 
+/// Writes large broadcasts; says how many segments they take.
+fn many_broadcasts(disk: &Memory, life: &mut Life) -> usize {
+    for number in 1..=30 {
+        let large = Broadcast { body: vec![5; 1000].into(), ..(*broadcast(number)).clone() };
+        life.written(0, vec![Command::Broadcast(Arc::new(large))]);
+    }
+    segments(disk).len()
+}
+
+#[test]
+fn broadcasts_that_are_over_hold_nothing() {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    assert!(many_broadcasts(&disk, &mut life) > 5);
+    life.pass(2000);
+    life.pass(1);
+    let left = segments(&disk).len();
+    assert!(left <= 2, "{left}");
+    assert!(bytes(&life.store.stats()) <= 2 * u64::from(SEGMENT));
+}
+
+#[test]
+fn broadcasts_that_were_cancelled_hold_no_body() {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    assert!(many_broadcasts(&disk, &mut life) > 5);
+    let state = BroadcastState::Cancelled;
+    let cancel = |number| Command::Steer { product: 0, number, state };
+    life.written(0, (1..=30).map(cancel).collect());
+    churn(&mut life, 1);
+    drop(life);
+    let (mut life, recovered) = Life::open(&disk, 2);
+    churn(&mut life, 1000);
+    let left = bytes(&life.store.stats());
+    assert!(left <= 6 * u64::from(SEGMENT), "{left}");
+    // Their keys still count.
+    assert_eq!(recovered[0].broadcasts.len(), 30);
+    assert!(recovered[0].broadcasts.iter().all(|it| it.state == state && *it.key == *b"k"));
+    life.pass(2000);
+    churn(&mut life, 2000);
+    assert!(segments(&disk).len() <= 2);
+}
+
 #[test]
 fn a_product_that_is_not_configured_is_carried() {
     let disk = Memory::new();

@@ -198,6 +198,8 @@ pub(crate) fn to_u32(number: usize) -> u32 {
 /// Names of the segments on a disk, oldest first.
 pub(crate) fn segments(disk: &Memory) -> Vec<String> {
     let mut names = disk.list().unwrap();
+    // One that is made ahead of its time takes nothing.
+    names.retain(|name| name.ends_with(".segment") && disk.length(name) > Some(0));
     names.sort();
     names
 }

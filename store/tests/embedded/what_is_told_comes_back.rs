@@ -60,6 +60,24 @@ fn what_has_expired_does_not() {
     assert_eq!(told(commands(), 11)[0].mailboxes[0].messages.len(), 1);
 }
 
+/// The backend that waits for a receipt is told, once: not again by every life that finds it.
+#[test]
+fn what_has_expired_comes_back_where_that_is_to_be_told() {
+    let wanted =
+        |sequence| Append { receipt: Some("b".into()), ..message("u0", sequence, b"short") };
+    let short = |sequence| append(Append { expires: NOW + 10, ..wanted(sequence) });
+    let later = |at| append(Append { at, ..message("u2", 9, b"later") });
+    let found = told(vec![short(1), append(message("u0", 2, b"long"))], 11);
+    let messages: Vec<_> = found[0].mailboxes[0].messages.iter().map(|it| it.sequence).collect();
+    assert_eq!(messages, [1, 2]);
+    let users = |commands| -> Vec<_> {
+        let found = told(commands, 40);
+        found[0].mailboxes.iter().map(|mailbox| mailbox.user.to_string()).collect()
+    };
+    assert_eq!(users(vec![short(1), later(NOW + 20)]).len(), 2, "perhaps nobody was told");
+    assert_eq!(users(vec![short(1), later(NOW + 21)]), ["u2"], "somebody was told");
+}
+
 #[test]
 fn keys_come_back_within_their_window() {
     let user = two().hash(0, "u3");

@@ -15,9 +15,16 @@ pub(super) struct Node {
     stable: usize,
     /// What was synced behind `stable` and has been cut off since.
     lost: Vec<u8>,
+    /// The file has room up to this length, in bytes, whether or not something was written there.
+    given: u64,
 }
 
 impl Node {
+    /// What the file takes of its disk, in bytes.
+    pub(super) fn size(&self) -> u64 {
+        self.given.max(self.bytes.len() as u64)
+    }
+
     /// Cuts; says how many bytes that gave back.
     pub(super) fn truncate(&mut self, length: usize) -> u64 {
         if length < self.stable {
@@ -25,9 +32,10 @@ impl Node {
             self.lost = cut.chain(self.lost.iter().copied()).collect();
             self.stable = length;
         }
-        let before = self.bytes.len();
+        let before = self.size();
         self.bytes.truncate(length);
-        (before - self.bytes.len()) as u64
+        self.given = self.given.min(length as u64);
+        before - self.size()
     }
 
     pub(super) fn cut_for_good(&mut self, length: usize) {
@@ -61,7 +69,8 @@ impl Node {
         // that is cut short must not blank what the other still has for sure.
         let sure = self.stable.min(length);
         left[..sure].copy_from_slice(&self.bytes[..sure]);
-        Self { stable: length, bytes: left, lost: Vec::new() }
+        let given = if self.given > 0 && below(2) == 0 { self.given } else { 0 };
+        Self { stable: length, bytes: left, lost: Vec::new(), given }
     }
 }
 
@@ -97,19 +106,21 @@ impl DiskFile for Open {
         let mut inside = locked(&self.disk.inside);
         let mut node = locked(&self.node);
         let offset = usize::try_from(offset).map_err(io::Error::other)?;
-        let room = inside.faults.room.map_or(u64::MAX, |room| room.saturating_sub(inside.bytes));
+        let (before, given) = (node.size(), node.given);
+        // What lies in the file already, or has its room, takes no more.
+        let room = inside.room().saturating_add(before.saturating_sub(offset as u64));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
         let count = bytes.len().min(inside.faults.short.unwrap_or(usize::MAX)).min(room);
         if count == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let before = node.bytes.len();
         let behind = node.bytes.get(offset + count..).unwrap_or_default().to_vec();
         node.truncate(offset);
         node.bytes.resize(offset, 0);
         node.bytes.extend_from_slice(&bytes[..count]);
         node.bytes.extend_from_slice(&behind);
-        inside.bytes += node.bytes.len().saturating_sub(before) as u64;
+        node.given = given;
+        inside.bytes += node.size().saturating_sub(before);
         Ok(count)
     }
 
@@ -146,7 +157,20 @@ impl DiskFile for Open {
         Ok(())
     }
 
+    fn allocate(&mut self, length: u64) -> io::Result<()> {
+        let mut inside = locked(&self.disk.inside);
+        inside.faults.call()?;
+        let mut node = locked(&self.node);
+        let more = length.saturating_sub(node.size());
+        if more > inside.room() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        node.given = node.given.max(length);
+        inside.bytes += more;
+        Ok(())
+    }
+
     fn length(&self) -> io::Result<u64> {
-        Ok(locked(&self.node).bytes.len() as u64)
+        Ok(locked(&self.node).size())
     }
 }
