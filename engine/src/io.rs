@@ -18,6 +18,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 pub mod epoll;
+pub mod memory;
 pub mod sim;
 pub mod sleep;
 mod slots;

@@ -118,6 +118,11 @@ impl ShardMetrics {
         self.memory.set(of as usize, bytes);
     }
 
+    /// How many bytes everything together held when it was last said.
+    pub fn memory(&self) -> u64 {
+        (0..Memory::ALL.len()).map(|of| self.memory.get(of)).sum()
+    }
+
     /// Counts a connection that was refused before its first byte.
     pub fn refused(&self, why: Refusal) {
         self.refused.add(why as usize, 1);

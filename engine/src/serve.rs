@@ -1,9 +1,13 @@
 //! The life of the gateway's process: start, admin port, signals, leaving in order.
 
+mod ebb;
+
+use self::ebb::Ebb;
 use crate::admin::{self, State, Status};
 use crate::boot::{self, BootError, Gateway};
 use crate::config::Config;
 use crate::config::sections::StoreKind;
+use crate::io::memory;
 use crate::io::socket::Listener;
 use crate::metrics::{Gauge, ShardMetrics};
 use crate::shard::drain::Left;
@@ -112,6 +116,7 @@ fn claim(address: SocketAddr) -> Result<(), BootError> {
 
 impl Serving {
     fn until_told(mut self, config: &Config) -> ExitCode {
+        let mut ebb = Ebb::default();
         loop {
             if let Some(signal) = told_to_end(&mut self.signals) {
                 return self.leave(signal, config);
@@ -121,6 +126,9 @@ impl Serving {
                     "a shard ended by itself; the process ends, so that it is started anew"
                 );
                 return ExitCode::from(EXIT_FAILED);
+            }
+            if ebb.has_come(self.gateway.metrics.iter().map(ShardMetrics::memory).sum()) {
+                memory::give_back();
             }
             std::thread::sleep(WATCH);
         }
