@@ -12,8 +12,14 @@ use serde_json::{Value, json};
 use super::report::share;
 use crate::shell::{Result, target};
 
-/// What one append of the bare disk writes.
-const BLOCK: [u8; 4096] = [0x5a; 4096];
+/// What the bare disk appends and syncs in place of a store.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Appends {
+    /// How often a second.
+    pub(super) rate: f64,
+    /// How much each time.
+    pub(super) bytes: usize,
+}
 
 /// A folder on the disk that is built on, gone with its handle.
 #[derive(Debug)]
@@ -70,9 +76,10 @@ impl Folder {
         Ok(())
     }
 
-    /// How long the disk takes to append 4 KiB and sync them, so often a second for so long.
-    pub(super) fn syncs(&self, rate: f64, time: Duration) -> Result<Value> {
-        let path = self.0.join("bare");
+    /// How long the disk takes for each of these, for so long.
+    pub(super) fn syncs(&self, appends: Appends, time: Duration) -> Result<Value> {
+        let Appends { rate, bytes } = appends;
+        let (path, block) = (self.0.join("bare"), vec![0x5a; bytes]);
         let failed = |error: std::io::Error| format!("{}: {error}", path.display());
         let mut file = File::create(&path).map_err(failed)?;
         let (start, gap) = (Instant::now(), Duration::from_secs_f64(1.0 / rate.max(1.0)));
@@ -82,7 +89,7 @@ impl Folder {
             sleep(due.saturating_duration_since(Instant::now()));
             due += gap;
             let begin = Instant::now();
-            file.write_all(&BLOCK).and_then(|()| file.sync_data()).map_err(failed)?;
+            file.write_all(&block).and_then(|()| file.sync_data()).map_err(failed)?;
             micros.push(begin.elapsed().as_secs_f64() * 1e6);
         }
         drop(file);
@@ -112,7 +119,8 @@ mod tests {
         fs::write(path.join("lock"), "x").unwrap();
         fs::write(path.join("0000000001"), "four").unwrap();
         assert_eq!(folder.segments(), Ok((1, 4)));
-        folder.syncs(1e6, Duration::from_millis(1)).unwrap();
+        let appends = Appends { rate: 1e6, bytes: 4096 };
+        folder.syncs(appends, Duration::from_millis(1)).unwrap();
         assert_eq!(folder.segments(), Ok((1, 4)));
         drop(folder);
         assert!(!path.exists());

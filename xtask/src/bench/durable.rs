@@ -66,16 +66,26 @@ fn beside_online(io: Io) -> Result<Run> {
 fn alone(io: Io) -> Result<Run> {
     let folder = Folder::new()?;
     let mut driver = warm(io, &folder)?;
-    let before = driver.counts()?;
-    let phase = full_load();
+    let (value, late) = at_full_load(&mut driver)?;
+    // What is acknowledged before its group is written need not be written at all.
+    driver.phase("late 0")?;
+    let (us, at_once) = at_full_load(&mut driver)?;
+    let raw = json!({
+        "late": late,
+        "at_once": at_once,
+        "at_once_to_late": us / value,
+    });
+    Ok(Run { value, raw })
+}
+
+/// The cost of a message at full load, in microseconds, and what it is made of.
+fn at_full_load(driver: &mut Driver) -> Result<(f64, serde_json::Value)> {
+    let (before, phase) = (driver.counts()?, full_load());
     let answers: Result<Vec<Answer>> = (0..FULL_ROUNDS).map(|_| driver.phase(&phase)).collect();
     let answers = answers?;
     let store = stored(&before, &driver.counts()?)?;
-    let value = median(&answers, "us")?;
-    Ok(Run {
-        value,
-        raw: json!({ "rate": rate(&answers)?, "store": store, "rounds": raw(&answers) }),
-    })
+    let raw = json!({ "rate": rate(&answers)?, "store": store, "rounds": raw(&answers) });
+    Ok((median(&answers, "us")?, raw))
 }
 
 /// About 100,000 messages as fast as they are taken.

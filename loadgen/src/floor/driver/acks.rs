@@ -1,12 +1,12 @@
 //! What a fleet's clients owe the server: an acknowledgement of their durable messages.
 //!
-//! A client says how far it came at most [`LATE`] after the first message that it has not
-//! acknowledged yet, in one word for all of them. Pure: the fleet sends, this says what and when.
+//! A client says how far it came at most a moment ([`Acks::wait`]) after the first message that it
+//! has not acknowledged yet, in one word for all of them. Pure: the fleet sends, this says what and when.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// How long an acknowledgement may wait for more messages to speak of.
+/// How long an acknowledgement may wait for more messages to speak of, unless told otherwise.
 const LATE: Duration = Duration::from_millis(100);
 
 /// How far one client came.
@@ -19,9 +19,11 @@ struct Reached {
 }
 
 /// The clients of a fleet, by index.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Acks {
     clients: Vec<Reached>,
+    /// How long an acknowledgement may wait for more messages to speak of.
+    late: Duration,
     /// Clients that owe something, in the order in which it came.
     owing: VecDeque<(Instant, usize)>,
     /// Durable messages that came since [`Acks::count_from_here`], each once.
@@ -37,7 +39,18 @@ pub(in crate::floor) struct Durable {
     pub(in crate::floor) again: bool,
 }
 
+impl Default for Acks {
+    fn default() -> Self {
+        Self { clients: Vec::new(), late: LATE, owing: VecDeque::new(), came: 0 }
+    }
+}
+
 impl Acks {
+    /// From now on an acknowledgement may wait so long for more messages to speak of.
+    pub(super) fn wait(&mut self, late: Duration) {
+        self.late = late;
+    }
+
     /// One client more.
     pub(super) fn add(&mut self) {
         self.clients.push(Reached::default());
@@ -81,7 +94,7 @@ impl Acks {
     /// How long until somebody must be told.
     pub(super) fn pause(&self, now: Instant) -> Option<Duration> {
         let (first, _) = self.owing.front()?;
-        Some((*first + LATE).saturating_duration_since(now))
+        Some((*first + self.late).saturating_duration_since(now))
     }
 
     /// The next client whose time has come at `now`, and how far it came.

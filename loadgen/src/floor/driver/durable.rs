@@ -33,6 +33,11 @@ impl Driver {
         self.push_sort(sort, each, requests, in_flight)
     }
 
+    /// Has all clients that are there acknowledge so late from now on.
+    pub(in crate::floor) fn late(&mut self, late: Duration) -> Result<Sample, String> {
+        self.cost(0, |driver| driver.all(|_| Order::Wait { late }).map(drop))
+    }
+
     /// `each` durable messages for each of these users, who are not there, in turn.
     pub(in crate::floor) fn store(
         &mut self,

@@ -103,7 +103,7 @@ pub(super) struct Fleet {
     events: Vec<epoll::Event>,
     clients: Vec<Client>,
     buffer: Vec<u8>,
-    acks: Acks,
+    pub(super) acks: Acks,
     /// When this round of events was taken.
     now: Instant,
     /// How late each stamped message came, in nanoseconds.

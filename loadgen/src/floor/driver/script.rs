@@ -10,6 +10,8 @@
 //! broadcast COPIES ROUNDS
 //! push USERS REQUESTS REPEAT [IN_FLIGHT]
 //! keep USERS REQUESTS REPEAT [IN_FLIGHT]    the same, durable, and all is acknowledged
+//! late MS                                   how long acknowledgements may wait for more messages
+//!                                           to speak of: 100 ms if nothing is said
 //! store FROM USERS EACH BODY                durable messages to users who are not there
 //! purge FROM USERS                          their mailboxes are emptied
 //! load N EACH RATE  N more clients log in at once, each takes EACH messages that wait for it;
@@ -117,6 +119,7 @@ fn phase(driver: &mut Driver, mark: &mut Memory, words: &[&str]) -> Result<Value
         ["broadcast", copies, rounds] => driver.broadcast(number(copies)?, number(rounds)?)?,
         ["push", each @ ..] => push(driver, Class::Online, each)?,
         ["keep", each @ ..] => push(driver, Class::Durable, each)?,
+        ["late", millis] => driver.late(Duration::from_millis(number(millis)?))?,
         ["store", from, users, each, body] => {
             driver.store(range(from, users)?, number(each)?, number(body)?)?
         }

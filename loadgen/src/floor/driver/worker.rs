@@ -30,6 +30,8 @@ pub(super) enum Order {
     Beat { rate: f64, time: Duration },
     /// Receive so many messages.
     Collect { messages: usize },
+    /// Acknowledge so late from now on.
+    Wait { late: Duration },
     /// Receive until told to stop; answers with the lateness of stamped messages.
     Listen { stop: Arc<AtomicBool> },
 }
@@ -133,6 +135,10 @@ fn carry_out(fleet: &mut Fleet, order: Order, tokens: &Tokens) -> Result<Done, S
         Order::Collect { messages } => {
             let came = fleet.collect(Wanted::Message, messages);
             came.and_then(|came| fleet.acknowledge_all().map(|()| came))
+        }
+        Order::Wait { late } => {
+            fleet.acks.wait(late);
+            Ok(0)
         }
         Order::Listen { stop } => return listen(fleet, &stop),
     };
