@@ -101,7 +101,6 @@ fn a_full_disk_refuses_and_recovers() {
 }
 
 #[test]
-#[ignore = "the store writes a new segment when it opens, for which a full disk has no room"]
 fn a_gateway_starts_on_a_full_disk() {
     let directory = tempfile::tempdir().unwrap();
     full_disk::a_gateway_starts_on_a_full_disk(directory.path(), seed());
