@@ -130,7 +130,18 @@ impl Owner {
             BroadcastState::Cancelled => JobState::Cancelled,
         };
         let (id, sequence) = (broadcast.job, broadcast.number);
+        self.begin_behind_job(id);
         self.ended.push_back(Job { id, state, sequence, total: 0, delivered: 0, dropped: 0 });
+    }
+
+    /// Names no job as that one of an earlier life is named: two lives may begin in one second, and
+    /// then they have one incarnation.
+    fn begin_behind_job(&mut self, id: JobId) {
+        // Ids count in the low half, and wrap around.
+        let number = u32::try_from(id & u64::from(u32::MAX)).unwrap_or(u32::MAX);
+        if number.wrapping_sub(self.next) < u32::MAX / 2 {
+            self.next = number.wrapping_add(1);
+        }
     }
 
     /// A job that began and could not be kept: its backend is told.
@@ -320,4 +331,43 @@ fn rate(order: &BroadcastOrder) -> Option<u64> {
         (order.bits_per_second > 0).then(|| order.bits_per_second.saturating_mul(1000) / bits);
     let slower = by_users.into_iter().chain(by_bits).min()?;
     Some(slower.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::connection::id::ConnectionId;
+
+    fn owner(incarnation: u32) -> Owner {
+        Owner::new(Place { host: 0, shard: 1, shards: 2, incarnation }, 1, 4)
+    }
+
+    fn started(owner: &mut Owner) -> Broadcast {
+        let connection = ConnectionId { shard: 0, slot: 0, generation: 0 };
+        let order = BroadcastOrder {
+            origin: Origin { connection, request: 0, part: 0, copies: 1 },
+            product: 0,
+            tag: "".into(),
+            durable: true,
+            ttl: 60,
+            users_per_second: 0,
+            bits_per_second: 0,
+            key: Box::default(),
+            body: Arc::from(*b"body"),
+        };
+        let start = owner.start(&order, 0, 0).expect("there is room");
+        Broadcast::clone(&start.kept.expect("it is durable"))
+    }
+
+    #[test]
+    fn no_job_has_the_name_of_one_before_it() {
+        for (before, now) in [(7, 7), (7, 8), (u32::MAX, 0)] {
+            let mut first = owner(before);
+            let kept = [started(&mut first), started(&mut first)];
+            let mut second = owner(now);
+            kept.iter().for_each(|kept| second.recover(kept));
+            let next = started(&mut second).job;
+            assert!(kept.iter().all(|kept| kept.job != next), "{kept:?}, {next}");
+        }
+    }
 }
