@@ -253,6 +253,8 @@ impl Notices {
         let said = if had.said > latest { 0 } else { had.said };
         // One may overtake another, so a greater number does not speak for the smaller ones.
         match written {
+            // The record of it may have gone with a process; the client's own word is as good.
+            false if number == said => Due::No,
             false => Due::Fresh,
             true if said > 0 && number > said => Due::Again,
             true => Due::No,
@@ -342,6 +344,7 @@ mod tests {
         assert_eq!(due(&notices, &[7], 7), [Due::Fresh, Due::Fresh, Due::No]);
         assert_eq!(due(&notices, &[5, 6], 8), [Due::No, Due::No, Due::Fresh], "8 was never given");
         assert_eq!(due(&notices, &[5], 0), [Due::No, Due::Fresh, Due::Fresh]);
+        assert_eq!(due(&notices, &[], 6), [Due::Fresh, Due::No, Due::Fresh], "it has had 6");
     }
 
     #[test]
