@@ -1,9 +1,9 @@
-//! One user's client.
+//! One device of a user.
 
 use crate::body;
 use crate::crowd::Mood;
 use crate::ledger::{Got, Ledger};
-use crate::plan::{PRODUCTS, name, product};
+use crate::plan::{PRODUCTS, TAG, VISITOR, Who, is_tagged, name, product, remembers};
 use holdfast::io::sim::Chance;
 use holdfast_protocol::client::from_client::{self, Identity};
 use holdfast_protocol::client::machine::{Machine, State};
@@ -33,6 +33,15 @@ struct Manner {
     after: Option<Duration>,
 }
 
+/// A ping, and what was acknowledged before it. A gateway may answer before all its threads know
+/// what it answered: a second ping, sent behind the first answer, tells that they do.
+#[derive(Debug, Clone, Copy)]
+enum Ping {
+    First(u64),
+    /// And when the first was answered.
+    Second(u64, u64),
+}
+
 /// A connection.
 #[derive(Debug)]
 struct Line {
@@ -45,15 +54,19 @@ struct Line {
     since: Instant,
     /// When it is to be given up.
     until: Instant,
-    /// What was acknowledged before each ping that has no pong yet.
-    pings: VecDeque<u64>,
+    /// Those that have no pong yet.
+    pings: VecDeque<Ping>,
+    /// Whether a broadcast came since the last one.
+    news: bool,
     resumed: Option<u64>,
 }
 
 /// A client.
 #[derive(Debug)]
 pub(crate) struct Client {
-    user: usize,
+    pub(crate) who: Who,
+    /// How often it has connected.
+    pub(crate) visits: u32,
     line: Option<Line>,
     /// When it comes back.
     back: Instant,
@@ -61,11 +74,14 @@ pub(crate) struct Client {
     /// The greatest durable sequence that it dealt with, and that it acknowledged.
     dealt: u64,
     said: u64,
+    /// The greatest number of a durable broadcast that it dealt with.
+    news: u64,
 }
 
 impl Client {
-    pub(crate) fn new(user: usize, now: Instant) -> Self {
-        Self { user, line: None, back: now, session: None, dealt: 0, said: 0 }
+    pub(crate) fn new(who: Who, now: Instant) -> Self {
+        let (line, session) = (None, None);
+        Self { who, visits: 0, line, back: now, session, dealt: 0, said: 0, news: 0 }
     }
 
     pub(crate) fn stream(&self) -> Option<&TcpStream> {
@@ -78,7 +94,7 @@ impl Client {
 
     /// Does what is due.
     pub(crate) fn act(&mut self, scene: &mut Scene<'_>) {
-        let restless = scene.mood == Mood::Restless;
+        let restless = scene.mood == Mood::Restless && self.who.user != VISITOR;
         match &self.line {
             None if scene.mood == Mood::Away || (restless && scene.now < self.back) => return,
             None => self.connect(scene),
@@ -98,22 +114,19 @@ impl Client {
         self.back = scene.now + Duration::from_millis(20);
         let Ok(stream) = TcpStream::connect(scene.address) else { return };
         stream.set_nonblocking(true).unwrap();
-        // A client that lost its memory has what it acknowledged, at most.
-        if scene.chance.happens(150) {
-            self.dealt = self.said;
-        }
-        let resume = self.session.filter(|_| !scene.chance.happens(250)).map(|session| Resume {
-            session,
-            sequence: if scene.chance.happens(700) { self.dealt } else { self.said },
-            broadcast: 0,
-        });
-        let user = name(self.user);
-        let product = PRODUCTS[product(self.user)];
-        let identity = Identity { product, user: &user, resume, ..Identity::default() };
+        let resume = self.remembered(scene.chance);
+        let user = name(self.who.user);
+        let tags: &[&str] = if is_tagged(self.who.user) { &[TAG] } else { &[] };
+        let product = PRODUCTS[product(self.who.user)];
+        let identity = Identity { product, user: &user, resume, tags, ..Identity::default() };
         let resumed = resume.map(|resume| resume.sequence);
         let machine = Machine::new(&identity, scene.second);
+        self.visits += 1;
+        scene.ledger.connects(self.who);
+        let had = resume.map_or(0, |resume| resume.broadcast);
+        scene.ledger.news.connects(self.who, had);
         // It counts as an acknowledgement, wherever it ends.
-        scene.ledger.acked(self.user, resumed.unwrap_or_default());
+        scene.ledger.acked(self.who.user, resumed.unwrap_or_default());
         self.line = Some(Line {
             stream,
             machine,
@@ -123,8 +136,23 @@ impl Client {
             since: scene.now,
             until: scene.now + Duration::from_millis(scene.chance.between(30, 4000)),
             pings: VecDeque::new(),
+            news: false,
             resumed,
         });
+    }
+
+    /// What it says in its hello of earlier connections.
+    fn remembered(&mut self, chance: &mut Chance) -> Option<Resume> {
+        let forgets = !remembers(self.who.user);
+        // A client that lost its memory has what it acknowledged, at most.
+        if chance.happens(150) {
+            self.dealt = self.said;
+            self.news = if forgets { 0 } else { self.news };
+        }
+        let nothing = forgets && chance.happens(250);
+        let session = self.session.filter(|_| !nothing)?;
+        let sequence = if chance.happens(700) { self.dealt } else { self.said };
+        Some(Resume { session, sequence, broadcast: self.news })
     }
 
     /// Ends the connection in one of several ways.
@@ -135,7 +163,9 @@ impl Client {
             line.machine.bye();
             // Where the gateway takes no more, there is nobody to say it to.
             let _ = line.flush();
-            self.session = None;
+            if !remembers(self.who.user) {
+                self.session = None;
+            }
         }
         self.part(scene);
         let away = if scene.chance.happens(150) { 6000 } else { 700 };
@@ -145,7 +175,6 @@ impl Client {
     /// The connection is over.
     fn part(&mut self, scene: &mut Scene<'_>) {
         if self.line.take().is_some() {
-            scene.ledger.parted(self.user);
             self.back = scene.now + Duration::from_millis(scene.chance.between(0, 100));
         }
     }
@@ -189,7 +218,7 @@ impl Client {
                 }
                 Ok(None) => break,
                 Err(violation) => {
-                    scene.ledger.fault(format!("{}: the gateway said {violation:?}", self.user));
+                    scene.ledger.fault(format!("{:?}: the gateway said {violation:?}", self.who));
                     goes_on = false;
                 }
             }
@@ -206,18 +235,24 @@ impl Client {
             FromServer::Welcome(welcome) => {
                 self.session = Some(welcome.session);
                 self.said = self.said.max(line.resumed.unwrap_or_default());
-                scene.ledger.welcomed(self.user, line.resumed, welcome.next_sequence);
+                scene.ledger.welcomed(self.who, line.resumed, welcome.next_sequence);
             }
-            FromServer::Pong => {
-                if let Some(sequence) = line.pings.pop_front() {
-                    scene.ledger.confirmed(self.user, sequence);
+            FromServer::Pong => match line.pings.pop_front() {
+                Some(Ping::First(sequence)) => {
+                    from_client::put_ping(line.machine.output());
+                    line.pings.push_back(Ping::Second(sequence, scene.ledger.news.moment()));
                 }
-            }
+                Some(Ping::Second(sequence, moment)) => {
+                    scene.ledger.confirmed(self.who, sequence);
+                    scene.ledger.news.confirmed(self.who, moment);
+                }
+                None => scene.ledger.fault(format!("{:?}: a pong for no ping", self.who)),
+            },
             FromServer::Close { code, reason } => {
                 // A hello that a stopped gateway finds late ends the session that came after it.
                 let replaced = *code == Code::Replaced.number();
                 if *code >= 3500 && !replaced {
-                    scene.ledger.fault(format!("{}: closed with {code}: {reason}", self.user));
+                    scene.ledger.fault(format!("{:?}: closed with {code}: {reason}", self.who));
                 }
                 return false;
             }
@@ -229,12 +264,18 @@ impl Client {
     fn got(&mut self, line: &mut Line, push: &Push<'_>, scene: &mut Scene<'_>) {
         let Some(id) = body::read(push.body) else {
             let sequence = push.sequence;
-            scene.ledger.fault(format!("{}: the body of {sequence} is not whole", self.user));
+            scene.ledger.fault(format!("{:?}: the body of {sequence} is not whole", self.who));
             return;
         };
+        if push.broadcast {
+            self.news = self.news.max(push.sequence);
+            line.news = true;
+            scene.ledger.news.got(self.who, push.sequence, id, push.redelivered);
+            return;
+        }
         let durable = push.class == Class::Durable;
         let (sequence, again) = (push.sequence, push.redelivered);
-        scene.ledger.got(self.user, Got { sequence, id, durable, again });
+        scene.ledger.got(self.who, Got { sequence, id, durable, again });
         if durable {
             self.dealt = self.dealt.max(sequence);
             if line.waiting == 0 {
@@ -246,22 +287,25 @@ impl Client {
 
     /// Acknowledges, if it is time.
     fn acknowledge(&mut self, scene: &mut Scene<'_>) {
-        let calm = scene.mood == Mood::Calm;
+        let calm = scene.mood == Mood::Calm || self.who.user == VISITOR;
         let Some(line) = &mut self.line else { return };
         let Manner { every, after } = line.manner;
         let old = after.is_some_and(|after| scene.now >= line.since + after);
         let due = line.waiting > 0 && (calm || line.waiting >= every || old);
-        if !due || line.machine.state() != State::Online {
+        if line.machine.state() != State::Online {
             return;
         }
-        line.waiting = 0;
-        line.machine.ack(self.dealt, scene.second);
-        self.said = self.dealt;
-        scene.ledger.acked(self.user, self.said);
-        if scene.chance.happens(500) {
-            from_client::put_ping(line.machine.output());
-            line.pings.push_back(self.said);
+        if due {
+            line.waiting = 0;
+            line.machine.ack(self.dealt, scene.second);
+            self.said = self.dealt;
+            scene.ledger.acked(self.who.user, self.said);
         }
+        if (due || line.news) && scene.chance.happens(500) {
+            from_client::put_ping(line.machine.output());
+            line.pings.push_back(Ping::First(line.machine.acked()));
+        }
+        line.news = false;
     }
 }
 

@@ -6,6 +6,7 @@
 
 use crate::client::{Client, Scene};
 use crate::ledger::Ledger;
+use crate::plan::{Who, devices};
 use holdfast::io::sim::Chance;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::net::SocketAddr;
@@ -38,11 +39,12 @@ pub(crate) struct Crowd {
 }
 
 impl Crowd {
-    /// One client for each of these users, none of them connected.
+    /// One client for each device of these users, none of them connected.
     pub(crate) fn new(address: SocketAddr, users: Range<usize>, seed: u64) -> Self {
         let chance = Chance::new(seed, "crowd");
         let start = Instant::now();
-        let clients = users.map(|user| Client::new(user, start)).collect();
+        let of = |user| (0..devices(user)).map(move |device| Who { user, device });
+        let clients = users.flat_map(of).map(|who| Client::new(who, start)).collect();
         Self { clients, address, chance, start, mood: Mood::Restless }
     }
 
@@ -106,6 +108,23 @@ impl Crowd {
     /// How many are logged in.
     pub(crate) fn online(&self) -> usize {
         self.clients.iter().filter(|client| client.is_online()).count()
+    }
+
+    /// Whether all are logged in.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.clients.iter().all(Client::is_online)
+    }
+
+    /// Whether this user's first client is logged in.
+    pub(crate) fn is_online(&self, user: usize) -> bool {
+        let client = self.clients.iter().find(|client| client.who.user == user);
+        client.is_some_and(Client::is_online)
+    }
+
+    /// Each client of a user with several, and how often it has connected.
+    pub(crate) fn siblings(&self) -> impl Iterator<Item = (Who, u32)> {
+        let several = self.clients.iter().filter(|client| devices(client.who.user) > 1);
+        several.map(|client| (client.who, client.visits))
     }
 }
 

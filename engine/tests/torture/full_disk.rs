@@ -1,11 +1,9 @@
 //! A store on a disk that runs full: what was accepted stays, what is not stored goes on, and there
 //! is room again when clients acknowledge.
 
-use crate::body;
 use crate::crowd::{Crowd, Mood};
 use crate::gateway::{Gateway, House};
-use crate::ledger::Kind;
-use crate::plan::{End, PRODUCTS, USERS, name, product};
+use crate::plan::{End, USERS};
 use crate::run::Run;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -50,20 +48,6 @@ impl Drop for Disk {
     }
 }
 
-/// An online message reaches a user who is there.
-fn online_traffic_goes_on(run: &mut Run, visitor: usize) {
-    let kind = Kind { size: 64, ..Kind::default() };
-    let id = run.ledger.make(visitor, kind);
-    let (user, body) = (name(visitor), body::write(id, kind.size));
-    let target = holdfast_client::target(&user, &body);
-    let asked = run.office.backend().push_one(PRODUCTS[product(visitor)], target).unwrap();
-    run.ledger.tried(id);
-    let outcome = asked.wait().unwrap();
-    assert_eq!(outcome.name(), "delivered", "online traffic goes on");
-    run.ledger.answered(id, outcome);
-    run.until("the visitor has it", |run| run.ledger.has_come(id));
-}
-
 /// A gateway on a full disk, where everybody but a visitor is away.
 fn filled(directory: &Path, seed: u64) -> Option<(Disk, Run, Gateway)> {
     let house = House::new(directory, "epoll");
@@ -83,7 +67,7 @@ fn filled(directory: &Path, seed: u64) -> Option<(Disk, Run, Gateway)> {
     run.until("the disk is full", |run| run.office.store_full > 0);
     run.office.rate = 0;
     run.until("all pushes are answered", |run| run.office.is_idle());
-    online_traffic_goes_on(&mut run, USERS);
+    run.online_traffic_goes_on(USERS);
     let accepted = run.ledger.sums().0.accepted;
     assert!(accepted > 1000, "{accepted}");
     Some((disk, run, gateway))
@@ -113,7 +97,7 @@ pub(crate) fn a_gateway_starts_on_a_full_disk(directory: &Path, seed: u64) {
     if let Some((_disk, mut run, gateway)) = filled(directory, seed) {
         run.end(gateway, End::Kill);
         run.crowd.mood = Mood::Away;
-        let gateway = run.start();
+        let gateway = run.serve();
         recovers(run, gateway, seed);
     }
 }

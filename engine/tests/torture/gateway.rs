@@ -1,12 +1,13 @@
 //! A gateway in a process of its own, which is killed, stopped and started again on the same store
 //! and the same ports.
 
-use crate::plan::{MAILBOX, PRODUCTS};
+use crate::plan::{MAILBOX, PRODUCTS, SESSIONS, SHARED};
+use crate::redis::Server;
 use holdfast::io::sim::Chance;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -18,7 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A free port under those that Linux gives out by itself, so that nobody takes it while none of
 /// the run's gateways listens.
-fn port() -> SocketAddr {
+pub(crate) fn port() -> SocketAddr {
     let mut chance = Chance::new(u64::from(std::process::id()), "ports");
     loop {
         let port = u16::try_from(chance.between(12_000, 32_000)).unwrap();
@@ -33,14 +34,22 @@ fn port() -> SocketAddr {
 /// Ports that were given out in this process.
 static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
+/// Bytes of a segment of the store.
+pub(crate) const SEGMENT_BYTES: u64 = 1 << 20;
+/// How long a gateway may take to answer a question, before it is asked again.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Where gateways live, one after the other.
 #[derive(Debug)]
 pub(crate) struct House {
+    /// What keeps their messages, where that is a server.
+    pub(crate) redis: Option<Server>,
     pub(crate) store: PathBuf,
     log: PathBuf,
     settings: Vec<String>,
     clients: SocketAddr,
     backends: SocketAddr,
+    admin: SocketAddr,
     /// What runs the gateway: its own program, or one that runs it elsewhere.
     through: Vec<String>,
 }
@@ -48,7 +57,7 @@ pub(crate) struct House {
 impl House {
     /// A house whose store is in this directory; its log is beside it.
     pub(crate) fn new(directory: &Path, io: &str) -> Self {
-        let (clients, backends) = (port(), port());
+        let (clients, backends, admin) = (port(), port(), port());
         let store = directory.join("store");
         let settings = vec![
             format!("io={io}"),
@@ -57,14 +66,14 @@ impl House {
             format!("products={PRODUCTS:?}"),
             format!("client.listen=[\"{clients}\"]"),
             format!("backend.listen=[\"{backends}\"]"),
-            "admin.listen=127.0.0.1:0".to_owned(),
+            format!("admin.listen={admin}"),
             "client.connections_max=2000".to_owned(),
             "client.pong_delay=0s".to_owned(),
             "client.linger=1s".to_owned(),
             "drain.clients_per_second=0".to_owned(),
             "store.kind=embedded".to_owned(),
             format!("store.directory={}", store.display()),
-            "store.segment_bytes=1048576".to_owned(),
+            format!("store.segment_bytes={SEGMENT_BYTES}"),
             "store.idempotency_window=60s".to_owned(),
             "mailbox.redelivery_after=2s".to_owned(),
             // No client is to be given up here, however seldom it acknowledges.
@@ -72,13 +81,23 @@ impl House {
             format!("mailbox.messages_max={}", MAILBOX[0]),
             format!(
                 "mailbox.products=[{{ product = \"{}\", messages_max = {}, \
-                 when_full = \"drop_oldest\" }}]",
-                PRODUCTS[1], MAILBOX[1]
+                 when_full = \"drop_oldest\" }}, {{ product = \"{}\", sessions_max = {SESSIONS} }}]",
+                PRODUCTS[1], MAILBOX[1], PRODUCTS[SHARED]
             ),
+            "broadcast.kept_max=10000".to_owned(),
         ];
         let log = directory.join("log");
         let through = Vec::new();
-        Self { store, log, settings, clients, backends, through }
+        Self { redis: None, store, log, settings, clients, backends, admin, through }
+    }
+
+    /// A house whose messages are kept by a server, whose files are in this directory.
+    pub(crate) fn with_redis(directory: &Path, io: &str) -> Self {
+        let mut house = Self::new(directory, io);
+        let server = Server::start(directory);
+        house.settings.extend(server.settings());
+        house.redis = Some(server);
+        house
     }
 
     /// Has later gateways start with this setting too.
@@ -117,12 +136,19 @@ impl House {
             command.args(["--set", set]);
         }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
-        Gateway { child: command.spawn().unwrap(), backends: self.backends() }
+        let (child, admin) = (command.spawn().unwrap(), self.admin);
+        Gateway { child, backends: self.backends(), admin }
     }
 
     /// The segments, oldest first.
     pub(crate) fn segments(&self) -> Vec<PathBuf> {
         segments(&self.store)
+    }
+
+    /// Bytes of all segments.
+    pub(crate) fn disk(&self) -> u64 {
+        // One may go while they are counted.
+        self.segments().iter().filter_map(|path| Some(fs::metadata(path).ok()?.len())).sum()
     }
 
     /// Leaves what a write that did not finish leaves: bytes behind the end of the newest segment.
@@ -149,11 +175,33 @@ pub(crate) fn segments(store: &Path) -> Vec<PathBuf> {
 pub(crate) struct Gateway {
     child: Child,
     backends: SocketAddr,
+    admin: SocketAddr,
 }
 
 impl Gateway {
-    /// Whether it serves; fails where it has ended.
-    pub(crate) fn is_ready(&mut self) -> Result<bool, ExitStatus> {
+    /// What it says of itself at `/readyz`, its status line first; nothing where it does not say.
+    pub(crate) fn readiness(&self) -> Option<String> {
+        let mut stream = TcpStream::connect_timeout(&self.admin, ANSWER).ok()?;
+        stream.set_read_timeout(Some(ANSWER)).ok()?;
+        stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// Whether it says that it takes everything.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.readiness().is_some_and(|answer| answer.starts_with("HTTP/1.1 200"))
+    }
+
+    /// Whether it says that its store takes nothing.
+    pub(crate) fn misses_its_store(&self) -> bool {
+        let says = |answer: String| answer.starts_with("HTTP/1.1 503") && answer.contains("store:");
+        self.readiness().is_some_and(says)
+    }
+
+    /// Whether backends can connect; fails where it has ended.
+    pub(crate) fn is_there(&mut self) -> Result<bool, ExitStatus> {
         if let Some(status) = self.child.try_wait().unwrap() {
             return Err(status);
         }

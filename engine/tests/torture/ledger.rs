@@ -9,30 +9,29 @@
 //! - no number has two messages; one message has two numbers only if it was pushed again because
 //!   its first push was never answered, and is stored under one of them alone.
 //!
-//! An acknowledgement is certainly *taken* when the gateway answered something that was sent
-//! behind it, or welcomed a client that resumed with it; it is certainly *kept* when the gateway
-//! that took it ended in order. A gateway that is killed may have taken it and forgotten it.
+//! A server that is away may carry out late what nobody waits for any more: a message that was
+//! pushed meanwhile and was not accepted may be stored all the same, beside the one of its next
+//! push. That one is in *doubt*: it may come under both numbers, the late one saying that it may
+//! have come before.
+//!
+//! Of a user with several devices each gets what comes in that order, and the first
+//! acknowledgement counts for all. `news.rs` has what is promised of broadcasts.
+//!
+//! An acknowledgement is certainly *taken* when the gateway answered two things that were sent
+//! behind it, one after the other, or welcomed a client that resumed with it; it is certainly *kept* when the gateway
+//! that took it ended in order. A gateway that is killed may have taken it and forgotten it; so may
+//! one that let the client in while the store was away, and does not know what waits for it.
 
+pub(crate) use crate::kind::Kind;
+use crate::news::News;
+use crate::plan::{Who, devices};
+use crate::seat::Seat;
 use holdfast_protocol::backend::Outcome;
-use holdfast_protocol::backend::answer::{DropReason, Rejection};
-use std::collections::{HashMap, HashSet};
+use holdfast_protocol::backend::answer::DropReason;
+use std::collections::HashSet;
 
 /// A message, by the order in which they were made.
 pub(crate) type Id = u64;
-
-/// What was asked of a message.
-#[expect(clippy::struct_excessive_bools, reason = "each is a flag of a push")]
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Kind {
-    pub(crate) durable: bool,
-    /// Whether it has an idempotency key, and so is pushed again when its answer does not come.
-    pub(crate) keyed: bool,
-    pub(crate) receipt: bool,
-    /// Whether its time to live is short.
-    pub(crate) short: bool,
-    /// Bytes of its body.
-    pub(crate) size: usize,
-}
 
 /// A message as a client got it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,30 +50,13 @@ struct Message {
     tries: u32,
     last_try: u32,
     answer: Option<Outcome>,
+    /// Whether a push of it that was not answered, or was refused, may have been stored.
+    doubt: bool,
     /// Under which numbers it came.
     came: Vec<u64>,
     /// The number under which it was stored for certain.
     stored: Option<u64>,
     receipt: Option<Outcome>,
-}
-
-/// One user's side.
-#[derive(Debug, Default)]
-struct Seat {
-    /// What each number is.
-    numbers: HashMap<u64, Id>,
-    /// The greatest number of a durable message that came.
-    last: u64,
-    /// The greatest that was acknowledged, whether or not anybody heard it.
-    acked: u64,
-    /// The greatest whose acknowledgement this connection's gateway certainly took.
-    confirmed: u64,
-    /// The greatest that this gateway certainly took on an earlier connection, or at login.
-    taken: u64,
-    /// The greatest that is certainly on disk.
-    kept: u64,
-    /// Its messages, in the order made.
-    messages: Vec<Id>,
 }
 
 /// What happened to whom.
@@ -86,6 +68,12 @@ pub(crate) struct Ledger {
     makes_room: Vec<Option<usize>>,
     /// Messages that a damaged file took along.
     pub(crate) excused: HashSet<Id>,
+    /// Broadcasts.
+    pub(crate) news: News,
+    /// Whether the store is a server, which may carry out late what it was told.
+    pub(crate) is_late: bool,
+    /// Whether it is away.
+    away: bool,
     /// Which gateway lives.
     life: u32,
     faults: Vec<String>,
@@ -109,24 +97,8 @@ pub(crate) struct Sums {
     pub(crate) retries: u64,
     /// Receipts that came.
     pub(crate) receipts: u64,
-}
-
-/// Whether a push may be answered so; `room` says whether the mailbox makes room for what is new.
-const fn fits(outcome: Outcome, kind: Kind, room: bool) -> bool {
-    match outcome {
-        Outcome::Delivered(_)
-        | Outcome::Offline
-        | Outcome::Dropped(
-            DropReason::OutboxFull | DropReason::ConnectionLost | DropReason::Shutdown,
-        ) => !kind.durable,
-        Outcome::Stored(_) | Outcome::Acked(_) | Outcome::Rejected(Rejection::StoreFull) => {
-            kind.durable
-        }
-        Outcome::Dropped(DropReason::MadeRoom) => kind.durable && room,
-        Outcome::Rejected(Rejection::MailboxFull) => kind.durable && !room,
-        Outcome::Expired => kind.short,
-        Outcome::Rejected(_) | Outcome::Dropped(_) | Outcome::Busy(_) => false,
-    }
+    /// Pushed while the store was away.
+    pub(crate) doubted: u64,
 }
 
 /// More faults than this are not kept: the first ones say what is wrong.
@@ -135,9 +107,18 @@ const ENOUGH: usize = 20;
 impl Ledger {
     /// For users whose mailboxes make room for new messages at this size, or never.
     pub(crate) fn new(makes_room: Vec<Option<usize>>) -> Self {
-        let seats = makes_room.iter().map(|_| Seat::default()).collect();
-        let (messages, excused, faults) = (Vec::new(), HashSet::new(), Vec::new());
-        Self { messages, seats, makes_room, excused, life: 0, faults }
+        let users = makes_room.len();
+        Self {
+            messages: Vec::new(),
+            seats: (0..users).map(|user| Seat::new(devices(user))).collect(),
+            makes_room,
+            excused: HashSet::new(),
+            news: News::new(users),
+            is_late: false,
+            away: false,
+            life: 0,
+            faults: Vec::new(),
+        }
     }
 
     /// What is broken.
@@ -163,6 +144,7 @@ impl Ledger {
             tries: 0,
             last_try: 0,
             answer: None,
+            doubt: false,
             came: Vec::new(),
             stored: None,
             receipt: None,
@@ -183,17 +165,41 @@ impl Ledger {
 
     /// It was sent, perhaps once more.
     pub(crate) fn tried(&mut self, id: Id) {
-        let life = self.life;
+        let (life, away) = (self.life, self.away);
         let message = self.at(id);
         message.tries += 1;
         message.last_try = life;
+        message.doubt |= away;
+    }
+
+    /// A push of it was not accepted, or its answer did not come in time.
+    pub(crate) fn doubted(&mut self, id: Id) {
+        let is_late = self.is_late;
+        self.at(id).doubt |= is_late;
+    }
+
+    /// The store goes away, or is back: what is on its way is in doubt.
+    pub(crate) fn store_away(&mut self, away: bool) {
+        self.away = away;
+        let on_its_way = self.messages.iter_mut().filter(|it| it.tries > 0 && it.answer.is_none());
+        on_its_way.for_each(|message| message.doubt |= away);
+        let devices = self.seats.iter_mut().flat_map(|seat| &mut seat.devices);
+        devices.for_each(|device| device.let_in |= away && device.waits);
+        self.news.store_away(away);
+    }
+
+    /// The store went away unseen: nobody knows who was let in since.
+    pub(crate) fn surprised(&mut self) {
+        let devices = self.seats.iter_mut().flat_map(|seat| &mut seat.devices);
+        devices.for_each(|device| device.let_in = true);
+        self.news.surprised();
     }
 
     /// It was stored under this number for certain; a second number is one too many.
     fn stored(&mut self, id: Id, sequence: u64) {
-        let before = *self.at(id).stored.get_or_insert(sequence);
-        if before != sequence {
-            let message = self.at(id);
+        let message = self.at(id);
+        let before = *message.stored.get_or_insert(sequence);
+        if before != sequence && !message.doubt {
             let what =
                 format!("message {id} was stored under {before} and {sequence}: {message:?}");
             self.fault(what);
@@ -216,7 +222,7 @@ impl Ledger {
                     self.fault(format!("{user}: {sequence} is acked; the client said {acked}"));
                 }
             }
-            other if fits(other, kind, self.makes_room[user].is_some()) => {}
+            other if kind.fits(other, self.makes_room[user].is_some()) => {}
             other => self.fault(format!("message {id} of {user}, {kind:?}, got {other:?}")),
         }
     }
@@ -230,14 +236,16 @@ impl Ledger {
         }
         // The answer to its push may have been lost with a gateway.
         let Some(&id) = self.seats[user].numbers.get(&sequence) else { return };
-        let room = self.makes_room[user].is_some();
+        let (room, is_late) = (self.makes_room[user].is_some(), self.is_late);
         let message = self.at(id);
         let kind = message.kind;
         message.receipt = Some(outcome);
         let fits = match outcome {
             Outcome::Acked(_) => true,
             Outcome::Expired => kind.short,
-            Outcome::Dropped(reason) => room && reason == DropReason::MadeRoom,
+            Outcome::Dropped(DropReason::MadeRoom) => room,
+            // A server may forget it a moment before the gateway does.
+            Outcome::Dropped(DropReason::Unreadable) => kind.short && is_late,
             _ => false,
         };
         if !fits || !kind.receipt {
@@ -247,14 +255,29 @@ impl Ledger {
 
     // ---- clients ----
 
-    /// A client was welcomed; it resumed with this sequence, if it did.
-    pub(crate) fn welcomed(&mut self, user: usize, resumed: Option<u64>, next: u64) {
+    /// A client connects.
+    pub(crate) fn connects(&mut self, who: impl Into<Who>) {
+        let Who { user, device } = who.into();
         let seat = &mut self.seats[user];
-        seat.confirmed = 0;
-        let last = seat.last.max(seat.acked);
+        let (barrier, floor, let_in) = (seat.taken, seat.last(), self.away);
+        let own = &mut seat.devices[device];
+        (own.barrier, own.floor, own.let_in, own.waits) = (barrier, floor, let_in, true);
+    }
+
+    /// A client was welcomed; it resumed with this sequence, if it did.
+    pub(crate) fn welcomed(&mut self, who: impl Into<Who>, resumed: Option<u64>, next: u64) {
+        let Who { user, device } = who.into();
+        let seat = &mut self.seats[user];
+        let last = seat.devices[device].floor;
+        seat.devices[device].waits = false;
+        self.news.welcomed(Who { user, device });
         if let Some(sequence) = resumed {
             seat.acked = seat.acked.max(sequence);
-            seat.taken = seat.taken.max(sequence);
+            let own = &mut seat.devices[device];
+            if !own.let_in {
+                own.barrier = own.barrier.max(sequence);
+                seat.taken = seat.taken.max(sequence);
+            }
         }
         if next <= last {
             self.fault(format!("{user}: the next sequence is {next}, and {last} was there"));
@@ -262,8 +285,9 @@ impl Ledger {
     }
 
     /// A message came.
-    pub(crate) fn got(&mut self, user: usize, got: Got) {
-        let Got { sequence, id, durable, again } = got;
+    pub(crate) fn got(&mut self, who: impl Into<Who>, got: Got) {
+        let (who, Got { sequence, id, durable, again }) = (who.into(), got);
+        let Who { user, device } = who;
         match self.message(id) {
             Some((owner, kind)) if owner == user && kind.durable == durable => {}
             Some((owner, kind)) => {
@@ -276,31 +300,40 @@ impl Ledger {
             }
         }
         self.number(user, sequence, id, "a delivery");
-        let seat = &mut self.seats[user];
-        let (last, taken) = (seat.last, seat.taken);
-        let message = &mut self.messages[usize::try_from(id).unwrap()];
-        let first = !message.came.contains(&sequence);
-        if first {
+        let message = self.at(id);
+        if !message.came.contains(&sequence) {
             message.came.push(sequence);
         }
-        let numbers = message.came.len();
-        let (tries, old) = (message.tries, message.last_try < self.life);
-        if !durable {
-            if !first || again || numbers > 1 {
-                self.fault(format!("{user}: {got:?} is of class online and came again"));
-            }
-            return;
+        let (numbers, tries) = (message.came.len(), message.tries);
+        if numbers > tries as usize {
+            self.fault(format!("{user}: {got:?} came under {numbers} numbers, sent {tries} times"));
         }
+        let first = self.seats[user].devices[device].came.insert(sequence);
+        if durable {
+            self.got_durable(who, got, first);
+        } else if !first || again || numbers > 1 {
+            self.fault(format!("{user}: {got:?} is of class online and came again"));
+        }
+    }
+
+    /// A durable message came, perhaps for the `first` time to this device.
+    fn got_durable(&mut self, Who { user, device }: Who, got: Got, first: bool) {
+        let Got { sequence, id, again, .. } = got;
+        let life = self.life;
+        let message = self.at(id);
+        let (doubt, old) = (message.doubt, message.last_try < life);
+        let makes_room = self.makes_room[user].is_some();
+        let seat = &mut self.seats[user];
+        let elsewhere = seat.was_acked_elsewhere(sequence);
+        let own = &mut seat.devices[device];
+        let (last, barrier) = (own.last, own.barrier);
         if first {
-            seat.last = last.max(sequence);
+            own.last = last.max(sequence);
         }
         // What made room in the last moments of a gateway that was killed is there again.
-        let came_back = self.makes_room[user].is_some() && again && old;
+        let came_back = again && ((makes_room && old) || doubt || elsewhere);
         if first && sequence < last && !came_back {
             self.fault(format!("{user}: {got:?} came behind {last}"));
-        }
-        if first && numbers > tries as usize {
-            self.fault(format!("{user}: {got:?} came under {numbers} numbers, sent {tries} times"));
         }
         if !first && !again {
             self.fault(format!("{user}: {got:?} came again and does not say so"));
@@ -309,8 +342,8 @@ impl Ledger {
             // This gateway was not told of it: the one before had stored it.
             self.stored(id, sequence);
         }
-        if sequence <= taken {
-            self.fault(format!("{user}: {got:?} came, and {taken} was acknowledged for certain"));
+        if sequence <= barrier {
+            self.fault(format!("{user}: {got:?} came, and {barrier} was acknowledged for certain"));
         }
     }
 
@@ -328,17 +361,14 @@ impl Ledger {
         seat.acked = seat.acked.max(sequence);
     }
 
-    /// The gateway answered what a client sent behind this acknowledgement.
-    pub(crate) fn confirmed(&mut self, user: usize, sequence: u64) {
+    /// The gateway answered what a client sent behind this acknowledgement. (What was on its way
+    /// meanwhile still comes on the connections that are there; to later ones it does not.)
+    pub(crate) fn confirmed(&mut self, who: impl Into<Who>, sequence: u64) {
+        let Who { user, device } = who.into();
         let seat = &mut self.seats[user];
-        seat.confirmed = seat.confirmed.max(sequence);
-    }
-
-    /// A client's connection is over.
-    pub(crate) fn parted(&mut self, user: usize) {
-        let seat = &mut self.seats[user];
-        // What was on its way while it was acknowledged still came; now nothing does.
-        seat.taken = seat.taken.max(std::mem::take(&mut seat.confirmed));
+        if !seat.devices[device].let_in {
+            seat.taken = seat.taken.max(sequence);
+        }
     }
 
     /// Whether a message came.
@@ -346,22 +376,28 @@ impl Ledger {
         !self.messages[usize::try_from(id).unwrap()].came.is_empty()
     }
 
+    /// Whether a message came to this device.
+    pub(crate) fn has_come_to(&self, who: Who, id: Id) -> bool {
+        let came = &self.messages[usize::try_from(id).unwrap()].came;
+        came.iter().any(|at| self.seats[who.user].devices[who.device].came.contains(at))
+    }
+
     // ---- gateways ----
 
     /// The gateway was killed; its connections are over.
     pub(crate) fn killed(&mut self) {
-        self.life += 1;
-        for seat in &mut self.seats {
-            seat.taken = seat.kept;
-        }
+        self.over(false);
     }
 
     /// The gateway ended in order; its connections are over.
     pub(crate) fn ended(&mut self) {
+        self.over(true);
+    }
+
+    fn over(&mut self, in_order: bool) {
         self.life += 1;
-        for seat in &mut self.seats {
-            seat.kept = seat.taken;
-        }
+        self.seats.iter_mut().for_each(|seat| seat.orphaned(in_order));
+        self.news.over(in_order);
     }
 
     // ---- the end ----
@@ -369,15 +405,22 @@ impl Ledger {
     /// Whether a message may be gone because newer ones took its place.
     fn made_room(&self, user: usize, id: Id, sequence: u64) -> bool {
         let Some(room) = self.makes_room[user] else { return false };
-        let later = self.seats[user].messages.iter().filter(|&&other| {
+        let others = self.seats[user].messages.iter().filter(|&&other| other != id);
+        let later = others.map(|&other| {
             let message = &self.messages[usize::try_from(other).unwrap()];
-            let behind = match message.answer {
+            if !message.kind.durable {
+                return 0;
+            }
+            if message.doubt {
+                // Each try may have taken a place.
+                return message.tries as usize;
+            }
+            usize::from(match message.answer {
                 Some(Outcome::Stored(at) | Outcome::Acked(at)) => at > sequence,
                 _ => message.tries > 0 || message.came.iter().any(|&at| at > sequence),
-            };
-            other != id && message.kind.durable && behind
+            })
         });
-        later.count() >= room
+        later.sum::<usize>() >= room
     }
 
     /// Adds up: everything should have been received and acknowledged by now.
@@ -388,6 +431,7 @@ impl Ledger {
             sums.repeats += u64::from(message.came.len() > 1);
             sums.retries += u64::from(message.tries > 1);
             sums.receipts += u64::from(message.receipt.is_some());
+            sums.doubted += u64::from(message.doubt);
             let Some(Outcome::Stored(sequence) | Outcome::Acked(sequence)) = message.answer else {
                 sums.others += 1;
                 continue;

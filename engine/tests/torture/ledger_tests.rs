@@ -138,12 +138,12 @@ fn an_acknowledgement_that_was_taken_lasts_until_a_kill() {
     ledger.confirmed(0, 5);
     // What was on its way already.
     ledger.got(0, got(5, 0, true));
-    ledger.parted(0);
     ledger.killed();
+    ledger.connects(0);
     ledger.got(0, got(5, 0, true));
     assert!(ledger.faults().is_empty());
     ledger.confirmed(0, 5);
-    ledger.parted(0);
+    ledger.connects(0);
     ledger.got(0, got(5, 0, true));
     finds(&ledger, "5 was acknowledged for certain");
 }
@@ -154,9 +154,9 @@ fn one_that_was_kept_lasts_over_a_kill() {
     ledger.got(0, got(5, 0, false));
     ledger.acked(0, 5);
     ledger.confirmed(0, 5);
-    ledger.parted(0);
     ledger.ended();
     ledger.killed();
+    ledger.connects(0);
     ledger.got(0, got(5, 0, true));
     finds(&ledger, "5 was acknowledged for certain");
 }
@@ -174,6 +174,7 @@ fn what_a_client_resumed_with_does_not_come() {
 fn a_sequence_never_falls_back() {
     let mut ledger = two();
     ledger.got(0, got(7, 1, false));
+    ledger.connects(0);
     ledger.welcomed(0, None, 7);
     finds(&ledger, "the next sequence is 7");
 }

@@ -2,6 +2,7 @@
 //! key, what was not answered.
 
 use crate::body;
+use crate::herald::Herald;
 use crate::ledger::{Id, Kind, Ledger};
 use crate::plan::{BUSY_USERS, PRODUCTS, USERS, name, product};
 use holdfast::io::sim::Chance;
@@ -47,6 +48,7 @@ pub(crate) struct Office {
     before: Instant,
     /// Whether something was refused because the store has no room.
     pub(crate) store_full: u64,
+    pub(crate) herald: Herald,
 }
 
 impl Office {
@@ -71,8 +73,8 @@ impl Office {
         };
         let desks = (0..backends).map(desk).collect();
         let chance = Chance::new(seed, "office");
-        let before = Instant::now();
-        Self { desks, notes, says, chance, rate: 0, owed: 0.0, before, store_full: 0 }
+        let (before, herald) = (Instant::now(), Herald::new(seed));
+        Self { desks, notes, says, chance, rate: 0, owed: 0.0, before, store_full: 0, herald }
     }
 
     /// A backend, for questions.
@@ -82,7 +84,8 @@ impl Office {
 
     /// Whether nothing is in flight and nothing is to be pushed again.
     pub(crate) fn is_idle(&self) -> bool {
-        self.desks.iter().all(|desk| desk.in_flight == 0 && desk.again.is_empty())
+        let quiet = self.desks.iter().all(|desk| desk.in_flight == 0 && desk.again.is_empty());
+        quiet && self.herald.is_idle()
     }
 
     /// Takes what was answered, and pushes what is due.
@@ -98,6 +101,7 @@ impl Office {
         // What could not be pushed for want of a gateway is not made up for.
         self.owed = self.owed.min(f64::from(self.rate) / 10.0);
         self.before = now;
+        self.herald.turn(&self.desks[1].backend, ledger);
         for desk in 0..self.desks.len() {
             self.push_again(desk, now, ledger);
         }
@@ -138,6 +142,14 @@ impl Office {
             ids.push(ledger.make(user, kind));
         }
         ids
+    }
+
+    /// Pushes one to this user, with a key.
+    pub(crate) fn push_to(&mut self, user: usize, ledger: &mut Ledger) -> Id {
+        let kind = Kind { durable: true, keyed: true, size: 64, ..Kind::default() };
+        let id = ledger.make(user, kind);
+        self.desks[0].again.push_back((Instant::now(), id));
+        id
     }
 
     /// Pushes messages of one product; what cannot be pushed waits.
@@ -201,6 +213,7 @@ impl Office {
                 for (id, outcome) in ids.into_iter().zip(outcomes) {
                     match outcome {
                         Outcome::Busy(after) => {
+                            ledger.doubted(id);
                             let after = Duration::from_millis(after.into());
                             place.again.push_back((now + after, id));
                         }
@@ -214,6 +227,11 @@ impl Office {
             }
             Err(error) => match error.advice() {
                 Advice::RetryIfIdempotent => {
+                    if matches!(error, Error::TimedOut(_)) {
+                        for &id in &ids {
+                            ledger.doubted(id);
+                        }
+                    }
                     let keyed = ids.into_iter().filter(|&id| ledger.message(id).unwrap().1.keyed);
                     place.again.extend(keyed.map(|id| (now, id)));
                 }

@@ -1,5 +1,6 @@
 //! Gateways killed under load, as often as you like: see `engine/tests/torture.rs`.
 
+use super::redis;
 use crate::shell::{self, Result, cargo};
 
 /// How often, and of what.
@@ -27,6 +28,8 @@ pub(crate) struct Args {
 enum Store {
     /// In files of one directory.
     Embedded,
+    /// In a `redis-server` that is killed and stopped too.
+    Redis,
 }
 
 /// How the gateway talks to the kernel.
@@ -38,14 +41,22 @@ enum Io {
 
 /// Runs them.
 pub(crate) fn run(args: &Args) -> Result {
-    // The store has one kind so far; a second one is told to the test by its environment.
-    let Store::Embedded = args.store;
+    if args.store == Store::Redis {
+        redis::ensure()?;
+    }
     let mut command = cargo(&["test", "--package", "holdfast", "--test", "torture"]);
     if args.release {
         command.arg("--release");
     }
     command.args(["kills", "--", "--nocapture", "--test-threads=1"]);
     command.env("HOLDFAST_KILLS", args.kills.to_string());
+    command.env(
+        "HOLDFAST_STORE",
+        match args.store {
+            Store::Embedded => "embedded",
+            Store::Redis => "redis",
+        },
+    );
     if let Some(seed) = args.seed {
         command.env("HOLDFAST_SEED", seed.to_string());
     }
