@@ -87,6 +87,8 @@ pub struct Client {
     pub heartbeat: u16,
     /// What may come from it.
     pub state: State,
+    /// Whether its home waits to hear that nothing more is written to it.
+    pub reports: bool,
 }
 
 /// One tag of a session.
@@ -113,6 +115,8 @@ pub struct Busy {
     pub wanted_tags: Vec<compact_str::CompactString>,
     /// Whether a durable message found no room, so that none is taken until its home begins anew.
     pub stuck: bool,
+    /// The turn in which its home was told so last.
+    pub stuck_in: usize,
 }
 
 impl Busy {
@@ -140,6 +144,7 @@ impl Client {
             product: 0,
             heartbeat: 0,
             state: State::Opening,
+            reports: false,
         }
     }
 }

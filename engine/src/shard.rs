@@ -5,10 +5,12 @@
 //! only this shard writes.
 
 pub mod drain;
+pub mod parting;
 pub mod settings;
 pub mod turn;
 mod wait;
 
+use crate::broadcast::late::Lates;
 use crate::broadcast::notices::Notices;
 use crate::broadcast::owner::{Owner, Place};
 use crate::broadcast::part::Part;
@@ -20,6 +22,7 @@ use crate::connection::outbox::Staging;
 use crate::connection::table::Table;
 use crate::connection::timers::Wheel;
 use crate::directory::homes::{HomeId, Homes, UserKey};
+use crate::directory::place::FixedState;
 use crate::directory::roster::{ListId, Roster};
 use crate::io::{self, Io, Key, Sent};
 use crate::logs::gate::{Gate, Pass};
@@ -32,7 +35,7 @@ use drain::Drain;
 use holdfast_store::{Port, Recovered, Seen};
 use settings::Settings;
 use slab::Slab;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 /// The bytes that one receive may bring.
@@ -75,6 +78,10 @@ pub struct Shard<I: Io> {
     pub(crate) owner: Owner,
     /// Durable broadcasts, for those who come later.
     pub(crate) notices: Notices,
+    /// Sessions that are behind with them.
+    pub(crate) late: Lates,
+    /// Sessions that left their home, and may have been written more of them: product and user.
+    pub(crate) parting: HashMap<ConnectionId, (u16, u64), FixedState>,
     /// Who had which of them in this turn, for the store.
     pub(crate) seen: Vec<Seen>,
     /// Durable broadcasts of this owner that the store does not have yet.
@@ -193,6 +200,8 @@ impl<I: Io> Shard<I> {
             tag_of: BTreeMap::new(),
             owner,
             notices: Notices::new(products),
+            late: Lates::default(),
+            parting: HashMap::default(),
             seen: Vec::new(),
             unkept: Vec::new(),
             parts: Slab::new(),
@@ -220,7 +229,9 @@ impl<I: Io> Shard<I> {
         let Recovered { mailboxes, keys, sequence, broadcasts, seen } = recovered;
         self.owner.begin_behind(sequence);
         for broadcast in broadcasts {
-            if owner_of(broadcast.job, self.settings.host) == Some(self.number) {
+            if owner_of(broadcast.job, self.settings.host, self.settings.shards)
+                == Some(self.number)
+            {
                 self.owner.recover(&broadcast);
             }
             self.notices.recover(broadcast);

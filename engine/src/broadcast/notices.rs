@@ -5,7 +5,6 @@
 //! Pure: the shard sends.
 
 use crate::directory::place::FixedState;
-use crate::io::Key;
 use holdfast_protocol::backend::JobId;
 use holdfast_protocol::client::{Class, Push, from_server};
 use holdfast_store::{Broadcast, BroadcastState};
@@ -25,42 +24,18 @@ pub struct Notice {
     seen: HashSet<u64, FixedState>,
     /// The oldest segment in which the store has who has had it.
     segment: u32,
-    /// Sessions that came while it was paused.
-    owed: VecDeque<Key>,
 }
 
 impl Notice {
     fn new(broadcast: Arc<Broadcast>) -> Self {
         let frame = frame(&broadcast, false);
         let state = broadcast.state;
-        Self {
-            broadcast,
-            state,
-            frame,
-            seen: HashSet::default(),
-            segment: 0,
-            owed: VecDeque::new(),
-        }
+        Self { broadcast, state, frame, seen: HashSet::default(), segment: 0 }
     }
 
     /// The frame for somebody who may have had it.
     pub fn frame_again(&self) -> Arc<[u8]> {
         frame(&self.broadcast, true)
-    }
-
-    /// Takes a session that came while it was paused, once it runs.
-    pub fn next_owed(&mut self) -> Option<Key> {
-        if self.state == BroadcastState::Running { self.owed.pop_front() } else { None }
-    }
-
-    /// Whether sessions wait for it that can have it now.
-    pub fn owes(&self) -> bool {
-        self.state == BroadcastState::Running && !self.owed.is_empty()
-    }
-
-    /// It is paused: this session gets it later.
-    pub fn owe(&mut self, key: Key) {
-        self.owed.push_back(key);
     }
 }
 
@@ -150,7 +125,8 @@ impl Notices {
         let of_it = |early: &(u16, u64, u64)| (early.0, early.1) == (product, number);
         let users: Vec<u64> = self.early.iter().filter(|it| of_it(it)).map(|it| it.2).collect();
         notice.seen.extend(&users);
-        notices.push(notice);
+        let at = notices.partition_point(|earlier| earlier.broadcast.number < number);
+        notices.insert(at, notice);
         self.early.retain(|early| !of_it(early));
         let latest = &mut self.latest[usize::from(product)];
         *latest = number.max(*latest);
@@ -171,6 +147,13 @@ impl Notices {
         }
         notices.push(Notice::new(Arc::new(broadcast)));
         notices.sort_by_key(|notice| notice.broadcast.number);
+    }
+
+    /// The one of this number.
+    pub fn find(&self, product: u16, number: u64) -> Option<&Notice> {
+        let notices = self.of(product);
+        let at = notices.partition_point(|notice| notice.broadcast.number < number);
+        notices.get(at).filter(|notice| notice.broadcast.number == number)
     }
 
     /// One of this job.
@@ -213,11 +196,15 @@ impl Notices {
         }
     }
 
-    /// Gives up those whose time to live ended before the second `unix`.
-    pub fn expire(&mut self, unix: u32) {
+    /// Gives up those whose time to live ended before the second `unix`; whether there were any.
+    pub fn expire(&mut self, unix: u32) -> bool {
+        let mut any = false;
         for notices in &mut self.products {
+            let before = notices.len();
             notices.retain(|notice| notice.broadcast.expires >= unix);
+            any |= notices.len() < before;
         }
+        any
     }
 
     /// A user whose home is here has had one; whether that is news.
@@ -235,11 +222,13 @@ impl Notices {
     /// Which of them a user whose home is here has had; `None` where there are none at all.
     pub fn had(&self, product: u16, user: u64, said: u64) -> Option<Box<Had>> {
         let notices = self.of(product);
-        if notices.is_empty() {
+        // The session's shard may know of one that has not come here yet.
+        let early = self.early.iter().filter(|it| (it.0, it.2) == (product, user)).map(|it| it.1);
+        let seen = notices.iter().filter(|notice| notice.seen.contains(&user));
+        let numbers: Vec<_> = seen.map(|notice| notice.broadcast.number).chain(early).collect();
+        if notices.is_empty() && numbers.is_empty() {
             return None;
         }
-        let seen = notices.iter().filter(|notice| notice.seen.contains(&user));
-        let numbers = seen.map(|notice| notice.broadcast.number).collect();
         Some(Box::new(Had { numbers, said }))
     }
 
@@ -272,11 +261,6 @@ impl Notices {
             holdfast_store::Seen { product, number, until: expires, users }
         })
         .collect()
-    }
-
-    /// Whether sessions wait for one that they can have now.
-    pub fn owes(&self) -> bool {
-        self.products.iter().flatten().any(Notice::owes)
     }
 
     /// The memory of all: bodies, and who has had them.
@@ -332,6 +316,7 @@ mod tests {
         let mut notices = notices(&[5]);
         assert_eq!(notices.saw(0, 6, 77), None);
         assert_eq!(notices.saw(0, 4, 77), None, "that one has gone");
+        assert_eq!(notices.had(0, 77, 0).unwrap().numbers, [6], "a login may come first");
         assert_eq!(notices.begin(broadcast(6)), [77]);
         assert_eq!(notices.had(0, 77, 0).unwrap().numbers, [6]);
         assert!(notices.early.is_empty());
@@ -348,25 +333,22 @@ mod tests {
     }
 
     #[test]
-    fn what_is_paused_waits_and_what_is_cancelled_is_gone() {
-        let mut notices = notices(&[5]);
+    fn what_is_paused_is_known_and_what_is_cancelled_is_gone() {
+        let mut notices = notices(&[6, 5]);
         notices.steer(105, BroadcastState::Paused);
-        let notice = notices.by_job(105).unwrap();
-        notice.owe(Key { slot: 1, generation: 0 });
-        assert!(!notice.owes() && notice.next_owed().is_none());
-        notices.steer(105, BroadcastState::Running);
-        let notice = notices.by_job(105).unwrap();
-        assert!(notice.owes() && notice.next_owed().is_some() && !notice.owes());
+        let state = |notices: &Notices, number| notices.find(0, number).map(|notice| notice.state);
+        assert_eq!(state(&notices, 5), Some(BroadcastState::Paused));
+        assert_eq!(state(&notices, 6), Some(BroadcastState::Running));
         notices.steer(105, BroadcastState::Cancelled);
-        assert!(notices.is_empty());
+        assert_eq!((state(&notices, 5), notices.of(0).len()), (None, 1));
     }
 
     #[test]
     fn they_end_with_their_time_to_live() {
         let mut notices = notices(&[5]);
-        notices.expire(2000);
+        assert!(!notices.expire(2000));
         assert!(!notices.is_empty());
-        notices.expire(2001);
+        assert!(notices.expire(2001));
         assert!(notices.is_empty());
     }
 

@@ -87,9 +87,17 @@ pub enum Receipt {
     Durable(Key, u64, bool),
     /// This shard's part of a broadcast.
     Part(u32),
-    /// The home of this connection's user, of a durable broadcast of this number; and this shard's
-    /// part of it, where it was met by that.
-    Kept(Option<u32>, Key, u64),
+    /// The home of this connection's user, of a durable broadcast.
+    Kept {
+        /// This shard's part of it, where the session was met by that.
+        part: Option<u32>,
+        /// The connection.
+        key: Key,
+        /// The broadcast's number.
+        number: u64,
+        /// Whether it may have come before.
+        again: bool,
+    },
 }
 
 /// A frame, and what goes with it.

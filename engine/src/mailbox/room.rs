@@ -75,6 +75,8 @@ pub enum Planted {
     EarlyAnswer,
     /// An acknowledgement takes the message behind it too.
     LongTrim,
+    /// Every fourth broadcast is not made up for to those who missed it.
+    ForgottenBroadcast,
 }
 
 /// How durable messages are treated, the same for all products. Times are in seconds.

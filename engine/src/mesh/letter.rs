@@ -71,8 +71,19 @@ impl Keep {
 pub enum ToHome {
     /// A client proved who it is.
     Register(Box<Register>),
-    /// A session ended; whether its client may still come back to it.
-    Unregister(HomeId, ConnectionId, bool),
+    /// A session ended.
+    Unregister {
+        /// Its home.
+        home: HomeId,
+        /// Its connection.
+        connection: ConnectionId,
+        /// Whether its client may still come back to it.
+        lingers: bool,
+        /// Whether durable broadcasts may still be written to it: then [`ToHome::Gone`] follows.
+        writes: bool,
+    },
+    /// Nothing more is written to a session that ended.
+    Gone(ConnectionId),
     /// A message for the user.
     Push {
         /// Where the outcome goes.
@@ -93,8 +104,9 @@ pub enum ToHome {
     Stuck(HomeId, ConnectionId, u64),
     /// A session that is behind may be handed more.
     Room(HomeId, ConnectionId),
-    /// A durable broadcast of this number was written to a session of the user.
-    Seen(HomeId, u64),
+    /// A durable broadcast of this number was written to a session of the user, which may have
+    /// ended.
+    Seen(HomeId, ConnectionId, u64),
     /// What is in the user's mailbox? Perhaps purge or release it first.
     Mailbox(Box<About>, MailboxAction),
     /// Has the user a session?

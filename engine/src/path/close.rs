@@ -13,6 +13,7 @@ use crate::connection::{Client, Connection, Ending, Role};
 use crate::io::{How, Io, Key};
 use crate::mesh::ToHome;
 use crate::metrics::{ConnectionState, Counter};
+use crate::path::catch_up::is_kept;
 use crate::path::deliver::Fate;
 use crate::shard::Shard;
 use holdfast_protocol::client::from_server;
@@ -150,12 +151,28 @@ impl<I: Io> Shard<I> {
         }
         let Client { home, home_shard, member, .. } = *client;
         let tags = client.tags.take().unwrap_or_default();
-        self.ends.home_out.send(home_shard, ToHome::Unregister(home, id, lingers));
+        let writes = self.holds_broadcasts(key);
+        let gone = ToHome::Unregister { home, connection: id, lingers, writes };
+        self.ends.home_out.send(home_shard, gone);
+        self.late.forget(key);
         self.roster.leave(member);
         for tag in tags {
             let list = self.roster.leave(tag.member);
             self.close_if_empty(list);
         }
+    }
+
+    /// Whether durable broadcasts wait to be written to it; then its home will be told when nothing
+    /// more is.
+    fn holds_broadcasts(&mut self, key: Key) -> bool {
+        let Some(connection) = self.connections.get_mut(key) else { return false };
+        let parked = connection.busy.iter().flat_map(|busy| &busy.parked);
+        let queued = self.staging.chain(connection.queue).map(|queued| queued.receipt);
+        let holds = parked.map(|parked| parked.receipt).chain(queued).any(is_kept);
+        if let Some(client) = connection.client() {
+            client.reports = holds;
+        }
+        holds
     }
 
     fn drop_parked(&mut self, key: Key) {
@@ -176,7 +193,13 @@ impl<I: Io> Shard<I> {
         self.wheel.cancel(key.slot);
         let Connection { role, socket, .. } = connection;
         match role {
-            Role::Client(_) => self.metrics.moved(Some(ConnectionState::Closing), None),
+            Role::Client(client) => {
+                self.metrics.moved(Some(ConnectionState::Closing), None);
+                if client.reports {
+                    let gone = ToHome::Gone(self.id(key));
+                    self.ends.home_out.send(client.home_shard, gone);
+                }
+            }
             Role::Backend(backend) => {
                 self.backends.retain(|&backend| backend != key);
                 self.in_flight -= u64::from(backend.requests.used());

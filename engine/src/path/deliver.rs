@@ -1,6 +1,7 @@
 //! A message reaches the shard of its connection and is queued; or is parked, because the peer
 //! reads slowly; or is given up with a reason.
 
+use crate::broadcast::late::Owed;
 use crate::connection::Ending;
 use crate::connection::id::ConnectionId;
 use crate::connection::outbox::{Frame, Parked, Queued, Receipt};
@@ -140,7 +141,8 @@ impl<I: Io> Shard<I> {
         self.queue(key, Queued { frame, receipt, expires });
     }
 
-    /// Tells a durable message's home that it found no room here.
+    /// Tells a durable message's home that it found no room here. What finds none behind it in the
+    /// same turn was sent before the home could know, and comes again with it.
     fn refuse_durable(&mut self, key: Key, sequence: u64) {
         let id = self.id(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -148,7 +150,11 @@ impl<I: Io> Shard<I> {
             return;
         };
         let (home, shard) = (client.home, client.home_shard);
-        connection.busy().stuck = true;
+        let (busy, turn) = (connection.busy(), self.turns);
+        if busy.stuck && busy.stuck_in == turn {
+            return;
+        }
+        (busy.stuck, busy.stuck_in) = (true, turn);
         self.ends.home_out.send(shard, ToHome::Stuck(home, id, sequence));
         if !connection.is_parked() {
             self.ends.home_out.send(shard, ToHome::Room(home, id));
@@ -246,10 +252,14 @@ impl<I: Io> Shard<I> {
     }
 
     /// Whether a durable message comes behind one that found no room in the same turn: it must not
-    /// overtake it, however small it is.
+    /// overtake it, however small it is. So too for a broadcast that is made up for.
     fn is_behind_a_refused_one(&self, key: Key, receipt: Receipt) -> bool {
         let busy = self.connections.get(key).and_then(|connection| connection.busy.as_deref());
-        matches!(receipt, Receipt::Durable(..)) && busy.is_some_and(|busy| busy.stuck)
+        match receipt {
+            Receipt::Durable(..) => busy.is_some_and(|busy| busy.stuck),
+            Receipt::Kept { part: None, .. } => self.late.is_refused(key),
+            Receipt::Kept { .. } | Receipt::None | Receipt::Push(..) | Receipt::Part(_) => false,
+        }
     }
 
     /// Whether so many more bytes may wait for a peer. What is of no use any more makes room first.
@@ -298,9 +308,13 @@ impl<I: Io> Shard<I> {
                 self.settle_durable(key, sequence, last, fate);
             }
             Receipt::Part(part) => self.settle_part(part, fate),
-            Receipt::Kept(part, key, number) => {
-                if fate == Fate::Written {
-                    self.tell_seen(key, number);
+            Receipt::Kept { part, key, number, again } => {
+                match fate {
+                    Fate::Written => self.tell_seen(key, number),
+                    Fate::Dropped(DropReason::OutboxFull) => {
+                        self.refuse_kept(key, Owed { number, again });
+                    }
+                    Fate::Expired | Fate::Dropped(_) => {}
                 }
                 if let Some(part) = part {
                     self.settle_part(part, fate);
@@ -320,7 +334,7 @@ impl<I: Io> Shard<I> {
         let Some((key, _)) = self.connections.at(slot) else { return };
         self.metrics.count(Counter::BroadcastDeliveries);
         let receipt = match kept {
-            Some(number) => Receipt::Kept(Some(part), key, number),
+            Some(number) => Receipt::Kept { part: Some(part), key, number, again: false },
             None => Receipt::Part(part),
         };
         self.queue(key, Queued { frame: Frame::Shared(Arc::clone(frame)), receipt, expires });

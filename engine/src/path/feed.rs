@@ -93,11 +93,12 @@ impl<I: Io> Shard<I> {
 
     /// The session could not take this message, nor what came behind it.
     pub(crate) fn stuck(&mut self, home: HomeId, connection: ConnectionId, sequence: u64) {
-        self.metrics.count(Counter::SessionsStuck);
         let Some(mailbox) = self.mailbox(home) else { return };
-        let cursor = sequence.saturating_sub(1);
-        let cursor = mailbox.feed(connection).map_or(cursor, |feed| feed.cursor.min(cursor));
-        mailbox.set_feed(connection, cursor, Waits::Room);
+        // Where it is behind already, this one comes with those before it.
+        if mailbox.feed(connection).is_none_or(|feed| feed.cursor >= sequence) {
+            mailbox.set_feed(connection, sequence.saturating_sub(1), Waits::Room);
+            self.metrics.count(Counter::SessionsStuck);
+        }
     }
 
     /// The session may be handed more.

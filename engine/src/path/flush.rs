@@ -244,8 +244,12 @@ impl<I: Io> Shard<I> {
         }
         if let Some(connection) = self.connections.get_mut(key) {
             let stuck = connection.busy.as_deref().is_some_and(|busy| busy.stuck);
-            let room = stuck && !connection.is_parked();
+            let parked = connection.is_parked();
+            let room = stuck && !parked;
             connection.settle();
+            if !parked {
+                self.late.ready(key);
+            }
             if room {
                 self.tell_room(key);
             }

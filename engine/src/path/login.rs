@@ -93,8 +93,9 @@ impl<I: Io> Shard<I> {
             open && connection.client().is_some_and(|client| client.state == State::Greeting)
         });
         if !waits {
-            let gone = ToHome::Unregister(login.home, login.connection, false);
-            self.ends.home_out.send(login.shard, gone);
+            let Login { home, connection, shard, .. } = *login;
+            let gone = ToHome::Unregister { home, connection, lingers: false, writes: false };
+            self.ends.home_out.send(shard, gone);
             return;
         }
         self.metrics.count(Counter::Logins);

@@ -1,11 +1,11 @@
 //! A broadcast at its owner: begun, kept first where it is durable, and steered.
 
-use crate::broadcast::PartStart;
 use crate::broadcast::owner::Send;
+use crate::broadcast::{PartStart, owner_of};
 use crate::io::Io;
 use crate::mailbox::journal::{Refusal, Waiting};
-use crate::mesh::ToSession;
 use crate::mesh::letter::{BroadcastOrder, Origin};
+use crate::mesh::{ToHome, ToSession};
 use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::backend::JobId;
@@ -47,7 +47,10 @@ impl<I: Io> Shard<I> {
         let known = self.notices.by_key(order.product, &order.key, since);
         if let Some(job) = known.filter(|&job| !begins(job)) {
             self.metrics.count(Counter::IdempotentRepeats);
-            self.steer_job(order.origin, JobAction::Status, job);
+            // It may be of a life with other shards, and its owner another one than this.
+            let (host, shards) = (self.settings.host, self.settings.shards);
+            let owner = owner_of(job, host, shards).unwrap_or(self.number);
+            self.ends.home_out.send(owner, ToHome::Job(order.origin, JobAction::Status, job));
             return false;
         }
         let now = self.now.micros;

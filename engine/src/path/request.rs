@@ -270,9 +270,8 @@ impl<I: Io> Shard<I> {
         action: JobAction,
         job: JobId,
     ) -> Result<(), ErrorCode> {
-        let owner = owner_of(job, self.settings.host)
-            .filter(|&owner| owner < self.settings.shards)
-            .ok_or(ErrorCode::UnknownJob)?;
+        let (host, shards) = (self.settings.host, self.settings.shards);
+        let owner = owner_of(job, host, shards).ok_or(ErrorCode::UnknownJob)?;
         let origin = self.admit(key, id, Kind::Job)?;
         self.ends.home_out.send(owner, ToHome::Job(origin, action, job));
         Ok(())

@@ -18,16 +18,18 @@ impl<I: Io> Shard<I> {
             ToHome::Register(_) | ToHome::Keep(_) | ToHome::Mailbox(..) => {
                 self.with_mailbox(letter);
             }
-            ToHome::Unregister(home, connection, lingers) => {
+            ToHome::Unregister { home, connection, lingers, writes } => {
+                self.part_from(home, connection, writes);
                 self.unregister(home, connection, lingers);
             }
+            ToHome::Gone(connection) => drop(self.parting.remove(&connection)),
             ToHome::Push { origin, product, hash, parcel } => {
                 self.route(origin, product, hash, &parcel);
             }
             ToHome::Ack(home, sequence) => self.acknowledge(home, sequence),
             ToHome::Stuck(home, connection, sequence) => self.stuck(home, connection, sequence),
             ToHome::Room(home, connection) => self.feed_on(home, connection),
-            ToHome::Seen(home, number) => self.saw(home, number),
+            ToHome::Seen(home, connection, number) => self.saw(home, connection, number),
             ToHome::Online(about) => self.count_sessions(&about),
             ToHome::Kick(about, reason) => self.kick(&about, &reason),
             ToHome::Broadcast(order) => self.start_broadcast(&order),
@@ -56,6 +58,7 @@ impl<I: Io> Shard<I> {
         self.begin_feed(home, connection);
         if let Some(old) = replaced {
             self.end_feed(home, old);
+            self.part_from(home, old, true);
             self.end_session(old, Code::Replaced, None);
         }
     }
@@ -110,11 +113,14 @@ impl<I: Io> Shard<I> {
         let key = about.user_key();
         // From now on the user is offline, however long the connection takes to end.
         let home = self.homes.find(key);
-        let sessions = self.homes.remove(key);
-        for &session in &sessions {
+        for session in self.homes.sessions(key).collect::<Vec<_>>() {
             if let Some(home) = home {
                 self.end_feed(home, session);
+                self.part_from(home, session, true);
             }
+        }
+        let sessions = self.homes.remove(key);
+        for &session in &sessions {
             self.end_session(session, Code::Kicked, Some(Arc::clone(reason)));
         }
         if let Some(home) = home {

@@ -1,7 +1,7 @@
 //! A broadcast walks over the members of this shard, a bounded slice in each turn.
 
 use crate::broadcast::part::{Part, Walk};
-use crate::broadcast::{News, Order, PartReport, PartStart};
+use crate::broadcast::{News, Order, PartReport, PartStart, owner_of};
 use crate::directory::roster::{Cursor, ListId};
 use crate::io::Io;
 use crate::mesh::ToOrigin;
@@ -44,6 +44,7 @@ impl<I: Io> Shard<I> {
         let now = self.now.micros;
         if let Some(state) = order.state() {
             self.notices.steer(job, state);
+            self.reconsider_late();
         }
         let part = self.parts.iter_mut().find(|(_, part)| part.start.job == job);
         let given_up = part.and_then(|(_, part)| part.obey(order, now));
@@ -54,7 +55,8 @@ impl<I: Io> Shard<I> {
 
     /// A job names its owner in its id.
     fn tell_owner(&mut self, job: JobId, news: News) {
-        let Some(owner) = crate::broadcast::owner_of(job, self.settings.host) else { return };
+        let (host, shards) = (self.settings.host, self.settings.shards);
+        let Some(owner) = owner_of(job, host, shards) else { return };
         let report = PartReport { job, shard: self.number, news };
         self.ends.origin_out.send(owner, ToOrigin::Part(report));
     }

@@ -57,7 +57,9 @@ impl<I: Io> Shard<I> {
                 room.sweep_left = room.high.div_ceil(ROUND_SECONDS);
                 room.keys.forget_old(unix);
             }
-            self.notices.expire(unix);
+            if self.notices.expire(unix) {
+                self.reconsider_late();
+            }
             self.feed_stalled();
             self.open_again();
         }

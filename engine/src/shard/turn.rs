@@ -38,7 +38,7 @@ impl<I: Io> Shard<I> {
         self.run_timers();
         self.sweep(now.seconds() != self.shown);
         self.walk_broadcasts();
-        self.give_owed();
+        self.serve_late();
         self.continue_drain();
         self.flush();
         self.tell_store();
@@ -172,7 +172,7 @@ impl<I: Io> Shard<I> {
         let slots = self.connections.high_water() as usize;
         let users = self.homes.len();
         let bodies: usize = self.parts.iter().map(|(_, part)| part.start.frame.len()).sum();
-        let bodies = bodies + self.notices.memory();
+        let bodies = bodies + self.notices.memory() + self.late.memory();
         for (of, bytes) in [
             (Memory::Connections, slots * limits::CONNECTION_BYTES),
             (Memory::Timers, slots * limits::TIMER_BYTES),

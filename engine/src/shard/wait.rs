@@ -99,7 +99,7 @@ impl<I: Io> Shard<I> {
     /// Until when nothing is to be done unless something happens.
     fn sleep_micros(&mut self) -> u64 {
         let behind = self.wheel.is_behind(self.now.seconds());
-        let owes = self.notices.owes();
+        let owes = self.late.has_work();
         let sweeps = (self.has_to_sweep() || owes) && !self.blocked();
         if !self.again.is_empty() || self.drain_has_work() || behind || sweeps {
             return 0;

@@ -2,7 +2,8 @@
 //! was away; pausing, cancelling and restarting keep that promise.
 
 use crate::support::backend::everybody;
-use crate::support::{Client, Gateway, Hello, Said, Store, Told, Which, until};
+use crate::support::client::hello;
+use crate::support::{Client, Gateway, Hello, Peer, Said, Store, Told, Which, until};
 use holdfast_protocol::backend::request::{self, Broadcast, JobAction};
 use holdfast_protocol::backend::{Job, JobState};
 use holdfast_protocol::client::Class;
@@ -20,6 +21,11 @@ on_every_store! {
     what_was_written_and_lost_comes_again,
     the_same_key_is_the_same_job,
     it_ends_with_its_time_to_live,
+    more_than_an_outbox_holds_comes_as_it_is_read,
+    what_found_no_room_comes_while_the_session_lasts,
+    what_was_written_while_the_session_closed_counts,
+    what_waited_while_it_was_paused_says_that_it_may_have_come,
+    another_number_of_shards_changes_nothing,
 }
 
 fn kept(body: &[u8]) -> Broadcast<'_> {
@@ -192,4 +198,128 @@ fn it_ends_with_its_time_to_live(io: Which, store: &Store) {
     let mut ann = gateway.client("ann");
     assert_eq!(notice(&mut ann).1, b"next");
     ann.hears_nothing_else();
+}
+
+/// A long body, and settings under which a slow reader's outbox holds two of them.
+const LONG: [u8; 16 << 10] = [7; 16 << 10];
+const NARROW: [&str; 4] =
+    ["body_max=16384", "client.outbox_bytes=40000", "socket.send_buffer=16384", "shards=1"];
+/// More of them than kernels and outbox take.
+const MANY: usize = 40;
+
+/// Begins many long ones; gives their numbers.
+fn many(gateway: &Gateway) -> Vec<u64> {
+    let mut backend = gateway.backend();
+    (0..MANY).map(|_| backend.broadcast(&kept(&LONG)).sequence).collect()
+}
+
+/// A client whose kernel takes little, and which reads nothing yet.
+fn slow(gateway: &Gateway) -> Client {
+    Client::log_in(Peer::with_small_buffer(gateway.clients), &hello("ann"))
+}
+
+/// The numbers of all fresh ones until the connection ends.
+fn until_its_end(client: &mut Client) -> Vec<u64> {
+    let mut numbers = Vec::new();
+    loop {
+        match client.hear() {
+            Said::Push { broadcast: true, again: false, sequence, .. } => numbers.push(sequence),
+            Said::Kick { .. } | Said::Close { .. } => {}
+            Said::End => return numbers,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn more_than_an_outbox_holds_comes_as_it_is_read(io: Which, store: &Store) {
+    let gateway = store.gateway(io, &NARROW);
+    let numbers = many(&gateway);
+    let mut ann = slow(&gateway);
+    until("it does not fit", || gateway.count("outbox") > 0);
+    let got: Vec<_> = (0..MANY).map(|_| notice(&mut ann).0).collect();
+    assert_eq!(got, numbers, "all of them, in order");
+    ann.hears_nothing_else();
+    ann.hears_nothing_else();
+}
+
+fn what_found_no_room_comes_while_the_session_lasts(io: Which, store: &Store) {
+    let gateway = store.gateway(io, &NARROW);
+    let mut ann = slow(&gateway);
+    let numbers = many(&gateway);
+    until("some found no room", || gateway.count("drops.outbox_full") > 0);
+    let mut got: Vec<_> = (0..MANY).map(|_| notice(&mut ann).0).collect();
+    got.sort_unstable();
+    assert_eq!(got, numbers);
+    ann.hears_nothing_else();
+}
+
+fn what_was_written_while_the_session_closed_counts(io: Which, store: &Store) {
+    let gateway = store.gateway(io, &NARROW);
+    let numbers = many(&gateway);
+    let mut ann = slow(&gateway);
+    until("it does not fit", || gateway.count("outbox") > 0);
+    assert_eq!(gateway.backend().kick("ann", "go"), 1);
+    until("the session has left", || gateway.backend().online(&["ann"]) == [0]);
+    let first = until_its_end(&mut ann);
+    assert!(!first.is_empty() && first.len() < MANY);
+    // No hello names what came: the gateway's own record decides.
+    let mut ann = slow(&gateway);
+    let rest: Vec<_> = (first.len()..MANY).map(|_| notice(&mut ann).0).collect();
+    assert_eq!([first, rest].concat(), numbers, "each of them once");
+    ann.hears_nothing_else();
+}
+
+fn what_waited_while_it_was_paused_says_that_it_may_have_come(io: Which, store: &Store) {
+    let gateway = store.gateway(io, &[]);
+    let mut backend = gateway.backend();
+    let mut ann = gateway.client("ann");
+    let jobs = [backend.broadcast(&kept(b"one")), backend.broadcast(&kept(b"two"))];
+    for job in jobs {
+        backend.end_of(job.id);
+    }
+    assert_eq!(notice(&mut ann).1.len() + notice(&mut ann).1.len(), 6);
+    backend.steer(JobAction::Pause, jobs[1].id);
+    let resume = Resume { session: ann.welcome.session, sequence: 0, broadcast: jobs[0].sequence };
+    drop(ann);
+    let hello = Hello { resume: Some(resume), ..Hello::default() }.bytes("ann");
+    let mut ann = Client::log_in(gateway.stranger(), &hello);
+    ann.hears_nothing_else();
+    backend.steer(JobAction::Resume, jobs[1].id);
+    match ann.hear() {
+        Said::Push { broadcast: true, again: true, sequence, .. } => {
+            assert_eq!(sequence, jobs[1].sequence);
+        }
+        other => panic!("not the second: {other:?}"),
+    }
+}
+
+fn another_number_of_shards_changes_nothing(io: Which, store: &Store) {
+    let users: Vec<_> = (0..20).map(|n| format!("user-{n}")).collect();
+    let keyed = Broadcast { key: b"campaign", ..kept(b"news") };
+    let gateway = store.gateway(io, &["shards=4"]);
+    let mut there: Vec<_> = users[..10].iter().map(|user| gateway.client(user)).collect();
+    let job = gateway.backend().broadcast(&keyed);
+    for client in &mut there {
+        assert_eq!(notice(client).0, job.sequence);
+    }
+    done(&gateway, job);
+    drop((there, gateway));
+    for shards in ["shards=1", "shards=3", "shards=2"] {
+        let gateway = store.gateway(io, &[shards]);
+        for user in &users[..10] {
+            gateway.client(user).hears_nothing_else();
+        }
+        let mut backend = gateway.backend();
+        assert_eq!(backend.broadcast(&keyed).id, job.id, "the same key is the same job");
+        assert_eq!(backend.steer(JobAction::Pause, job.id).state, JobState::Paused);
+        assert_eq!(backend.steer(JobAction::Resume, job.id).state, JobState::Done);
+    }
+    let gateway = store.gateway(io, &["shards=1"]);
+    for user in &users[10..] {
+        let mut client = gateway.client(user);
+        assert_eq!(notice(&mut client), (job.sequence, b"news".to_vec()));
+        client.hears_nothing_else();
+    }
+    let cancelled = gateway.backend().steer(JobAction::Cancel, job.id);
+    assert_eq!(cancelled.state, JobState::Cancelled);
 }

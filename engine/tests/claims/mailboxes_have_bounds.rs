@@ -2,7 +2,8 @@
 //! can look into it and empty it.
 
 use crate::support::backend::durable;
-use crate::support::{Store, Told, Which};
+use crate::support::client::hello;
+use crate::support::{Client, Peer, Store, Told, Which, until};
 use holdfast_protocol::backend::answer::{DropReason, Rejection};
 use holdfast_protocol::backend::request::{self, MailboxAction};
 use holdfast_protocol::backend::{Outcome, Target};
@@ -13,6 +14,7 @@ on_every_store! {
     bytes_count_too,
     each_product_has_a_policy_of_its_own,
     it_can_be_purged,
+    what_found_no_room_in_an_outbox_is_fed_once,
 }
 
 const FULL: Outcome = Outcome::Rejected(Rejection::MailboxFull);
@@ -27,7 +29,7 @@ fn a_full_one_refuses_the_new_message(io: Which, store: &Store) {
     let mut ann = gateway.client("ann");
     let last = (0..3).map(|_| ann.durable().0).last().unwrap();
     ann.ack(last);
-    crate::support::until("there is room again", || {
+    until("there is room again", || {
         matches!(backend.push(&[durable("ann", b"y")])[0], Outcome::Stored(_) | Outcome::Acked(_))
     });
 }
@@ -94,4 +96,19 @@ fn it_can_be_purged(io: Which, store: &Store) {
     assert_eq!(told[1], Told::Receipt { user: "ann".to_owned(), sequence, outcome: purged });
     drop((backend, gateway));
     store.gateway(io, &[]).client("ann").hears_nothing_else();
+}
+
+fn what_found_no_room_in_an_outbox_is_fed_once(io: Which, store: &Store) {
+    const MANY: usize = 60;
+    let narrow = ["body_max=16384", "client.outbox_bytes=40000", "socket.send_buffer=16384"];
+    let gateway = store.gateway(io, &[&narrow[..], &["shards=1"]].concat());
+    let mut ann = Client::log_in(Peer::with_small_buffer(gateway.clients), &hello("ann"));
+    let body = [7; 16 << 10];
+    let mut backend = gateway.backend();
+    let outcomes = backend.push(&[durable("ann", &body); MANY]);
+    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+    until("some found no room", || gateway.count("sessions_stuck") > 0);
+    let got: Vec<_> = (0..MANY).map(|_| ann.durable().0).collect();
+    assert!(got.is_sorted_by(|one, next| one < next), "each once, in order: {got:?}");
+    ann.hears_nothing_else();
 }
