@@ -22,6 +22,7 @@ use crate::mesh::{Ends, connect};
 use crate::metrics::ShardMetrics;
 use crate::shard::Shard;
 use crate::shard::drain::Left;
+use crate::shard::parting::{Farewell, Parting, Step};
 use crate::shard::settings::Settings;
 use holdfast_store::Recovered;
 use holdfast_store::embedded::Figures;
@@ -30,7 +31,6 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -122,9 +122,8 @@ struct Plan {
     clock: Clock,
     metrics: Arc<[ShardMetrics]>,
     wakers: Vec<WakeFd>,
-    /// Shards that have left in order. Each goes on turning until all have, since the others'
-    /// letters still need it.
-    left: Arc<AtomicUsize>,
+    /// Where shards that leave in order wait for one another, since each still needs the others.
+    farewell: Arc<Farewell>,
 }
 
 /// A shard's ends of the mesh, and of the store with what that had kept for it.
@@ -165,7 +164,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
         clock,
         metrics: (0..limits.shards).map(|_| ShardMetrics::default()).collect(),
         wakers,
-        left: Arc::default(),
+        farewell: Arc::new(Farewell::new(usize::from(limits.shards))),
     };
     let ends = connect(&plan.wakers, config.mesh.capacity);
     let opened = store::open(config, &plan.settings, &ends)?;
@@ -369,7 +368,7 @@ fn turn_until_left<I: Io>(
     commands: &flume::Receiver<Command>,
 ) -> io::Result<Left> {
     let mut events = Vec::with_capacity(1024);
-    let (mut left, mut last) = (false, false);
+    let mut parting = Parting::default();
     loop {
         shard.wait(&mut events)?;
         let now = plan.clock.now();
@@ -380,16 +379,14 @@ fn turn_until_left<I: Io>(
         }
         shard.turn(now, &mut events);
         shard.turned(plan.clock.now());
-        if let Some(what) = shard.drained() {
-            if !left {
-                left = true;
-                plan.left.fetch_add(1, Ordering::Release);
-            }
-            if last {
+        let Some(what) = shard.drained() else { continue };
+        match shard.part(&mut parting, &plan.farewell) {
+            Step::Waits => {}
+            Step::Ended => plan.wakers.iter().for_each(WakeFd::wake),
+            Step::Over => {
+                plan.wakers.iter().for_each(WakeFd::wake);
                 return Ok(what);
             }
-            // One more turn for the letters that the others sent before they left.
-            last = plan.left.load(Ordering::Acquire) == plan.wakers.len();
         }
     }
 }
