@@ -17,7 +17,7 @@ use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use compact_str::CompactString;
 use holdfast_protocol::backend::answer::DropReason;
-use holdfast_store::{Freed, Kept, Place};
+use holdfast_store::{Freed, Kept, Mark, Place};
 use std::collections::VecDeque;
 
 /// One message, as its mailbox knows it.
@@ -82,6 +82,8 @@ pub struct Subscriber {
 struct Attention {
     feeds: Vec<Feed>,
     subscribers: VecDeque<(u64, Subscriber)>,
+    /// What a shared store remembers of the deliveries.
+    marked: Option<Mark>,
 }
 
 /// A user's mailbox.
@@ -168,6 +170,47 @@ impl Mailbox {
             }
         }
         mailbox
+    }
+
+    /// Takes over how the deliveries stand, as a shared store remembers it, where the oldest
+    /// message is still one that was sent; whether it is in quarantine.
+    pub fn resume_deliveries(&mut self, mark: Mark) -> bool {
+        self.attention.get_or_insert_default().marked = Some(mark);
+        if self.is_empty() || self.first() > mark.sent {
+            return false;
+        }
+        self.handed = true;
+        self.rounds = mark.rounds;
+        self.quarantined = mark.quarantined;
+        if mark.quarantined {
+            // What came since was sent to nobody.
+            self.sent = mark.sent;
+        }
+        mark.quarantined
+    }
+
+    /// What a shared store is to remember of the deliveries, where that is not what it remembers:
+    /// `Some(None)` is nothing. From now on it is said.
+    pub fn deliveries_to_remember(&mut self) -> Option<Option<Mark>> {
+        let vain = (self.handed || self.quarantined) && !self.is_empty();
+        let mark = (vain && self.first() <= self.sent).then_some(Mark {
+            sent: self.sent,
+            rounds: self.rounds,
+            quarantined: self.quarantined,
+        });
+        let marked = self.attention.as_ref().and_then(|attention| attention.marked);
+        if mark == marked {
+            return None;
+        }
+        self.attention.get_or_insert_default().marked = mark;
+        Some(mark)
+    }
+
+    /// The shared store has forgotten how the deliveries stand.
+    pub fn deliveries_forgotten(&mut self) {
+        if let Some(attention) = &mut self.attention {
+            attention.marked = None;
+        }
     }
 
     /// Its messages, the oldest first.
@@ -363,7 +406,8 @@ impl Mailbox {
     pub fn end_feed(&mut self, connection: ConnectionId) {
         if let Some(attention) = &mut self.attention {
             attention.feeds.retain(|feed| feed.connection != connection);
-            if attention.feeds.is_empty() && attention.subscribers.is_empty() {
+            let marked = attention.marked.is_some();
+            if attention.feeds.is_empty() && attention.subscribers.is_empty() && !marked {
                 self.attention = None;
             }
         }

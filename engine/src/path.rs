@@ -11,7 +11,8 @@
 //! A message of class durable takes a longer way at its home: [`keep`] gives it to the store and to
 //! the sessions that are there, [`hear`] is what the store answers, [`feed`] brings a session up to
 //! date that was away or slow, [`open`] fetches the mailbox from a store that several hosts share,
-//! [`acknowledge`] lets go of what is acknowledged, [`sweep`] of what nobody wants any more.
+//! [`elsewhere`] hears what those did, [`acknowledge`] lets go of what is acknowledged, [`sweep`] of
+//! what nobody wants any more.
 //!
 //! [`order`] begins and steers a broadcast, [`spread`] is its walk, which joins the path at
 //! deliver, and [`catch_up`] gives it to who missed it; [`close`] is the end of every connection,
@@ -24,6 +25,7 @@ pub mod catch_up;
 pub mod close;
 pub mod decode;
 pub mod deliver;
+pub mod elsewhere;
 pub mod feed;
 pub mod flush;
 pub mod hear;

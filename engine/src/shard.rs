@@ -27,7 +27,7 @@ use crate::directory::roster::{ListId, Roster};
 use crate::io::{self, Io, Key, Sent};
 use crate::logs::gate::{Gate, Pass};
 use crate::mailbox::Mailbox;
-use crate::mailbox::room::Mailroom;
+use crate::mailbox::room::{Mailroom, RESERVE};
 use crate::mesh::{Ends, ToHome, ToOrigin, ToSession};
 use crate::metrics::{Counter, ShardMetrics};
 use compact_str::CompactString;
@@ -80,6 +80,9 @@ pub struct Shard<I: Io> {
     pub(crate) notices: Notices,
     /// Sessions that are behind with them.
     pub(crate) late: Lates,
+    /// Broadcasts that sessions may have had, of whose users nothing could be asked, and the
+    /// greatest that each client said it has had.
+    pub(crate) withheld: HashMap<Key, (Vec<u64>, u64), FixedState>,
     /// Sessions that left their home, and may have been written more of them: product and user.
     pub(crate) parting: HashMap<ConnectionId, (u16, u64), FixedState>,
     /// Who had which of them in this turn, for the store.
@@ -201,6 +204,7 @@ impl<I: Io> Shard<I> {
             owner,
             notices: Notices::new(products),
             late: Lates::default(),
+            withheld: HashMap::default(),
             parting: HashMap::default(),
             seen: Vec::new(),
             unkept: Vec::new(),
@@ -243,6 +247,9 @@ impl<I: Io> Shard<I> {
         }
         let mut room = Mailroom::new(self.number, port, self.settings.rules, sequence);
         self.homes.with_store(sequence, mailboxes.len());
+        if room.shared {
+            self.homes.own_block(sequence, RESERVE);
+        }
         for kept in mailboxes {
             let product = &self.settings.products[usize::from(kept.product)];
             let hash = product.placer.hash(&kept.user);

@@ -16,6 +16,26 @@ impl Place {
     /// In place of a place: this one was not taken, while the store and the rest of the batch are
     /// well. Another host has given the user, or the product, as great a number.
     pub const REFUSED: Self = Self { segment: u32::MAX, offset: u32::MAX };
+    /// In place of a place: the part of a shared store that this one belongs to is away, while the
+    /// rest of the batch is well. It may be there all the same.
+    pub const AWAY: Self = Self { segment: u32::MAX, offset: u32::MAX - 1 };
+
+    /// Whether this is a place.
+    pub fn is_one(self) -> bool {
+        self != Self::REFUSED && self != Self::AWAY
+    }
+}
+
+/// What a shared store remembers of the deliveries to a user while no host has the mailbox: how far
+/// a client was sent its messages without acknowledging the first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Mark {
+    /// The greatest sequence that was sent.
+    pub sent: u64,
+    /// How often it was sent again.
+    pub rounds: u16,
+    /// Whether nothing is sent any more.
+    pub quarantined: bool,
 }
 
 /// A part of some shared bytes.
@@ -96,6 +116,34 @@ pub enum Command {
     Reserve(u64),
     /// The shard needs nothing of the segments up to this one: the answer to [`Event::Clean`].
     Cleaned(u32),
+    /// Remember this of the deliveries to a user, until the next trim. For stores that several
+    /// hosts share, as those that follow.
+    Mark {
+        /// The product's number.
+        product: u16,
+        /// The user.
+        user: CompactString,
+        /// What; `None` to forget it.
+        mark: Option<Mark>,
+    },
+    /// The user was given sequences up to this, stored or not.
+    Given {
+        /// The product's number.
+        product: u16,
+        /// The user.
+        user: CompactString,
+        /// The greatest.
+        upto: u64,
+    },
+    /// Somebody wants to hear when a message of this user goes out of date: see [`Event::Look`].
+    Due {
+        /// The product's number.
+        product: u16,
+        /// The user.
+        user: CompactString,
+        /// The last second of its time to live, since 1970 UTC.
+        expires: u32,
+    },
 }
 
 /// A message to keep.
@@ -254,6 +302,29 @@ pub enum Event {
         keys: Vec<KeyMark>,
         /// Numbers of the product's live broadcasts that the user has had.
         seen: Vec<u64>,
+        /// What is remembered of the deliveries to the user.
+        mark: Option<Mark>,
+    },
+    /// A message of this user has gone out of date, and somebody wants to hear of that: open the
+    /// mailbox. Said at least once.
+    Look {
+        /// The product's number.
+        product: u16,
+        /// The user.
+        user: CompactString,
+    },
+    /// Sequences behind this one, as many as a shard reserves at once, are this process's alone.
+    Block(u64),
+    /// Another process that shares the store keeps this durable broadcast.
+    Broadcast(Arc<Broadcast>),
+    /// A durable broadcast of another process stands so now.
+    Steered {
+        /// The product's number.
+        product: u16,
+        /// Which broadcast.
+        number: u64,
+        /// How it stands.
+        state: BroadcastState,
     },
     /// Could not be answered now.
     Unanswered {

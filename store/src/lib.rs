@@ -28,8 +28,8 @@ pub mod redis;
 mod stats;
 
 pub use letter::{
-    Append, Ask, Batch, Broadcast, BroadcastState, Command, Event, Freed, KeyMark, Loaded, Place,
-    Seen, Span, Trouble, Wanted,
+    Append, Ask, Batch, Broadcast, BroadcastState, Command, Event, Freed, KeyMark, Loaded, Mark,
+    Place, Seen, Span, Trouble, Wanted,
 };
 pub use port::{Bell, Port, Server, connect};
 

@@ -29,8 +29,10 @@
 //! Redis replicates after it has answered. [`Durability`] says what each level survives.
 
 mod caller;
+mod counters;
 mod desk;
 mod encode;
+mod follow;
 mod health;
 mod link;
 mod names;
@@ -44,5 +46,6 @@ mod script;
 mod service;
 mod write;
 
+pub use counters::{Counters, Numbers};
 pub use options::{Credentials, Durability, Mode, OpenError, Options, Tls};
-pub use service::{Handle, Numbers, Started, start};
+pub use service::{Handle, Started, start};

@@ -4,12 +4,18 @@
 #![allow(missing_docs, reason = "tests are named after what they show")]
 #![allow(clippy::unwrap_used, reason = "what does not work fails the test")]
 
+#[path = "redis/cut.rs"]
+mod cut;
 #[path = "redis/failover.rs"]
 mod failover;
+#[path = "redis/proxy.rs"]
+mod proxy;
 #[path = "redis/server.rs"]
 mod server;
 #[path = "redis/shard.rs"]
 mod shard;
+#[path = "redis/sharing.rs"]
+mod sharing;
 #[path = "redis/single.rs"]
 mod single;
 #[path = "redis/tls.rs"]

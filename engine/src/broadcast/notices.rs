@@ -59,6 +59,8 @@ pub struct Had {
     pub numbers: Vec<u64>,
     /// The greatest number that the client says it has dealt with; 0 where it does not say.
     pub said: u64,
+    /// Whether the store could not be asked, so that the user may have had others too.
+    pub unsure: bool,
 }
 
 /// Whether a session gets a broadcast.
@@ -78,6 +80,8 @@ pub struct Notices {
     products: Vec<Vec<Notice>>,
     /// The greatest number of each product that was ever here.
     latest: Vec<u64>,
+    /// Whether another host began one of each product.
+    learned: Vec<bool>,
     /// Who has had one that has not come here yet: product, number, user. Another shard may be
     /// ahead by a turn.
     early: Vec<(u16, u64, u64)>,
@@ -99,7 +103,13 @@ impl Notices {
     /// None yet, of so many products.
     pub fn new(products: usize) -> Self {
         let products = (0..products).map(|_| Vec::new()).collect::<Vec<_>>();
-        Self { latest: vec![0; products.len()], products, early: Vec::new(), keys: VecDeque::new() }
+        Self {
+            latest: vec![0; products.len()],
+            learned: vec![false; products.len()],
+            products,
+            early: Vec::new(),
+            keys: VecDeque::new(),
+        }
     }
 
     /// Whether there is none.
@@ -147,6 +157,22 @@ impl Notices {
         }
         notices.push(Notice::new(Arc::new(broadcast)));
         notices.sort_by_key(|notice| notice.broadcast.number);
+    }
+
+    /// Takes one that another host began; whether it is new.
+    pub fn learn(&mut self, broadcast: &Arc<Broadcast>) -> bool {
+        let known = self.find(broadcast.product, broadcast.number).is_some();
+        if !known {
+            self.begin(Arc::clone(broadcast));
+            self.learned[usize::from(broadcast.product)] = true;
+        }
+        !known
+    }
+
+    /// Whether another host ever began one of this product, while this process lived: who was here
+    /// then may have had it there before.
+    pub fn has_learned(&self, product: u16) -> bool {
+        self.learned.get(usize::from(product)).copied().unwrap_or(false)
     }
 
     /// The one of this number.
@@ -229,7 +255,7 @@ impl Notices {
         if notices.is_empty() && numbers.is_empty() {
             return None;
         }
-        Some(Box::new(Had { numbers, said }))
+        Some(Box::new(Had { numbers, said, unsure: false }))
     }
 
     /// Whether a session whose user has had `had` gets a broadcast of its product.
@@ -297,7 +323,7 @@ mod tests {
     }
 
     fn due(notices: &Notices, numbers: &[u64], said: u64) -> Vec<Due> {
-        let had = Had { numbers: numbers.to_vec(), said };
+        let had = Had { numbers: numbers.to_vec(), said, unsure: false };
         notices.of(0).iter().map(|notice| notices.due(notice, &had)).collect()
     }
 

@@ -52,6 +52,8 @@ pub struct Home {
     pub product: u16,
     /// Whether the place is in use.
     live: bool,
+    /// Whether the user was given a number since the store was last told.
+    numbered: bool,
 }
 
 const _: () = assert!(size_of::<Home>() <= crate::limits::HOME_BYTES, "the memory sum is right");
@@ -91,8 +93,10 @@ pub struct Homes {
     free: Vec<u32>,
     /// How many homes have a session whose connection is there.
     online: usize,
-    /// With a store: the greatest sequence of anybody.
+    /// With a store: the greatest sequence of anybody, within the own block.
     high: Option<u64>,
+    /// The last sequence that is this process's alone; without end where nobody else has the store.
+    own_end: u64,
 }
 
 /// What a login gets from the user's home.
@@ -117,6 +121,7 @@ impl Homes {
             free: Vec::new(),
             online: 0,
             high: None,
+            own_end: u64::MAX,
         }
     }
 
@@ -127,6 +132,23 @@ impl Homes {
         let slots = &self.slots;
         self.table.reserve(users, |&slot| slots[slot as usize].hash);
         self.slots.reserve_exact(users);
+    }
+
+    /// Hosts that share a store number users in blocks, of which each is one host's alone: so where
+    /// nothing is known of a user, a number from the own block is none that another host gave. From
+    /// now on it is so many behind `behind`, and who comes begins there.
+    pub fn own_block(&mut self, behind: u64, many: u64) {
+        self.high = Some(behind);
+        self.own_end = behind.saturating_add(many);
+    }
+
+    /// The last sequence that the user was given, where others than this host could give it again
+    /// and the store was not told: it is not of the own block.
+    pub fn given_elsewhere(&mut self, id: HomeId) -> Option<u64> {
+        let end = self.own_end;
+        let home = self.get_mut(id)?;
+        let last = home.next_sequence - 1;
+        (last > end && std::mem::take(&mut home.numbered)).then_some(last)
     }
 
     /// How many users have a session whose connection is there.
@@ -219,12 +241,14 @@ impl Homes {
                 sessions: Sessions::None,
                 product: 0,
                 live: false,
+                numbered: false,
             });
             slot
         });
         let home = &mut self.slots[slot as usize];
         debug_assert!(!home.live, "home {slot} is free and in use");
         home.live = true;
+        home.numbered = false;
         home.product = key.product;
         home.user = CompactString::new(key.user);
         home.hash = key.hash;
@@ -291,7 +315,8 @@ impl Homes {
         let Some(home) = self.get_mut(id) else { return 0 };
         let sequence = home.next_sequence;
         home.next_sequence += 1;
-        if let Some(high) = &mut self.high {
+        home.numbered = true;
+        if let Some(high) = self.high.as_mut().filter(|_| sequence <= self.own_end) {
             *high = (*high).max(sequence);
         }
         sequence
@@ -383,6 +408,24 @@ mod tests {
         assert!(homes.is_empty(), "nothing is kept of who is away");
         let again = homes.register(key("u"), session(1), 1, None);
         assert_eq!(again.next_sequence, 102);
+    }
+
+    #[test]
+    fn who_is_not_known_is_numbered_in_the_own_block() {
+        let mut homes = Homes::new(4);
+        homes.with_store(100, 0);
+        homes.own_block(100, 50);
+        let ann = homes.register(key("ann"), session(1), 1, None).home;
+        homes.begin_behind(ann, 500);
+        assert_eq!(homes.given_elsewhere(ann), None, "she was given nothing");
+        assert_eq!(homes.number(ann), 501);
+        assert_eq!(homes.given_elsewhere(ann), Some(501));
+        assert_eq!(homes.given_elsewhere(ann), None, "that was said");
+        let bob = homes.register(key("bob"), session(2), 1, None);
+        assert_eq!(bob.next_sequence, 101, "another host may have given 502");
+        assert_eq!((homes.number(bob.home), homes.given_elsewhere(bob.home)), (101, None));
+        homes.own_block(1000, 50);
+        assert_eq!(homes.register(key("cid"), session(3), 1, None).next_sequence, 1001);
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::directory::place::FixedState;
 use crate::mesh::ToHome;
 use holdfast_store::{KeyMark, Port};
 use slab::Slab;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 
 /// How far a shard's clearing of old segments has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +44,9 @@ pub struct Mailroom {
     pub shared: bool,
     /// Mailboxes that were asked for, and what waits for them.
     pub opening: HashMap<HomeId, Vec<ToHome>, FixedState>,
-    /// Homes of users whose mailbox could not be fetched.
-    pub unopened: HashSet<HomeId, FixedState>,
+    /// Homes of users who are here and whose mailbox could not be fetched, with the greatest
+    /// sequence that a client said it has dealt with.
+    pub unopened: HashMap<HomeId, u64, FixedState>,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,
     /// Old segments that are to go.
@@ -131,7 +132,7 @@ impl Mailroom {
             stalled: Vec::new(),
             shared: rules.shared_store,
             opening: HashMap::default(),
-            unopened: HashSet::default(),
+            unopened: HashMap::default(),
             leaving: VecDeque::new(),
             clearing: None,
             sweep: 0,

@@ -234,6 +234,9 @@ pub enum ToSession {
         /// Which durable broadcasts the user has had, where there are any.
         had: Option<Box<Had>>,
     },
+    /// What is known now of the durable broadcasts that the user of a session has had, which could
+    /// not be said when it logged in.
+    Had(ConnectionId, Box<Had>),
     /// A message for the session.
     Push {
         /// Whose.

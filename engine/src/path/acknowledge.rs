@@ -119,6 +119,9 @@ impl<I: Io> Shard<I> {
     pub(crate) fn trim(&mut self, home: HomeId, upto: Option<u64>) {
         let (Some(upto), Some(owner)) = (upto, self.homes.get(home)) else { return };
         let (product, user) = (owner.product, owner.user.clone());
+        if let Some(mailbox) = self.mailbox(home) {
+            mailbox.deliveries_forgotten();
+        }
         if let Some(room) = self.mailroom.as_mut() {
             room.journal.order(Command::Trim { product, user, upto });
         }

@@ -10,6 +10,7 @@
 
 use crate::broadcast::late::Owed;
 use crate::broadcast::notices::{Due, Had};
+use crate::broadcast::owner_of;
 use crate::connection::Connection;
 use crate::connection::id::ConnectionId;
 use crate::connection::outbox::{Frame, Queued, Receipt};
@@ -34,8 +35,19 @@ impl<I: Io> Shard<I> {
         let Some(product) = self.product_of(key) else { return };
         let nothing = Had::default();
         let had = login.had.as_deref().unwrap_or(&nothing);
+        if had.unsure {
+            self.withhold(key, product, had.said);
+            return;
+        }
+        self.owe_all(key, had, |_| true);
+    }
+
+    /// Notes what of these broadcasts a session's user has not had.
+    pub(crate) fn owe_all(&mut self, key: Key, had: &Had, which: impl Fn(u64) -> bool) {
+        let Some(product) = self.product_of(key) else { return };
         let mut owed = Vec::new();
-        for notice in self.notices.of(product) {
+        let notices = self.notices.of(product).iter();
+        for notice in notices.filter(|notice| which(notice.broadcast.number)) {
             let due = self.notices.due(notice, had);
             if due != Due::No && self.has_tag(key, product, &notice.broadcast.tag) {
                 let number = notice.broadcast.number;
@@ -45,6 +57,16 @@ impl<I: Io> Shard<I> {
         #[cfg(feature = "planted-bugs")]
         self.forget_one(&mut owed);
         self.late.owe(key, owed);
+    }
+
+    /// A broadcast stands so now. One that this host owns is steered here alone.
+    pub(crate) fn learn_state(&mut self, (product, number): (u16, u64), state: BroadcastState) {
+        let (host, shards) = (self.settings.host, self.settings.shards);
+        let job = self.notices.find(product, number).map(|notice| notice.broadcast.job);
+        if let Some(job) = job.filter(|&job| owner_of(job, host, shards).is_none()) {
+            self.notices.steer(job, state);
+            self.reconsider_late();
+        }
     }
 
     /// Plants a fault for the simulator to find: every fourth broadcast is not made up for.

@@ -155,6 +155,7 @@ impl<I: Io> Shard<I> {
         let gone = ToHome::Unregister { home, connection: id, lingers, writes };
         self.ends.home_out.send(home_shard, gone);
         self.late.forget(key);
+        self.withheld.remove(&key);
         self.roster.leave(member);
         for tag in tags {
             let list = self.roster.leave(tag.member);

@@ -58,6 +58,7 @@ impl<I: Io> Shard<I> {
                 let login = Login { connection, home, shard, next_sequence, resumed, pending, had };
                 self.registered(&login);
             }
+            ToSession::Had(connection, had) => self.make_sure(connection, *had),
             ToSession::Push { connection, origin, sequence, parcel } => {
                 self.deliver(connection, origin, sequence, parcel);
             }

@@ -51,6 +51,12 @@ impl<I: Io> Shard<I> {
                 }
             }
             opened @ Event::Opened { .. } => self.opened(opened),
+            Event::Look { product, user } => self.look(product, &user),
+            Event::Block(behind) => self.take_block(behind),
+            Event::Broadcast(broadcast) => self.learn_broadcast(&broadcast),
+            Event::Steered { product, number, state } => {
+                self.learn_state((product, number), state);
+            }
         }
     }
 
@@ -66,7 +72,10 @@ impl<I: Io> Shard<I> {
         for (waiting, &place) in waiting.into_iter().zip(places) {
             match waiting {
                 Waiting::Message(message) if place == Place::REFUSED => self.refused(message),
-                Waiting::Broadcast(job) if place == Place::REFUSED => {
+                Waiting::Message(message) if place == Place::AWAY => {
+                    self.not_stored(message, Trouble::Down);
+                }
+                Waiting::Broadcast(job) if !place.is_one() => {
                     self.not_kept(job, Trouble::Down);
                 }
                 Waiting::Message(message) => self.stored(message, place),

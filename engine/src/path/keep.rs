@@ -109,7 +109,7 @@ impl<I: Io> Shard<I> {
     /// Numbers the message, has it written, and sends it to the sessions that are not behind.
     fn take_in(&mut self, home: HomeId, keep: Keep, key: Option<(u64, u64)>) {
         let sequence = self.homes.number(home);
-        self.reserve(sequence);
+        self.reserve();
         let unix = self.unix_seconds();
         let Keep { origin, product, ttl, parcel, receipt, .. } = keep;
         let expires = unix.saturating_add(ttl);
@@ -196,7 +196,8 @@ impl<I: Io> Shard<I> {
 
     /// Has sequences reserved before they run out, so that none is given out twice, however the
     /// process ends.
-    pub(crate) fn reserve(&mut self, sequence: u64) {
+    pub(crate) fn reserve(&mut self) {
+        let sequence = self.homes.high();
         let Some(room) = self.mailroom.as_mut() else { return };
         if sequence + RESERVE / 2 > room.reserved {
             room.reserved = sequence + RESERVE;

@@ -2,17 +2,23 @@
 //! nobody needs it: another host may be its home next.
 //!
 //! What comes for the user meanwhile waits here, in order. Where the store cannot be asked, the
-//! user may log in all the same, and gets what waits when the store is back.
+//! user may log in all the same: with a sequence of this host's own block, which nobody else gives,
+//! and without the durable broadcasts that it may have had. When the store is back the mailbox is
+//! opened: the sequence goes on behind the user's greatest, and the session gets what waits and the
+//! broadcasts that the user has not had.
 
+use crate::broadcast::notices::Had;
 use crate::directory::homes::{Home, HomeId, UserKey};
 use crate::io::Io;
 use crate::mailbox::Mailbox;
 use crate::mailbox::load::Load;
-use crate::mesh::{ToHome, ToOrigin};
+use crate::mailbox::room::Mailroom;
+use crate::mesh::{ToHome, ToOrigin, ToSession};
 use crate::shard::Shard;
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::backend::answer::ErrorCode;
-use holdfast_store::{Ask, Event, Kept};
+use holdfast_store::{Ask, Command, Event, Kept, Mark};
+use std::collections::hash_map::Entry;
 
 /// After how many milliseconds it is worth asking again for a mailbox that could not be fetched.
 const RETRY_MILLIS: u32 = 1000;
@@ -26,9 +32,12 @@ impl<I: Io> Shard<I> {
             self.use_mailbox(letter);
             return;
         };
+        // Who was here when another host began a broadcast may have had it there before.
+        let is_new = matches!(letter, ToHome::Register(_)) && self.notices.has_learned(key.product);
         let home = self.homes.open(key);
-        if self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
+        if !is_new && self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
             self.use_mailbox(letter);
+            self.let_go_if_idle(home);
             return;
         }
         let Some(room) = self.mailroom.as_mut() else { return };
@@ -59,7 +68,7 @@ impl<I: Io> Shard<I> {
 
     /// The store says what a mailbox holds.
     pub(crate) fn opened(&mut self, event: Event) {
-        let Event::Opened { token, messages, last, keys, seen } = event else { return };
+        let Event::Opened { token, messages, last, keys, seen, mark } = event else { return };
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, .. }) = room.loads.answered(token) else { return };
         let letters = room.opening.remove(&home).unwrap_or_default();
@@ -67,7 +76,8 @@ impl<I: Io> Shard<I> {
             self.fetch_anew(letters);
             return;
         }
-        self.take_mailbox(home, messages, last);
+        let late = room.unopened.remove(&home);
+        let is_new = self.take_mailbox(home, messages, (last, mark));
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
                 self.notices.saw(product, number, hash);
@@ -80,10 +90,46 @@ impl<I: Io> Shard<I> {
                 }
             }
         }
+        if let Some(said) = late {
+            self.make_up_for(home, said);
+        }
+        if is_new {
+            // Who could log in although the store was away gets what waits now.
+            self.feed_all(home);
+        }
         for letter in letters {
             self.use_mailbox(letter);
         }
         self.let_go_if_idle(home);
+    }
+
+    /// What could not be done when the sessions of this home logged in: the greatest sequence that
+    /// a client has dealt with is `said`.
+    fn make_up_for(&mut self, home: HomeId, said: u64) {
+        let Some(owner) = self.homes.get(home) else { return };
+        let (product, hash) = (owner.product, owner.hash);
+        let live: Vec<_> = owner.sessions.live().collect();
+        if said < owner.next_sequence() {
+            self.acknowledge(home, said);
+        }
+        for connection in live {
+            let had = self.notices.had(product, hash, 0).unwrap_or_default();
+            self.ends.session_out.send(connection.shard, ToSession::Had(connection, had));
+        }
+    }
+
+    /// Which durable broadcasts a user has had who logs in, as far as this host knows.
+    pub(crate) fn had(
+        &self,
+        (product, hash): (u16, u64),
+        said: u64,
+        home: HomeId,
+    ) -> Option<Box<Had>> {
+        let unopened = |room: &Mailroom| room.unopened.contains_key(&home);
+        if self.mailroom.as_ref().is_some_and(|room| unopened(room)) {
+            return Some(Box::new(Had { numbers: Vec::new(), said, unsure: true }));
+        }
+        self.notices.had(product, hash, said)
     }
 
     /// The home went while its mailbox was fetched, and what it was told of that with it.
@@ -93,17 +139,26 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    fn take_mailbox(&mut self, home: HomeId, messages: Vec<Kept>, last: u64) {
+    /// Takes a mailbox in; `false` where it is here already.
+    fn take_mailbox(
+        &mut self,
+        home: HomeId,
+        messages: Vec<Kept>,
+        (last, mark): (u64, Option<Mark>),
+    ) -> bool {
         self.homes.begin_behind(home, last);
-        let Some(owner) = self.homes.get_mut(home) else { return };
+        let Some(owner) = self.homes.get_mut(home) else { return false };
         let Some(room) = self.mailroom.as_mut().filter(|_| owner.mailbox().is_none()) else {
-            return;
+            return false;
         };
-        let place = room.insert(Mailbox::recovered(home, messages));
+        let mut mailbox = Mailbox::recovered(home, messages);
+        if mark.is_some_and(|mark| mailbox.resume_deliveries(mark)) {
+            room.quarantined += 1;
+        }
+        let place = room.insert(mailbox);
         owner.set_mailbox(Some(place));
         self.expire(home);
-        // Who could log in although the store was away gets what waits now.
-        self.feed_all(home);
+        true
     }
 
     /// The store could not say what a mailbox holds.
@@ -114,10 +169,17 @@ impl<I: Io> Shard<I> {
             self.fetch_anew(letters);
             return;
         }
-        let logs_in = |letter: &ToHome| matches!(letter, ToHome::Register(_));
+        let said = letters.iter().filter_map(|letter| match letter {
+            ToHome::Register(register) => Some(register.resume.map_or(0, |resume| resume.sequence)),
+            _ => None,
+        });
+        let said = said.max();
         let is_there = self.homes.get(home).is_some_and(|home| !home.is_offline());
-        if is_there || letters.iter().any(logs_in) {
-            room.unopened.insert(home);
+        if is_there || said.is_some() {
+            let greatest = room.unopened.entry(home).or_default();
+            *greatest = said.unwrap_or(0).max(*greatest);
+        } else if letters.is_empty() {
+            self.look_later(home);
         }
         for letter in letters {
             match letter {
@@ -139,26 +201,77 @@ impl<I: Io> Shard<I> {
         if room.journal.trouble().is_some() {
             return;
         }
-        for home in std::mem::take(&mut room.unopened) {
-            let waits = |home: &Home| home.mailbox().is_none() && !home.is_offline();
-            let asked = self.mailroom.as_ref().is_some_and(|it| it.opening.contains_key(&home));
-            if self.homes.get(home).is_some_and(waits) && !asked {
-                if let Some(room) = self.mailroom.as_mut() {
-                    room.opening.insert(home, Vec::new());
-                }
-                self.ask_for_mailbox(home);
-            }
+        let homes = &self.homes;
+        room.unopened.retain(|&home, _| homes.get(home).is_some_and(|it| !it.is_offline()));
+        let unasked = room.unopened.keys().filter(|home| !room.opening.contains_key(home));
+        for home in unasked.copied().collect::<Vec<_>>() {
+            self.open_unused(home);
+        }
+    }
+
+    /// Fetches a mailbox that nothing waits for.
+    fn open_unused(&mut self, home: HomeId) {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        if let Entry::Vacant(opening) = room.opening.entry(home) {
+            opening.insert(Vec::new());
+            self.ask_for_mailbox(home);
+        }
+    }
+
+    /// A message of a user has gone out of date, and somebody wants to hear of it.
+    pub(crate) fn look(&mut self, product: u16, user: &str) {
+        let Some(known) = self.settings.products.get(usize::from(product)) else { return };
+        let hash = known.placer.hash(user);
+        let home = self.homes.open(UserKey { product, user, hash });
+        if self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
+            self.expire(home);
+            self.let_go_if_idle(home);
+        } else {
+            self.open_unused(home);
+        }
+    }
+
+    /// The mailbox of a home that nobody uses could not be fetched: it is looked at later.
+    fn look_later(&mut self, home: HomeId) {
+        let expires = self.unix_seconds();
+        let Some(owner) = self.homes.get(home) else { return };
+        let (product, user) = (owner.product, owner.user.clone());
+        if let Some(room) = self.mailroom.as_mut() {
+            room.journal.order(Command::Due { product, user, expires });
+        }
+    }
+
+    /// Has the store remember of a user who has gone what it would not know: how the deliveries
+    /// stand, and sequences that another host could give again.
+    fn leave_word(&mut self, home: HomeId) {
+        let given = self.homes.given_elsewhere(home);
+        let mark = self.mailbox(home).and_then(Mailbox::deliveries_to_remember);
+        let Some(owner) = self.homes.get(home) else { return };
+        let (product, user) = (owner.product, &owner.user);
+        let Some(room) = self.mailroom.as_mut() else { return };
+        if let Some(upto) = given {
+            room.journal.order(Command::Given { product, user: user.clone(), upto });
+        }
+        if let Some(mark) = mark {
+            room.journal.order(Command::Mark { product, user: user.clone(), mark });
         }
     }
 
     /// Lets go of a shared mailbox that has no session, once nothing of it is on its way to the
     /// store: who fetches it next must find all of it there.
     pub(crate) fn let_go_if_idle(&mut self, home: HomeId) {
-        let Some(room) = self.mailroom.as_mut().filter(|room| room.shared) else { return };
+        let idle = |home: &Home| home.sessions.is_empty() && home.mailbox().is_some();
+        let shared = self.mailroom.as_ref().is_some_and(|room| room.shared);
+        if !shared || !self.homes.get(home).is_some_and(idle) {
+            return;
+        }
+        self.leave_word(home);
+        let Some(room) = self.mailroom.as_mut() else { return };
         let safe = room.journal.safe_after();
         if safe > room.journal.answered() {
-            if room.leaving.back().is_none_or(|&(_, last)| last != home) {
-                room.leaving.push_back((safe, home));
+            match room.leaving.back_mut().filter(|(_, last)| *last == home) {
+                Some((last, _)) => *last = safe,
+                None => room.leaving.push_back((safe, home)),
             }
             return;
         }
@@ -183,7 +296,9 @@ impl<I: Io> Shard<I> {
         };
         let Some(place) = owner.mailbox() else { return };
         let on_its_way = |mailbox: &Mailbox| mailbox.entries().any(|it| it.place().is_none());
-        if room.get(place).is_none_or(|mailbox| on_its_way(mailbox)) {
+        // Who asked meanwhile gets an answer that is older than what was done since.
+        let asked = room.opening.contains_key(&home);
+        if asked || room.get(place).is_none_or(|mailbox| on_its_way(mailbox)) {
             return;
         }
         room.remove(place);

@@ -50,7 +50,7 @@ impl<I: Io> Shard<I> {
         }
         let pending = self.mailbox(home).map_or(0, |mailbox| mailbox.last());
         let said = resume.map_or(0, |resume| resume.broadcast);
-        let had = self.notices.had(product, hash, said);
+        let had = self.had((product, hash), said, home);
         let shard = self.number;
         let letter =
             ToSession::Registered { connection, home, shard, next_sequence, resumed, pending, had };
@@ -86,7 +86,7 @@ impl<I: Io> Shard<I> {
             return;
         };
         let sequence = self.homes.number(home);
-        self.reserve(sequence);
+        self.reserve();
         let Some(owner) = self.homes.get(home) else { return };
         let copies = u8::try_from(owner.sessions.live().count()).unwrap_or(u8::MAX);
         for connection in owner.sessions.live() {

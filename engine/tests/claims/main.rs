@@ -63,6 +63,7 @@ mod durable_broadcasts_reach_everybody_once;
 mod durable_messages_reach_their_user;
 mod frames_may_be_cut_anywhere;
 mod heartbeats_of_an_idle_shard_gather;
+mod hosts_share_a_store;
 mod idempotent_retries_make_one_message;
 mod leaving_is_in_order;
 mod logins_under_load_lose_nothing;

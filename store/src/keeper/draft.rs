@@ -122,7 +122,11 @@ impl Scribe {
                 self.pen.reserve(*upto);
                 draft.reserved = draft.reserved.max(*upto);
             }
-            Command::Cleaned(_) => {}
+            // The last three are for stores that are shared.
+            Command::Cleaned(_)
+            | Command::Mark { .. }
+            | Command::Given { .. }
+            | Command::Due { .. } => {}
         }
     }
 

@@ -3,7 +3,11 @@
 //!
 //! Invariants: commands of one slot keep their order; a command is sent again only where the server
 //! said that it did not carry it out; nothing is called safe whose own connection did not say so.
+//!
+//! A server that fails is *away*: nobody waits for it again before the watcher
+//! ([`super::desk::watch`]) found that it serves, so the slots of the others go on.
 
+use crate::redis::counters::{Counters, count, discount};
 use crate::redis::link::{Dialer, Link, Node};
 use crate::redis::place::{Guide, Map};
 use crate::redis::reply::{Fault, Remedy, remedy};
@@ -12,6 +16,8 @@ use redis::{Cmd, Pipeline, Value};
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
@@ -34,11 +40,16 @@ pub(super) struct Atlas {
     map: RefCell<Rc<Map>>,
     stale: Cell<bool>,
     guide: tokio::sync::Mutex<Guide>,
+    /// Servers that do not serve, and why.
+    away: RefCell<BTreeMap<Node, String>>,
+    counters: Arc<Counters>,
 }
 
 impl Atlas {
-    pub(super) fn new(dialer: Dialer, guide: Guide) -> Self {
+    pub(super) fn new(dialer: Dialer, guide: Guide, counters: Arc<Counters>) -> Self {
         Self {
+            away: RefCell::default(),
+            counters,
             dialer,
             hashes: RefCell::default(),
             map: RefCell::default(),
@@ -58,7 +69,8 @@ impl Atlas {
         if self.stale.get() {
             let mut guide = self.guide.lock().await;
             if self.stale.get() {
-                let found = guide.find(&self.dialer).await?;
+                let away = self.away.borrow().clone();
+                let found = guide.find(&self.dialer, &away).await?;
                 *self.map.borrow_mut() = Rc::new(found);
                 self.stale.set(false);
             }
@@ -69,11 +81,50 @@ impl Atlas {
     /// Asks for the map anew, where it can change, while others go on with the one they have.
     pub(super) async fn look_again(&self) {
         let mut guide = self.guide.lock().await;
+        let away = self.away.borrow().clone();
         if guide.moves()
-            && let Ok(found) = guide.find(&self.dialer).await
+            && let Ok(found) = guide.find(&self.dialer, &away).await
         {
             *self.map.borrow_mut() = Rc::new(found);
         }
+    }
+
+    /// Whether somebody is away.
+    pub(super) fn is_torn(&self) -> bool {
+        !self.away.borrow().is_empty()
+    }
+
+    /// Whether nobody serves.
+    pub(super) fn is_dark(&self) -> bool {
+        self.map.borrow().is_covered_by(&self.away.borrow())
+    }
+
+    /// A server does not serve.
+    fn leave(&self, node: &Node, why: &str) {
+        if self.away.borrow_mut().insert(node.clone(), why.to_owned()).is_none() {
+            count(&self.counters.aways, 1);
+            tracing::warn!(server = %node, why, "a server of the store in Redis is away");
+        }
+        self.count_away();
+    }
+
+    /// A server serves again.
+    pub(super) fn come_back(&self, node: &Node) {
+        if self.away.borrow_mut().remove(node).is_some() {
+            tracing::info!(server = %node, "a server of the store in Redis is back");
+        }
+        self.count_away();
+    }
+
+    /// Forgets those that are no primaries any more.
+    pub(super) fn forget_replaced(&self) {
+        let map = Rc::clone(&self.map.borrow());
+        self.away.borrow_mut().retain(|node, _| map.has(node));
+        self.count_away();
+    }
+
+    fn count_away(&self) {
+        self.counters.away.store(self.away.borrow().len() as u64, Relaxed);
     }
 }
 
@@ -81,6 +132,8 @@ impl Atlas {
 pub(super) struct Caller {
     atlas: Rc<Atlas>,
     links: HashMap<Node, Link>,
+    /// Whether those who are away are asked too.
+    pub(super) insists: bool,
 }
 
 /// What one pipeline is made of.
@@ -98,7 +151,12 @@ type Outcome = Result<Value, Fault>;
 
 impl Caller {
     pub(super) fn new(atlas: Rc<Atlas>) -> Self {
-        Self { atlas, links: HashMap::new() }
+        Self { atlas, links: HashMap::new(), insists: false }
+    }
+
+    /// One that finds out whether those who are away have come back.
+    pub(super) fn insisting(atlas: Rc<Atlas>) -> Self {
+        Self { insists: true, ..Self::new(atlas) }
     }
 
     /// Carries these out. `safe`: a command has succeeded when its write is as safe as the options
@@ -111,17 +169,34 @@ impl Caller {
             if open.is_empty() {
                 break;
             }
-            let groups = match self.group(ops, &open, &mut asking).await {
+            let mut groups = match self.group(ops, &open, &mut asking).await {
                 Ok(groups) => groups,
                 Err(why) => {
-                    fail(&mut outcomes, &open, &why);
+                    self.fail(&mut outcomes, &open, &Fault::Down(why));
                     break;
                 }
             };
+            if !self.insists {
+                groups.retain(|node, group| !self.turn_away(node, group, &mut outcomes));
+            }
             self.round(ops, groups, safe, &mut (&mut outcomes, &mut asking)).await;
         }
         let lost = || Err(Fault::Down("sent from server to server without end".to_owned()));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()
+    }
+
+    /// Whether a server is away, and with it what is for it.
+    fn turn_away(
+        &self,
+        node: &Node,
+        group: &[(usize, bool)],
+        outcomes: &mut [Option<Outcome>],
+    ) -> bool {
+        let why = self.atlas.away.borrow().get(node).map(|why| format!("{node} is away: {why}"));
+        let Some(why) = why else { return false };
+        let which: Vec<_> = group.iter().map(|(at, _)| *at).collect();
+        self.fail(outcomes, &which, &Fault::Away(why));
+        true
     }
 
     /// Which command goes where, and whether with `ASKING`.
@@ -156,14 +231,18 @@ impl Caller {
             match self.link(&node).await {
                 Ok(link) => {
                     let load = load(ops, node, &group, (link, safe));
+                    let counters = Arc::clone(&self.atlas.counters);
+                    count(&counters.commands, load.pipe.len());
+                    count(&counters.in_flight, load.pipe.len());
                     flying.spawn_local(async move {
                         let answers = load.link.run(&load.pipe).await;
+                        discount(&counters.in_flight, load.pipe.len());
                         (load, answers)
                     });
                 }
                 Err(why) => {
-                    self.atlas.doubt();
-                    fail(outcomes, &indices, &why);
+                    self.lose(&node, &why);
+                    self.fail(outcomes, &indices, &Fault::Away(why));
                 }
             }
         }
@@ -174,8 +253,9 @@ impl Caller {
             match answers {
                 Ok(answers) => again |= self.take(&load, answers, outcomes, asking),
                 Err(why) => {
-                    self.lose(&load.node);
-                    fail(outcomes, &load.ops, &format!("{}: {why}", load.node));
+                    let why = format!("{}: {why}", load.node);
+                    self.lose(&load.node, &why);
+                    self.fail(outcomes, &load.ops, &Fault::Away(why));
                 }
             }
         }
@@ -194,19 +274,24 @@ impl Caller {
     ) -> bool {
         let fence = if load.fenced { answers.pop() } else { None };
         let held = fence.map_or(Ok(()), |answer| load.link.fence.holds(&answer));
+        if let Err(why) = &held {
+            count(&self.atlas.counters.waits_failed, 1);
+            self.lose(&load.node, why);
+        }
         let mut again = false;
         for (&at, &answer) in load.ops.iter().zip(&load.answers) {
             let answer = answers.get_mut(answer).map_or(Value::Nil, std::mem::take);
             let Value::ServerError(error) = answer else {
                 let unsafe_why = held.as_ref().err();
-                let unsafe_why = unsafe_why.map(|why| Fault::Down(format!("{}: {why}", load.node)));
+                let unsafe_why = unsafe_why.map(|why| Fault::Away(format!("{}: {why}", load.node)));
                 outcomes[at] = Some(unsafe_why.map_or(Ok(answer), Err));
                 continue;
             };
             match remedy(&error) {
                 Remedy::Fail(fault) => {
-                    if matches!(fault, Fault::Down(_)) {
-                        self.lose(&load.node);
+                    count(&self.atlas.counters.errors, 1);
+                    if let Fault::Away(why) = &fault {
+                        self.lose(&load.node, why);
                     }
                     outcomes[at] = Some(Err(fault));
                 }
@@ -225,9 +310,19 @@ impl Caller {
     }
 
     /// A connection that failed is given up, and with it the belief that this is the place.
-    fn lose(&mut self, node: &Node) {
+    fn lose(&mut self, node: &Node, why: &str) {
+        count(&self.atlas.counters.connections_lost, 1);
         self.links.remove(node);
+        self.atlas.leave(node, why);
         self.atlas.doubt();
+    }
+
+    /// These were not carried out.
+    fn fail(&self, outcomes: &mut [Option<Outcome>], which: &[usize], fault: &Fault) {
+        count(&self.atlas.counters.errors, which.len());
+        for &at in which {
+            outcomes[at] = Some(Err(fault.clone()));
+        }
     }
 
     async fn link(&mut self, node: &Node) -> Result<Link, String> {
@@ -235,6 +330,7 @@ impl Caller {
             return Ok(link.clone());
         }
         let (link, hashes) = self.atlas.dialer.server(node).await?;
+        count(&self.atlas.counters.connections, 1);
         *self.atlas.hashes.borrow_mut() = hashes;
         self.links.insert(node.clone(), link.clone());
         Ok(link)
@@ -263,10 +359,4 @@ fn load(ops: &[Op], node: Node, group: &[(usize, bool)], (link, safe): (Link, bo
     }
     let ops = group.iter().map(|(at, _)| *at).collect();
     Load { node, ops, pipe, answers, link, fenced }
-}
-
-fn fail(outcomes: &mut [Option<Outcome>], which: &[usize], why: &str) {
-    for &at in which {
-        outcomes[at] = Some(Err(Fault::Down(why.to_owned())));
-    }
 }

@@ -3,7 +3,7 @@
 //! What cannot be read is `None`: another version wrote it, or a person.
 
 use crate::Kept;
-use crate::letter::{Append, Broadcast, BroadcastState, KeyMark, Place};
+use crate::letter::{Append, Broadcast, BroadcastState, KeyMark, Mark, Place};
 use crate::port::key_hash;
 use compact_str::CompactString;
 use std::sync::Arc;
@@ -99,6 +99,36 @@ pub(super) fn state_of(bytes: &[u8]) -> Option<BroadcastState> {
     }
 }
 
+/// What is known of the deliveries to a user.
+pub(super) fn delivered(mark: Mark) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(11);
+    bytes.extend(mark.sent.to_be_bytes());
+    bytes.extend(mark.rounds.to_be_bytes());
+    bytes.push(mark.quarantined.into());
+    bytes
+}
+
+/// The reverse of [`delivered`].
+pub(super) fn delivered_of(bytes: &[u8]) -> Option<Mark> {
+    let mut rest = bytes;
+    let sent = u64::from_be_bytes(*take(&mut rest)?);
+    let rounds = u16::from_be_bytes(*take(&mut rest)?);
+    let [quarantined] = *take(&mut rest)?;
+    Some(Mark { sent, rounds, quarantined: quarantined != 0 })
+}
+
+/// That a message of a user goes out of date then.
+pub(super) fn deadline(expires: u32, product: &str, user: &str) -> Vec<u8> {
+    [&expires.to_be_bytes(), product.as_bytes(), &[0], user.as_bytes()].concat()
+}
+
+/// Product and user of a [`deadline`].
+pub(super) fn deadline_of(bytes: &[u8]) -> Option<(&str, &str)> {
+    let mut rest = bytes;
+    let _expires: &[u8; 4] = take(&mut rest)?;
+    std::str::from_utf8(rest).ok()?.split_once('\0')
+}
+
 /// A user's hash as a member of a set of integers.
 pub(super) fn member(user: u64) -> i64 {
     user.cast_signed()
@@ -161,6 +191,15 @@ mod tests {
         ) {
             let _ = (kept(&bytes), key_mark(0, &bytes, 0), state_of(&bytes));
             let _ = broadcast_of((0, 0), BroadcastState::Running, &bytes);
+            let _ = (delivered_of(&bytes), deadline_of(&bytes));
+        }
+
+        #[test]
+        fn marks_and_deadlines_come_back(sent: u64, rounds: u16, quarantined: bool, at: u32) {
+            let mark = Mark { sent, rounds, quarantined };
+            prop_assert_eq!(delivered_of(&delivered(mark)), Some(mark));
+            let deadline = deadline(at, "chat", "ann");
+            prop_assert_eq!(deadline_of(&deadline), Some(("chat", "ann")));
         }
     }
 }

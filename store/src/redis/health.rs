@@ -2,35 +2,16 @@
 
 use crate::letter::{Command, Event, Trouble};
 use crate::port::Ear;
+use crate::redis::counters::{Counters, count};
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use tokio::sync::Notify;
 
 /// How many commands without an answer are kept while the servers do not take them. Beyond that the
 /// oldest trims go first: their messages are delivered once more, or expire.
 const OWED: usize = 100_000;
-
-/// Counters, read by other threads.
-#[derive(Debug, Default)]
-pub(super) struct Counters {
-    pub(super) appended: AtomicU64,
-    pub(super) batches: AtomicU64,
-    pub(super) failed: AtomicU64,
-    pub(super) opened: AtomicU64,
-    pub(super) loaded: AtomicU64,
-    pub(super) unanswered: AtomicU64,
-    pub(super) overtaken: AtomicU64,
-    pub(super) owed: AtomicU64,
-    pub(super) dropped: AtomicU64,
-    pub(super) troubles: AtomicU64,
-}
-
-/// One more, or several.
-pub(super) fn count(counter: &AtomicU64, more: usize) {
-    counter.fetch_add(more as u64, Ordering::Relaxed);
-}
 
 /// The state that all tasks of the store share.
 pub(super) struct Health {
@@ -38,7 +19,7 @@ pub(super) struct Health {
     trouble: Cell<Option<Trouble>>,
     owed: RefCell<VecDeque<Command>>,
     pub(super) counters: Arc<Counters>,
-    /// Rung when trouble begins.
+    /// Rung when trouble begins, or when a server goes away.
     pub(super) alarm: Notify,
 }
 
@@ -65,7 +46,9 @@ impl Health {
         if self.trouble.replace(Some(trouble)) != Some(trouble) {
             tracing::error!(?trouble, why, "the store in Redis takes no messages");
             count(&self.counters.troubles, 1);
-            self.tell_all(Some(trouble));
+            let number = if trouble == Trouble::Full { 1 } else { 2 };
+            self.counters.trouble.store(number, Ordering::Relaxed);
+            self.tell_all(|| Event::State(Some(trouble)));
             self.alarm.notify_one();
         }
     }
@@ -74,13 +57,15 @@ impl Health {
     pub(super) fn mend(&self) {
         if self.trouble.take().is_some() {
             tracing::info!("the store in Redis takes messages again");
-            self.tell_all(None);
+            self.counters.trouble.store(0, Ordering::Relaxed);
+            self.tell_all(|| Event::State(None));
         }
     }
 
-    fn tell_all(&self, state: Option<Trouble>) {
+    /// Tells every shard.
+    pub(super) fn tell_all(&self, event: impl Fn() -> Event) {
         for ear in &self.ears {
-            ear.tell(Event::State(state));
+            ear.tell(event());
         }
     }
 

@@ -17,6 +17,8 @@ pub(super) struct Key {
 #[derive(Debug, Clone)]
 pub(super) struct Names {
     pub(super) prefix: String,
+    /// The host's number, for what is its own affair.
+    pub(super) host: u16,
     /// How long idempotency keys are remembered.
     pub(super) window: Duration,
     /// How long a greatest sequence is remembered.
@@ -65,6 +67,13 @@ impl Names {
     pub(super) fn seen(&self, product: &str, number: u64, user: u64) -> Key {
         let bucket = user >> 52;
         self.tagged(&format!("{bucket:03x}"), &format!("seen:{number}:{product}"))
+    }
+
+    /// When messages go out of date of which backends of this host want to hear: a sorted set by
+    /// time.
+    pub(super) fn deadlines(&self) -> Key {
+        let host = self.host;
+        self.tagged(&format!("host{host}"), &format!("deadlines:{host}"))
     }
 
     /// The greatest sequence that any process reserved.
@@ -134,7 +143,7 @@ mod tests {
     #[test]
     fn a_user_lives_in_one_slot_and_braces_in_its_name_do_not_matter() {
         let window = Duration::from_secs(1);
-        let names = Names { prefix: "p".into(), window, remember: window };
+        let names = Names { prefix: "p".into(), host: 1, window, remember: window };
         let keys = names.user(7, "chat", "a{b}c");
         assert_eq!(keys.index.name, "p:{0000000000000007}:i:chat/a{b}c");
         assert_eq!(keys.marks.name, "p:{0000000000000007}:k");
@@ -144,7 +153,7 @@ mod tests {
     #[test]
     fn a_probe_lies_where_it_is_wanted() {
         let window = Duration::from_secs(1);
-        let names = Names { prefix: "p".into(), window, remember: window };
+        let names = Names { prefix: "p".into(), host: 1, window, remember: window };
         assert!((100..=200).contains(&names.probe(100, 200).slot));
     }
 }

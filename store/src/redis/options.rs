@@ -19,6 +19,9 @@ pub struct Options {
     pub tls: Option<Tls>,
     /// What every key begins with: letters, digits, `_`, `-`, `.` and `:`.
     pub prefix: String,
+    /// The number of the host that this process is, the same after a restart and another one for
+    /// each host that shares the store.
+    pub host: u16,
     /// When a write is safe.
     pub durability: Durability,
     /// How long a connection may take to come about.
@@ -42,6 +45,7 @@ impl Default for Options {
             sentinel_credentials: None,
             tls: None,
             prefix: "holdfast".to_owned(),
+            host: 1,
             durability: Durability::Async,
             connect_timeout: Duration::from_secs(2),
             command_timeout: Duration::from_secs(2),

@@ -5,7 +5,7 @@ use crate::redis::names::SLOTS;
 use crate::redis::options::{Mode, OpenError, Options};
 use crate::redis::reply;
 use redis::Value;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Which slots are whose.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -32,6 +32,16 @@ impl Map {
             }
         }
         found
+    }
+
+    /// Whether this is one of the primaries.
+    pub(super) fn has(&self, node: &Node) -> bool {
+        self.ranges.iter().any(|(_, _, primary)| primary == node)
+    }
+
+    /// Whether there are primaries, and all of them are among these.
+    pub(super) fn is_covered_by(&self, nodes: &BTreeMap<Node, String>) -> bool {
+        !self.ranges.is_empty() && self.ranges.iter().all(|(_, _, it)| nodes.contains_key(it))
     }
 
     /// The first slot that nobody has.
@@ -79,10 +89,16 @@ impl Guide {
         self.mode != Mode::Single
     }
 
-    /// Asks one after the other of those it knows until one answers. Each time another one is
-    /// first: one that is cut off from the rest answers too, with what was once right.
-    pub(super) async fn find(&mut self, dialer: &Dialer) -> Result<Map, String> {
+    /// Asks one after the other of those it knows until one answers, those that are away last. Each
+    /// time another one is first: one that is cut off from the rest answers too, with what was once
+    /// right.
+    pub(super) async fn find(
+        &mut self,
+        dialer: &Dialer,
+        away: &BTreeMap<Node, String>,
+    ) -> Result<Map, String> {
         let mut why = String::new();
+        self.known.make_contiguous().sort_by_key(|node| away.contains_key(node));
         for _ in 0..self.known.len() {
             let Some(node) = self.known.pop_front() else { break };
             let answer = self.ask(dialer, &node).await;

@@ -1,14 +1,15 @@
 //! Questions: what a mailbox holds, and bodies.
 
 use crate::Kept;
-use crate::letter::{Ask, Event, KeyMark, Loaded, Span, Trouble};
+use crate::letter::{Ask, Event, KeyMark, Loaded, Mark, Span, Trouble};
 use crate::redis::caller::{Caller, Op};
+use crate::redis::counters::count;
 use crate::redis::desk::{Desk, now};
 use crate::redis::encode;
-use crate::redis::health::count;
-use crate::redis::reply::{Fault, bytes, integer, list};
+use crate::redis::reply::{bytes, integer, list};
 use crate::redis::write::op;
 use redis::Value;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How many questions go together, and how many bytes of bodies.
@@ -60,9 +61,7 @@ impl Desk {
                 Ok(answers) if ask.wanted.is_empty() => self.opened(ask, &live, &answers),
                 Ok(answers) => self.loaded(ask, &answers),
                 Err(fault) => {
-                    if let Fault::Down(why) = fault {
-                        self.health.worsen(Trouble::Down, &why);
-                    }
+                    self.say(&fault);
                     self.unanswered(ask);
                 }
             }
@@ -104,13 +103,13 @@ impl Desk {
     /// The broadcasts of a product that somebody may still have to get.
     fn live(&self, product: u16) -> Vec<u64> {
         let live = self.live.borrow();
-        live.get(&product).into_iter().flatten().map(|(number, _)| *number).collect()
+        live.get(&product).into_iter().flat_map(BTreeMap::keys).copied().collect()
     }
 
     fn opened(&self, ask: &Ask, live: &[u64], answers: &[Value]) {
         count(&self.health.counters.opened, 1);
         let [index, marks, had @ ..] = answers else { return self.unanswered(ask) };
-        let (messages, last) = self.index(ask, index);
+        let (messages, last, mark) = self.index(ask, index);
         let hash = self.homes.hash(ask.product, &ask.user);
         let seen = live.iter().copied().zip(had);
         let seen = seen.filter(|(_, had)| integer(had) == Some(1)).map(|(number, _)| number);
@@ -120,17 +119,21 @@ impl Desk {
             last,
             keys: keys(hash, marks),
             seen: seen.collect(),
+            mark,
         };
         self.health.tell(ask.shard, event);
     }
 
-    /// What an index says: messages by sequence, and the greatest sequence ever given.
-    fn index(&self, ask: &Ask, index: &Value) -> (Vec<Kept>, u64) {
-        let (mut messages, mut last) = (Vec::new(), 0);
+    /// What an index says: messages by sequence, the greatest sequence ever given, and how the
+    /// deliveries stand.
+    fn index(&self, ask: &Ask, index: &Value) -> (Vec<Kept>, u64, Option<Mark>) {
+        let (mut messages, mut last, mut mark) = (Vec::new(), 0, None);
         for pair in list(index).chunks_exact(2) {
             let score = integer(&pair[1]).unwrap_or(0);
-            if score <= 0 {
+            if score < 0 {
                 last = score.unsigned_abs();
+            } else if score == 0 {
+                mark = bytes(&pair[0]).and_then(encode::delivered_of);
             } else if let Some(kept) = bytes(&pair[0]).and_then(encode::kept) {
                 messages.push(kept);
             } else {
@@ -138,7 +141,7 @@ impl Desk {
                 tracing::error!(product, user, score, "an entry in Redis cannot be read");
             }
         }
-        (messages, last)
+        (messages, last, mark)
     }
 
     fn loaded(&self, ask: &Ask, answers: &[Value]) {

@@ -81,10 +81,16 @@ async fn of_product(
 
 /// How the broadcast of this number stands; as it began, where nothing is said.
 fn state(states: &Value, number: u64) -> BroadcastState {
-    let mut pairs = list(states).chunks_exact(2);
-    let own = pairs.find(|pair| text(&pair[0]).and_then(|text| text.parse().ok()) == Some(number));
-    let state = own.and_then(|pair| bytes(&pair[1])).and_then(encode::state_of);
-    state.unwrap_or(BroadcastState::Running)
+    let own = all_states(states).find(|(of, _)| *of == number);
+    own.map_or(BroadcastState::Running, |(_, state)| state)
+}
+
+/// Every broadcast's number and how it stands.
+pub(super) fn all_states(states: &Value) -> impl Iterator<Item = (u64, BroadcastState)> {
+    list(states).chunks_exact(2).filter_map(|pair| {
+        let number = text(&pair[0])?.parse().ok()?;
+        Some((number, encode::state_of(bytes(&pair[1])?)?))
+    })
 }
 
 async fn one(caller: &mut Caller, op: Op, safe: bool) -> Result<Value, String> {
@@ -94,6 +100,6 @@ async fn one(caller: &mut Caller, op: Op, safe: bool) -> Result<Value, String> {
 
 fn why(fault: Fault) -> String {
     match fault {
-        Fault::Full(why) | Fault::Down(why) | Fault::Refused(why) => why,
+        Fault::Full(why) | Fault::Down(why) | Fault::Away(why) | Fault::Refused(why) => why,
     }
 }

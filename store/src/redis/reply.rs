@@ -51,6 +51,8 @@ pub(super) enum Fault {
     Full(String),
     /// It fails or cannot be reached.
     Down(String),
+    /// The server that has this key, one of several, fails or cannot be reached.
+    Away(String),
     /// It was not carried out, and never will be: somebody else gave a greater sequence, or this
     /// number, or keeps something else under this name. The server is well.
     Refused(String),
@@ -83,6 +85,6 @@ pub(super) fn remedy(error: &ServerError) -> Remedy {
         "OOM" => Remedy::Fail(Fault::Full(whole())),
         "MISCONF" if detail.contains("No space left") => Remedy::Fail(Fault::Full(whole())),
         crate::redis::script::OVERTAKEN | "WRONGTYPE" => Remedy::Fail(Fault::Refused(whole())),
-        _ => Remedy::Fail(Fault::Down(whole())),
+        _ => Remedy::Fail(Fault::Away(whole())),
     }
 }

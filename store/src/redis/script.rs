@@ -31,12 +31,13 @@ return 1
 ";
 
 /// Keys: index, bodies. Arguments: the greatest sequence to forget, until when it is remembered.
-/// It raises the greatest sequence too: what was acknowledged before it was stored was given.
+/// It raises the greatest sequence too: what was acknowledged before it was stored was given. What
+/// is remembered of deliveries, at the score 0, goes with the messages.
 pub(super) const TRIM: &str = r"
 local last = -tonumber(redis.call('ZSCORE', KEYS[1], 'last') or '0')
 local gone = redis.call('ZRANGEBYSCORE', KEYS[1], 1, ARGV[1], 'WITHSCORES')
 for at = 2, #gone, 2 do redis.call('HDEL', KEYS[2], gone[at]) end
-redis.call('ZREMRANGEBYSCORE', KEYS[1], 1, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], 0, ARGV[1])
 if tonumber(ARGV[1]) > last and tonumber(ARGV[1]) < 9007199254740992 then
   redis.call('ZADD', KEYS[1], '-' .. ARGV[1], 'last')
   if redis.call('EXPIRETIME', KEYS[1]) < tonumber(ARGV[2]) then
@@ -47,7 +48,9 @@ return #gone / 2
 ";
 
 /// Keys: broadcasts, states. Arguments: number, broadcast, state, when it expires. The same
-/// broadcast again is the same; another one of that number is refused.
+/// broadcast again is the same; another one of that number is refused. The version of the states
+/// tells other processes that there is something new; it begins with the time, so that it is a new
+/// one also after everything had expired.
 pub(super) const BROADCAST: &str = r"
 local old = redis.call('HGET', KEYS[1], ARGV[1])
 if old and old ~= ARGV[2] then
@@ -55,6 +58,9 @@ if old and old ~= ARGV[2] then
 end
 redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HSET', KEYS[2], ARGV[1], ARGV[3])
+if redis.call('HINCRBY', KEYS[2], 'version', 1) == 1 then
+  redis.call('HSET', KEYS[2], 'version', redis.call('TIME')[1] * 1000)
+end
 for at = 1, 2 do
   if redis.call('EXPIRETIME', KEYS[at]) < tonumber(ARGV[4]) then
     redis.call('EXPIREAT', KEYS[at], ARGV[4])

@@ -2,8 +2,10 @@
 
 use crate::port::{Bell, Port, Server, connect};
 use crate::redis::caller::{Atlas, Caller};
+use crate::redis::counters::{Counters, Numbers};
 use crate::redis::desk::{Desk, watch};
-use crate::redis::health::{Counters, Health};
+use crate::redis::follow::follow;
+use crate::redis::health::Health;
 use crate::redis::link::Dialer;
 use crate::redis::names::Names;
 use crate::redis::options::{OpenError, Options};
@@ -16,7 +18,6 @@ use crate::{Homes, Recovered};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use tokio::task::LocalSet;
 
@@ -44,48 +45,15 @@ pub struct Handle {
     counters: Arc<Counters>,
 }
 
-/// What the store has done since it started, in numbers of things.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Numbers {
-    /// Commands with an answer that are safe.
-    pub appended: u64,
-    /// Batches taken.
-    pub batches: u64,
-    /// Batches answered with [`crate::Event::Failed`].
-    pub failed: u64,
-    /// Mailboxes opened.
-    pub opened: u64,
-    /// Bodies loaded.
-    pub loaded: u64,
-    /// Questions that could not be answered.
-    pub unanswered: u64,
-    /// Commands refused because another process had given a greater sequence.
-    pub overtaken: u64,
-    /// Commands without an answer that wait to be tried again.
-    pub owed: u64,
-    /// Such commands that were given up because too many waited.
-    pub dropped: u64,
-    /// How often it began to fail.
-    pub troubles: u64,
-}
-
 impl Handle {
+    /// Its numbers as they change.
+    pub fn counters(&self) -> Arc<Counters> {
+        Arc::clone(&self.counters)
+    }
+
     /// What it has done.
     pub fn numbers(&self) -> Numbers {
-        let of = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &self.counters;
-        Numbers {
-            appended: of(&counters.appended),
-            batches: of(&counters.batches),
-            failed: of(&counters.failed),
-            opened: of(&counters.opened),
-            loaded: of(&counters.loaded),
-            unanswered: of(&counters.unanswered),
-            overtaken: of(&counters.overtaken),
-            owed: of(&counters.owed),
-            dropped: of(&counters.dropped),
-            troubles: of(&counters.troubles),
-        }
+        self.counters.read()
     }
 
     /// Carries out the batches that were sent, and ends. Questions are not answered any more.
@@ -131,6 +99,7 @@ pub fn start(
     let (tell, told) = flume::bounded(1);
     let names = Names {
         prefix: options.prefix.clone(),
+        host: options.host,
         window: options.idempotency_window,
         remember: options.remember,
     };
@@ -165,7 +134,7 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
         }
     };
     LocalSet::new().block_on(&runtime, async {
-        let atlas = Rc::new(Atlas::new(life.dialer, life.guide));
+        let atlas = Rc::new(Atlas::new(life.dialer, life.guide, Arc::clone(&life.counters)));
         let desk = Rc::new(Desk {
             names: life.names,
             homes: life.homes,
@@ -173,6 +142,7 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
             health: Health::new(life.server.ears.clone(), life.counters),
             reserved: Cell::new(0),
             live: RefCell::default(),
+            due: Cell::new(0),
         });
         let begun = recovery::begin(&desk, &mut Caller::new(atlas)).await;
         let well = begun.is_ok();
@@ -187,6 +157,7 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
 /// Serves until told to stop, or until every shard has ended.
 async fn serve(desk: &Rc<Desk>, server: &Server, stopped: &flume::Receiver<()>) {
     tokio::task::spawn_local(watch(Rc::clone(desk)));
+    tokio::task::spawn_local(follow(Rc::clone(desk)));
     for _ in 0..READERS {
         tokio::task::spawn_local(read(Rc::clone(desk), server.asks.clone()));
     }

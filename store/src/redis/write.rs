@@ -1,18 +1,22 @@
 //! Batches: commands of shards as commands of servers, and what came of them as events.
 
+use crate::clock;
 use crate::letter::{Append, Broadcast};
-use crate::letter::{Batch, Command, Event, KeyMark, Place, Seen, Trouble};
+use crate::letter::{Batch, Command, Event, KeyMark, Mark, Place, Seen, Trouble};
 use crate::redis::caller::{Caller, Op};
+use crate::redis::counters::count;
 use crate::redis::desk::{Desk, now};
 use crate::redis::encode;
-use crate::redis::health::count;
+use crate::redis::follow::Live;
 use crate::redis::names::{Key, by_bucket, user_of};
 use crate::redis::reply::{Fault, integer};
 use crate::redis::script::Script;
 use redis::{Cmd, Value};
 use std::rc::Rc;
 
-/// How many blocks of sequences a process takes at once.
+/// The field of a product's states that changes with each of them.
+pub(super) const VERSION: &str = "version";
+/// How many sequences a process takes at once.
 pub(super) const BLOCK: u64 = 1 << 30;
 
 /// Serves one shard's batches until its channel ends.
@@ -28,10 +32,27 @@ pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
             count(&desk.health.counters.failed, 1);
             Event::Failed(trouble)
         } else {
-            carry(&desk, &mut caller, batch.commands).await
+            let mut commands = batch.commands;
+            commands.extend(due(&commands));
+            let begun = clock::instant();
+            let event = carry(&desk, &mut caller, commands).await;
+            desk.health.counters.wrote(begun.elapsed());
+            event
         };
         desk.health.tell(shard, event);
     }
+}
+
+/// What is to be looked at when the time to live of these messages ends: where somebody wants to
+/// hear of that.
+fn due(commands: &[Command]) -> Vec<Command> {
+    let due = commands.iter().filter_map(|command| {
+        let Command::Append(append) = command else { return None };
+        let Append { product, expires, .. } = *append;
+        let user = user_of(append).into();
+        append.receipt.is_some().then_some(Command::Due { product, user, expires })
+    });
+    due.collect()
 }
 
 /// Carries commands out; those without an answer that failed are owed.
@@ -49,6 +70,10 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
                 judge(desk, &fault);
                 places.push(Place::REFUSED);
             }
+            Some(fault @ Fault::Away(_)) if answered && !desk.atlas.is_dark() => {
+                judge(desk, &fault);
+                places.push(Place::AWAY);
+            }
             Some(fault) => {
                 if !answered && !matches!(fault, Fault::Refused(_)) {
                     owed.push(command);
@@ -63,7 +88,7 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
         count(&desk.health.counters.failed, 1);
         return Event::Failed(trouble);
     }
-    let taken = places.iter().filter(|place| **place != Place::REFUSED).count();
+    let taken = places.iter().filter(|place| place.is_one()).count();
     count(&desk.health.counters.appended, taken);
     Event::Written(places)
 }
@@ -71,12 +96,12 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
 /// Says what a fault means for the store, and for the batch.
 fn judge(desk: &Desk, fault: &Fault) -> Trouble {
     match fault {
-        Fault::Full(why) => {
-            desk.health.worsen(Trouble::Full, why);
+        Fault::Full(_) => {
+            desk.say(fault);
             Trouble::Full
         }
-        Fault::Down(why) => {
-            desk.health.worsen(Trouble::Down, why);
+        Fault::Down(_) | Fault::Away(_) => {
+            desk.say(fault);
             Trouble::Down
         }
         Fault::Refused(why) => {
@@ -120,7 +145,10 @@ fn is_answered(command: &Command) -> bool {
         | Command::Seen(_)
         | Command::Keys(_)
         | Command::Reserve(_)
-        | Command::Cleaned(_) => false,
+        | Command::Cleaned(_)
+        | Command::Mark { .. }
+        | Command::Given { .. }
+        | Command::Due { .. } => false,
     }
 }
 
@@ -141,6 +169,9 @@ impl Desk {
                 let mut set = redis::cmd("HSET");
                 set.arg(&key.name).arg(*number).arg(encode::state(*state));
                 ops.push(op(&key, set));
+                let mut news = redis::cmd("HINCRBY");
+                news.arg(&key.name).arg(VERSION).arg(1);
+                ops.push(op(&key, news));
                 // A key that had expired must not come back for ever.
                 let till = u64::from(now()) + self.names.remember.as_secs();
                 let mut expire = redis::cmd("EXPIREAT");
@@ -158,7 +189,37 @@ impl Desk {
                     ops.push(op(&key, raise));
                 }
             }
+            Command::Mark { product, user, mark } => self.remember(*product, user, *mark, ops),
+            Command::Given { product, user, upto } => {
+                let key = self.user(*product, user).index;
+                let mut raise = redis::cmd("ZADD");
+                raise.arg(&key.name).arg("LT").arg(format!("-{upto}")).arg("last");
+                ops.push(op(&key, raise));
+                outlive(&key, self.names.remembered(now(), 0), ops);
+            }
+            Command::Due { product, user, expires } => {
+                let key = self.names.deadlines();
+                let mut add = redis::cmd("ZADD");
+                add.arg(&key.name).arg(*expires);
+                add.arg(encode::deadline(*expires, self.product(*product), user));
+                ops.push(op(&key, add));
+                outlive(&key, self.names.remembered(now(), *expires), ops);
+            }
             Command::Move(_) | Command::Cleaned(_) => {}
+        }
+    }
+
+    /// What is known of the deliveries to a user stands in the index, with the score 0.
+    fn remember(&self, product: u16, user: &str, mark: Option<Mark>, ops: &mut Vec<Op>) {
+        let key = self.user(product, user).index;
+        let mut forget = redis::cmd("ZREMRANGEBYSCORE");
+        forget.arg(&key.name).arg(0).arg(0);
+        ops.push(op(&key, forget));
+        if let Some(mark) = mark {
+            let mut add = redis::cmd("ZADD");
+            add.arg(&key.name).arg(0).arg(encode::delivered(mark));
+            ops.push(op(&key, add));
+            outlive(&key, self.names.remembered(now(), 0), ops);
         }
     }
 
@@ -223,23 +284,40 @@ impl Desk {
         match command {
             Command::Reserve(_) => {
                 let end = integer(value).and_then(|end| end.try_into().ok()).unwrap_or(0);
-                self.reserved.set(self.reserved.get().max(end));
+                if end > self.reserved.get() {
+                    self.reserved.set(end);
+                    self.health.tell_all(|| Event::Block(end - BLOCK));
+                }
             }
             Command::Broadcast(broadcast) => self.know(broadcast),
+            Command::Steer { product, number, state } => {
+                self.see_state((*product, *number), *state);
+            }
+            Command::Due { expires, .. } => self.due.set(self.due.get().min(*expires)),
             _ => {}
         }
     }
 
     /// Remembers that a broadcast is live.
     pub(super) fn know(&self, broadcast: &Broadcast) {
+        let Broadcast { product, number, expires, state, .. } = *broadcast;
         let mut live = self.live.borrow_mut();
-        let live = live.entry(broadcast.product).or_default();
-        live.retain(|(number, until)| *number != broadcast.number && *until >= now());
-        live.push((broadcast.number, broadcast.expires));
+        let live = live.entry(product).or_default();
+        live.retain(|_, live| live.expires >= now());
+        live.insert(number, Live { expires, state });
     }
 }
 
 /// A command on this key.
 pub(super) fn op(key: &Key, command: Cmd) -> Op {
     Op { slot: key.slot, command }
+}
+
+/// Has a key expire at this second, or later.
+fn outlive(key: &Key, till: u64, ops: &mut Vec<Op>) {
+    for which in ["NX", "GT"] {
+        let mut expire = redis::cmd("EXPIREAT");
+        expire.arg(&key.name).arg(till).arg(which);
+        ops.push(op(key, expire));
+    }
 }

@@ -8,36 +8,62 @@ use std::fs;
 use std::time::Duration;
 
 /// One replica must have it.
-fn replicated(addresses: &[String], mode: Mode) -> Options {
+pub(crate) fn replicated(addresses: &[String], mode: Mode) -> Options {
     let durability = Durability::Replicas { replicas: 1, timeout: Duration::from_millis(500) };
     Options { mode, durability, ..options(addresses) }
 }
 
 /// Messages that were answered, by user.
 #[derive(Default)]
-struct Promised {
+pub(crate) struct Promised {
     next: u64,
     kept: HashMap<String, Vec<u64>>,
 }
 
 impl Promised {
+    /// How many messages were answered.
+    pub(crate) fn answered(&self) -> usize {
+        self.kept.values().map(Vec::len).sum()
+    }
+
+    /// The next batch is one of somebody else.
+    pub(crate) fn skip(&mut self) {
+        self.next += 1;
+    }
+
+    /// The sequence of the last batch.
+    pub(crate) fn last(&self) -> u64 {
+        self.next
+    }
+
+    /// Looks no more at anybody but these.
+    pub(crate) fn forget_others(&mut self, users: &[usize]) {
+        let names: Vec<_> = users.iter().map(|user| format!("user-{user}")).collect();
+        self.kept.retain(|user, _| names.contains(user));
+    }
+
+    /// A user's messages up to this one need not be there any more.
+    pub(crate) fn acknowledged(&mut self, user: &str, upto: u64) {
+        self.kept.get_mut(user).unwrap().retain(|sequence| *sequence > upto);
+    }
+
     /// Sends a batch of one message each for these users; keeps what is answered.
-    fn push(&mut self, shard: &mut Shard, users: usize) -> bool {
+    pub(crate) fn push(&mut self, shard: &mut Shard, users: usize) -> bool {
         self.next += 1;
         let names: Vec<_> = (0..users).map(|user| format!("user-{user}")).collect();
         let batch =
             names.iter().map(|user| append(user, self.next, &format!("{user}/{}", self.next)));
-        let answered = shard.send(batch.collect()).is_ok();
-        if answered {
-            for user in names {
-                self.kept.entry(user).or_default().push(self.next);
-            }
+        let Ok(places) = shard.send(batch.collect()) else { return false };
+        let all = places.iter().all(|place| place.is_one());
+        let answered = names.into_iter().zip(places).filter(|(_, place)| place.is_one());
+        for (user, _) in answered {
+            self.kept.entry(user).or_default().push(self.next);
         }
-        answered
+        all
     }
 
     /// Everything that was answered is there, in order, with its body.
-    fn check(&self, shard: &mut Shard) {
+    pub(crate) fn check(&self, shard: &mut Shard) {
         for (user, promised) in &self.kept {
             let opened = shard.open(user);
             let there = opened.sequences();
@@ -52,8 +78,22 @@ impl Promised {
 
 /// Three primaries with a replica each.
 fn cluster() -> Vec<Server> {
-    let arguments = ["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
-    let servers: Vec<_> = (0..6).map(|_| Server::start(&arguments)).collect();
+    cluster_of(|_| Vec::new(), |_| {})
+}
+
+/// The same with arguments of each node besides; `first` is told of the first of them.
+pub(crate) fn cluster_of(
+    more: impl Fn(usize) -> Vec<String>,
+    first: impl Fn(&Server),
+) -> Vec<Server> {
+    let start = |node| {
+        let more = more(node);
+        let mut arguments = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", "1000"];
+        arguments.extend(more.iter().map(String::as_str));
+        Server::start(&arguments)
+    };
+    let servers: Vec<_> = (0..6).map(start).collect();
+    first(&servers[0]);
     let addresses: Vec<_> = servers.iter().map(Server::address).collect();
     let mut create = vec!["--cluster", "create"];
     create.extend(addresses.iter().map(String::as_str));
@@ -73,7 +113,7 @@ fn cluster() -> Vec<Server> {
     servers
 }
 
-fn is_primary(server: &Server) -> bool {
+pub(crate) fn is_primary(server: &Server) -> bool {
     server.cli(&["role"]).starts_with("master")
 }
 

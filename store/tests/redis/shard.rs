@@ -4,8 +4,8 @@ use compact_str::CompactString;
 use holdfast_store::letter::Append;
 use holdfast_store::redis::{Options, Started, start};
 use holdfast_store::{
-    Ask, Batch, Bell, Command, Event, Homes, Kept, KeyMark, Loaded, Place, Port, Span, Trouble,
-    Wanted,
+    Ask, Batch, Bell, Command, Event, Homes, Kept, KeyMark, Loaded, Mark, Place, Port, Span,
+    Trouble, Wanted,
 };
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
@@ -54,6 +54,8 @@ pub(crate) struct Shard {
     token: u64,
     /// How the store says that it stands.
     pub(crate) state: Option<Trouble>,
+    /// What it said that was no answer.
+    pub(crate) news: Vec<Event>,
 }
 
 /// What opening a mailbox told.
@@ -63,6 +65,7 @@ pub(crate) struct Opened {
     pub(crate) last: u64,
     pub(crate) keys: Vec<KeyMark>,
     pub(crate) seen: Vec<u64>,
+    pub(crate) mark: Option<Mark>,
 }
 
 impl Opened {
@@ -118,7 +121,7 @@ pub(crate) fn trim(user: &str, upto: u64) -> Command {
 impl Shard {
     pub(crate) fn start(options: &Options) -> Self {
         let started = start(options, OneShard::new(), vec![Arc::new(Silent)]);
-        Self { started: started.unwrap(), token: 0, state: None }
+        Self { started: started.unwrap(), token: 0, state: None, news: Vec::new() }
     }
 
     fn port(&self) -> &Port {
@@ -130,6 +133,7 @@ impl Shard {
         loop {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
+                Some(event) if is_news(&event) => self.news.push(event),
                 Some(event) => return event,
                 None => pause(),
             }
@@ -162,10 +166,23 @@ impl Shard {
         while self.state != wanted {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
+                Some(event) if is_news(&event) => self.news.push(event),
                 Some(other) => panic!("{other:?} while waiting for {wanted:?}"),
                 None => pause(),
             }
         }
+    }
+
+    /// The next that the store says without being asked.
+    pub(crate) fn hear_news(&mut self) -> Event {
+        while self.news.is_empty() {
+            match self.port().hear() {
+                Some(Event::State(state)) => self.state = state,
+                Some(event) => self.news.push(event),
+                None => pause(),
+            }
+        }
+        self.news.remove(0)
     }
 
     /// What became of a batch that was sent without waiting.
@@ -184,13 +201,22 @@ impl Shard {
     pub(crate) fn open(&mut self, user: &str) -> Opened {
         loop {
             match self.ask(user, Vec::new()) {
-                Event::Opened { token, messages, last, keys, seen } => {
+                Event::Opened { token, messages, last, keys, seen, mark } => {
                     assert_eq!(token, self.token);
-                    return Opened { messages, last, keys, seen };
+                    return Opened { messages, last, keys, seen, mark };
                 }
                 Event::Unanswered { .. } => pause(),
                 other => panic!("{other:?} for a question"),
             }
+        }
+    }
+
+    /// Opens a mailbox, if the store can say now what it holds.
+    pub(crate) fn try_open(&mut self, user: &str) -> Option<()> {
+        match self.ask(user, Vec::new()) {
+            Event::Opened { .. } => Some(()),
+            Event::Unanswered { .. } => None,
+            other => panic!("{other:?} for a question"),
         }
     }
 
@@ -212,6 +238,14 @@ impl Shard {
 pub(crate) fn kept(sequence: u64, length: u32) -> [Kept; 1] {
     let place = Place::default();
     [Kept { sequence, place, length, expires: 0, receipt: None }]
+}
+
+/// Whether a store says this without being asked.
+fn is_news(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Look { .. } | Event::Block(_) | Event::Broadcast(_) | Event::Steered { .. }
+    )
 }
 
 fn body(loaded: &Loaded) -> String {

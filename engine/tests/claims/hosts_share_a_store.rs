@@ -1,0 +1,250 @@
+//! Two hosts with one store: what one of them knows of a user, and what it began, is known to the
+//! other; and who comes while the store is away is treated by what is known once it is back.
+
+use crate::support::backend::{durable, everybody};
+use crate::support::{Backend, Client, Gateway, Hello, Said, Store, Which, until};
+use holdfast_protocol::backend::request::{Broadcast, JobAction, MailboxAction};
+use holdfast_protocol::backend::{JobState, Outcome, Target};
+use holdfast_protocol::client::Class;
+use holdfast_protocol::client::from_client::Resume;
+use rustix::process::Signal;
+
+on_both! {
+    a_quarantine_outlives_the_mailbox_in_memory,
+    logins_count_over_both_hosts,
+    an_operator_releases_it_for_both,
+    a_durable_broadcast_of_one_host_reaches_who_logs_in_at_the_other,
+    who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice,
+    an_acknowledgement_at_a_login_without_the_store_counts,
+    the_end_of_a_message_is_told_after_a_restart,
+}
+
+const QUICK: [&str; 2] = ["redis.timeout=1", "client.linger=0"];
+const FEW_ROUNDS: [&str; 2] = ["client.linger=0", "mailbox.redelivery_rounds=2"];
+
+/// A gateway that is the host of this number.
+fn host(store: &Store, io: Which, number: u8, changes: &[&str]) -> Gateway {
+    let number = format!("host={number}");
+    let all: Vec<&str> = changes.iter().copied().chain([number.as_str()]).collect();
+    store.gateway(io, &all)
+}
+
+/// The user has gone, and the host needs its mailbox no more.
+fn gone(gateway: &Gateway, user: &str) {
+    let mut backend = gateway.backend();
+    until("the user is gone", || backend.online(&[user]) == [0]);
+    until("its mailbox is let go", || gateway.count("mailboxes") == 0);
+}
+
+fn a_quarantine_outlives_the_mailbox_in_memory(io: Which) {
+    let store = Store::redis();
+    let gateway = host(&store, io, 1, &FEW_ROUNDS);
+    let poison = gateway.backend().keep("ann", b"poison");
+    assert_eq!(gateway.client("ann").durable().1, b"poison");
+    for _ in 0..2 {
+        gone(&gateway, "ann");
+        assert_eq!(gateway.client("ann").durable_again().1, b"poison");
+    }
+    gone(&gateway, "ann");
+    gateway.client("ann").hears_nothing_else();
+    gone(&gateway, "ann");
+    let mut backend = gateway.backend();
+    assert!(backend.mailbox("ann", MailboxAction::Show).quarantined);
+    // What comes meanwhile waits with it, until an acknowledgement of what was sent.
+    let next = backend.keep("ann", b"next");
+    let mut ann = gateway.client("ann");
+    ann.hears_nothing_else();
+    ann.ack(poison);
+    assert_eq!(ann.fresh(), (next, b"next".to_vec()));
+    drop(ann);
+    gone(&gateway, "ann");
+    assert!(!backend.mailbox("ann", MailboxAction::Show).quarantined);
+}
+
+fn logins_count_over_both_hosts(io: Which) {
+    let store = Store::redis();
+    let (one, other) = (host(&store, io, 1, &FEW_ROUNDS), host(&store, io, 2, &FEW_ROUNDS));
+    one.backend().keep("ann", b"poison");
+    assert_eq!(one.client("ann").durable().1, b"poison");
+    for gateway in [&other, &one] {
+        gone(&one, "ann");
+        gone(&other, "ann");
+        assert_eq!(gateway.client("ann").durable_again().1, b"poison");
+    }
+    gone(&one, "ann");
+    other.client("ann").hears_nothing_else();
+    gone(&other, "ann");
+    assert!(one.backend().mailbox("ann", MailboxAction::Show).quarantined);
+}
+
+fn an_operator_releases_it_for_both(io: Which) {
+    let store = Store::redis();
+    let changes = ["client.linger=0", "mailbox.redelivery_rounds=1"];
+    let (one, other) = (host(&store, io, 1, &changes), host(&store, io, 2, &changes));
+    one.backend().keep("ann", b"poison");
+    assert_eq!(one.client("ann").durable().1, b"poison");
+    gone(&one, "ann");
+    assert_eq!(one.client("ann").durable_again().1, b"poison");
+    gone(&one, "ann");
+    one.client("ann").hears_nothing_else();
+    gone(&one, "ann");
+    assert!(!other.backend().mailbox("ann", MailboxAction::Release).quarantined);
+    until("it is let go", || other.count("mailboxes") == 0);
+    assert_eq!(one.client("ann").durable_again().1, b"poison");
+}
+
+/// The next frame, which must be a durable broadcast: its number and its body.
+#[track_caller]
+fn notice(client: &mut Client) -> (u64, Vec<u8>) {
+    match client.hear() {
+        Said::Push { durable: true, broadcast: true, again: false, sequence, body } => {
+            (sequence, body)
+        }
+        other => panic!("not a fresh durable broadcast: {other:?}"),
+    }
+}
+
+fn kept(body: &[u8]) -> Broadcast<'_> {
+    Broadcast { class: Class::Durable, ..everybody(body) }
+}
+
+/// Waits until newcomers at a gateway get a broadcast, or do not any more.
+fn until_newcomers(gateway: &Gateway, get_it: bool) {
+    let mut users = 0;
+    until("newcomers are served so", || {
+        users += 1;
+        let mut client = gateway.client(&format!("new-{get_it}-{users}"));
+        client.rest().is_empty() != get_it
+    });
+}
+
+fn a_durable_broadcast_of_one_host_reaches_who_logs_in_at_the_other(io: Which) {
+    let store = Store::redis();
+    let changes = ["client.linger=0"];
+    let (one, other) = (host(&store, io, 1, &changes), host(&store, io, 2, &changes));
+    let mut backend = one.backend();
+    let mut ann = one.client("ann");
+    // Who is at the other host when it begins gets it with the next login.
+    let mut bob = other.client("bob");
+    let job = backend.broadcast(&kept(b"news"));
+    assert_eq!(notice(&mut ann), (job.sequence, b"news".to_vec()));
+    backend.end_of(job.id);
+    until_newcomers(&other, true);
+    bob.hears_nothing_else();
+    drop(bob);
+    assert_eq!(notice(&mut other.client("bob")), (job.sequence, b"news".to_vec()));
+    // Who had it is not given it again, wherever.
+    drop(ann);
+    gone(&one, "ann");
+    other.client("ann").hears_nothing_else();
+    gone(&other, "bob");
+    one.client("bob").hears_nothing_else();
+    assert_eq!(backend.steer(JobAction::Cancel, job.id).state, JobState::Cancelled);
+    until_newcomers(&other, false);
+}
+
+/// A store that does not answer from now on, of which the gateway knows.
+fn stop(store: &Store, backend: &mut Backend) {
+    store.server().signal(Signal::STOP);
+    until("it is known that the store is away", || {
+        matches!(backend.push(&[durable("nobody", b"x")])[0], Outcome::Busy(_))
+    });
+}
+
+/// The store answers again, and the mailbox of this user was opened.
+fn go_on(store: &Store, backend: &mut Backend, user: &str) -> u64 {
+    store.server().signal(Signal::CONT);
+    let mut sequence = 0;
+    until("the user can be sent durable messages again", || {
+        match backend.push(&[durable(user, b"afterwards")])[0] {
+            Outcome::Stored(stored) | Outcome::Acked(stored) => sequence = stored,
+            _ => return false,
+        }
+        true
+    });
+    sequence
+}
+
+fn who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice(io: Which) {
+    let store = Store::redis();
+    // The second host's sequences lie behind the first one's.
+    let (one, other) = (host(&store, io, 1, &QUICK), host(&store, io, 2, &QUICK));
+    let mut given = Vec::new();
+    let mut ann = other.client("ann");
+    let job = other.backend().broadcast(&kept(b"news"));
+    assert_eq!(notice(&mut ann).0, job.sequence);
+    for body in [b"one", b"two"] {
+        assert!(matches!(other.backend().push_one("ann", body), Outcome::Delivered(_)));
+        given.push(ann.push().0);
+    }
+    let first = other.backend().keep("ann", b"durable");
+    assert_eq!(ann.durable().0, first);
+    given.push(first);
+    until("it is known who had the news", || other.count("store_waiting") == 0);
+    drop(ann);
+    gone(&other, "ann");
+    until_newcomers(&one, true);
+
+    let mut backend = one.backend();
+    stop(&store, &mut backend);
+    let mut ann = one.client("ann");
+    ann.hears_nothing_else();
+    for body in [b"three", b"fours"] {
+        assert!(matches!(backend.push_one("ann", body), Outcome::Delivered(_)));
+        let (sequence, heard) = ann.push();
+        assert_eq!(heard, body);
+        assert!(!given.contains(&sequence), "{sequence} was given before: {given:?}");
+        given.push(sequence);
+    }
+    let newest = go_on(&store, &mut backend, "ann");
+    assert!(given.iter().all(|sequence| newest > *sequence), "{newest} is behind {given:?}");
+    // What waited comes first, and the news not at all: ann has had them.
+    assert_eq!(ann.durable_again(), (first, b"durable".to_vec()));
+    loop {
+        let (sequence, body) = ann.durable();
+        assert_eq!(body, b"afterwards");
+        if sequence == newest {
+            break;
+        }
+    }
+    ann.hears_nothing_else();
+    assert!(matches!(backend.push_one("ann", b"online"), Outcome::Delivered(_)));
+    assert!(ann.push().0 > newest, "the sequence goes on where it stands");
+    // Who has not had the news gets them when that is known.
+    stop(&store, &mut backend);
+    let mut bob = one.client("bob");
+    bob.hears_nothing_else();
+    store.server().signal(Signal::CONT);
+    assert_eq!(notice(&mut bob), (job.sequence, b"news".to_vec()));
+}
+
+fn an_acknowledgement_at_a_login_without_the_store_counts(io: Which) {
+    let store = Store::redis();
+    let gateway = host(&store, io, 1, &QUICK);
+    let mut backend = gateway.backend();
+    let dealt_with = backend.keep("ann", b"dealt with");
+    let waits = backend.keep("ann", b"waits");
+    let ann = gateway.client("ann");
+    let resume = Resume { session: ann.welcome.session, sequence: dealt_with, broadcast: 0 };
+    drop(ann);
+    gone(&gateway, "ann");
+    stop(&store, &mut backend);
+    let hello = Hello { resume: Some(resume), ..Hello::default() }.bytes("ann");
+    let mut ann = Client::log_in(gateway.stranger(), &hello);
+    ann.hears_nothing_else();
+    store.server().signal(Signal::CONT);
+    assert_eq!(ann.durable_again(), (waits, b"waits".to_vec()));
+}
+
+fn the_end_of_a_message_is_told_after_a_restart(io: Which) {
+    let store = Store::redis();
+    let gateway = host(&store, io, 1, &[]);
+    let brief = Target { ttl: 1, receipt: true, ..durable("ann", b"brief") };
+    let outcome = gateway.backend().push(&[brief])[0];
+    let Outcome::Stored(sequence) = outcome else { panic!("not kept: {outcome:?}") };
+    drop(gateway);
+    let gateway = host(&store, io, 1, &[]);
+    let mut backend = gateway.backend();
+    assert_eq!(backend.receipt(), ("ann".to_owned(), sequence, Outcome::Expired));
+    assert_eq!(backend.mailbox("ann", MailboxAction::Show).messages, 0);
+}
