@@ -188,9 +188,8 @@ fn launch(
         store,
         threads: Vec::new(),
     };
-    let stats = gateway.store.as_ref().and_then(store::Handle::stats);
-    if let (Some(first), Some(stats)) = (gateway.metrics.first(), stats) {
-        first.show_store(stats);
+    if let (Some(first), Some(store)) = (gateway.metrics.first(), &gateway.store) {
+        store.show(first);
     }
     for (number, (ends, port)) in (0..).zip(ends.into_iter().zip(ports)) {
         let waker = plan.wakers[usize::from(number)].clone();

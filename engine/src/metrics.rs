@@ -22,6 +22,7 @@ mod store;
 pub use expose::{Shards, flat};
 pub use histogram::Histogram;
 pub use names::{ConnectionState, Counter, Gauge, Memory, Refusal};
+pub use store::StoreNumbers;
 
 use crate::io::Port;
 use cell::Cells;
@@ -30,7 +31,8 @@ use histogram::Buckets;
 use holdfast_protocol::backend::answer::{DropReason, ErrorCode, Outcome, Rejection};
 use holdfast_protocol::close::Code;
 use holdfast_protocol::error::Violation;
-use holdfast_store::embedded::{Figures, Stats};
+use holdfast_store::embedded::Stats;
+use holdfast_store::redis;
 use names::OUTCOMES;
 use possible::{BACKEND_CLOSES, BACKEND_VIOLATIONS, CLOSES, LOGIN_REFUSALS};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -63,7 +65,7 @@ pub struct ShardMetrics {
     histograms: [Buckets; Histogram::ALL.len()],
     last_turn: AtomicU64,
     /// The store's numbers, on one shard of the process.
-    store: OnceLock<Arc<Stats>>,
+    store: OnceLock<store::Source>,
 }
 
 impl ShardMetrics {
@@ -224,12 +226,17 @@ impl ShardMetrics {
     /// they are for all of them. The first call counts.
     pub fn show_store(&self, numbers: Arc<Stats>) {
         // A second store has nothing to show.
-        let _ = self.store.set(numbers);
+        let _ = self.store.set(store::Source::Embedded(numbers));
+    }
+
+    /// As [`Self::show_store`], where the store is in Redis.
+    pub fn show_redis(&self, numbers: Arc<redis::Counters>) {
+        let _ = self.store.set(store::Source::Redis(numbers));
     }
 
     /// The store's numbers now, where this shard shows them.
-    pub fn store(&self) -> Option<Figures> {
-        self.store.get().map(|stats| stats.read())
+    pub fn store(&self) -> Option<StoreNumbers> {
+        self.store.get().map(store::Source::read)
     }
 
     /// A gauge as it stands.

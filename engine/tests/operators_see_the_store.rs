@@ -186,6 +186,87 @@ fn metrics_and_status_show_the_store_and_its_mailboxes() {
     assert!(status.contains("\nstore now\n") && status.contains("store disk"), "{status}");
 }
 
+/// A `redis-server` that ends with this.
+struct Server {
+    child: Child,
+    port: u16,
+    _directory: tempfile::TempDir,
+}
+
+impl Server {
+    fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = port.local_addr().unwrap().port();
+        let program = std::env::var("HOLDFAST_REDIS_SERVER");
+        let mut command = Command::new(program.as_deref().unwrap_or("redis-server"));
+        command.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]);
+        command.arg("--dir").arg(directory.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().expect("install the package redis-server");
+        let server = Self { child, port, _directory: directory };
+        until("it answers", || server.answers());
+        server
+    }
+
+    /// Whether it answers; that something listens there says less.
+    fn answers(&self) -> bool {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) else { return false };
+        let mut answer = [0; 5];
+        stream.write_all(b"PING\r\n").unwrap();
+        stream.read_exact(&mut answer).is_ok() && answer == *b"+PONG"
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It fails where it has ended.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn metrics_and_status_show_a_store_in_redis() {
+    let (directory, server) = (tempfile::tempdir().unwrap(), Server::start());
+    let mut arguments = arguments(directory.path());
+    let address = format!("redis.addresses=[\"127.0.0.1:{}\"]", server.port);
+    for set in ["store.kind=redis", "redis.timeout=1", &address] {
+        arguments.extend(["--set".to_owned(), set.to_owned()]);
+    }
+    let gateway = Gateway::start(Command::new(PROGRAM).args(arguments));
+    assert_eq!(gateway.run(&["push", "demo", "ann", "hello", "--durable"]).0, 0);
+    let metrics = gateway.get("/metrics").1;
+    let line = |metrics: &str, line: &str| metrics.lines().any(|each| each == line);
+    for sure in ["appended_total 1", "servers_away 0", "down 0", "full 0", "in_flight 0"] {
+        assert!(line(&metrics, &format!("holdfast_store_{sure}")), "{sure} is not in {metrics}");
+    }
+    for name in ["write_seconds_total", "write_longest_seconds", "waits_failed_total", "owed"] {
+        assert!(metrics.contains(&format!("\nholdfast_store_{name} ")), "{name}: {metrics}");
+    }
+    let counters = &gateway.ask(&["status"])["counters"];
+    assert_eq!((&counters["store_appended"], &counters["store_errors"]), (&1.into(), &0.into()));
+    assert!(counters["store_commands"].as_u64() > Some(0), "{counters}");
+    let (_, status) = gateway.run(&["status"]);
+    assert!(!status.contains("\nother\n  store"), "{status}");
+
+    server.signal(Signal::STOP);
+    until("it is not ready", || gateway.get("/readyz").0 == 503);
+    until("it is said why", || gateway.get("/readyz").1 == "store: its servers do not serve\n");
+    let metrics = gateway.get("/metrics").1;
+    for sure in ["down 1", "servers_away 1", "servers_lost_total 1", "outages_total 1"] {
+        assert!(line(&metrics, &format!("holdfast_store_{sure}")), "{sure} is not in {metrics}");
+    }
+    server.signal(Signal::CONT);
+    until("it is ready again", || gateway.get("/readyz").0 == 200);
+    let counters = &gateway.ask(&["status"])["counters"];
+    assert!(counters["store_connections_lost"].as_u64() > Some(0), "{counters}");
+    gateway.end();
+}
+
 #[test]
 fn a_store_in_memory_or_none_is_said_at_the_start() {
     for (kind, words) in [("memory", "lost when this process ends"), ("none", "are refused")] {

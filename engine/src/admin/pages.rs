@@ -132,25 +132,21 @@ struct Process {
 
 impl Process {
     /// Why it is not ready; nothing while it is.
-    fn hindrance(&self) -> Option<&'static str> {
+    fn hindrance(&self) -> Option<String> {
         match self.status.state() {
-            State::Ready => self.trouble_of_store(),
-            other => Some(other.name()),
+            State::Ready => self.trouble_of_store().map(|why| format!("store: {why}")),
+            other => Some(other.name().to_owned()),
         }
     }
 
     /// Why the store takes nothing; nothing while it does, or where there is none.
     fn trouble_of_store(&self) -> Option<&'static str> {
         let store = self.shards.iter().find_map(ShardMetrics::store);
-        match store.map_or(0, |figures| figures.trouble) {
-            1 => Some("store: the disk is full"),
-            2 => Some("store: it cannot be written"),
-            // It may have said nothing at all: the shards wait for an answer, or it is elsewhere.
-            _ => {
-                let refuses = |shard: &ShardMetrics| shard.gauge(Gauge::StoreTrouble) > 0;
-                self.shards.iter().any(refuses).then_some("store: it takes nothing now")
-            }
-        }
+        store.and_then(|numbers| numbers.trouble()).or_else(|| {
+            // It may have said nothing at all: the shards wait for an answer.
+            let refuses = |shard: &ShardMetrics| shard.gauge(Gauge::StoreTrouble) > 0;
+            self.shards.iter().any(refuses).then_some("it takes nothing now")
+        })
     }
 }
 

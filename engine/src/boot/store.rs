@@ -7,8 +7,9 @@ use crate::directory::place::shard_of;
 use crate::io::Wake;
 use crate::io::sleep::Doorbell;
 use crate::mesh::Ends;
+use crate::metrics::ShardMetrics;
 use crate::shard::settings::{Product, Settings};
-use holdfast_store::embedded::{self, Figures, Stats};
+use holdfast_store::embedded::{self, Figures};
 use holdfast_store::redis::{self, Credentials, Durability, Mode, Tls};
 use holdfast_store::{Bell, Homes, Port, Recovered};
 use std::sync::Arc;
@@ -66,11 +67,11 @@ impl Handle {
         }
     }
 
-    /// Its numbers as they change, where it is in this process.
-    pub(super) fn stats(&self) -> Option<Arc<Stats>> {
+    /// Has a shard show its numbers.
+    pub(super) fn show(&self, shard: &ShardMetrics) {
         match self {
-            Self::Embedded(handle) => Some(handle.stats()),
-            Self::Redis(_) => None,
+            Self::Embedded(handle) => shard.show_store(handle.stats()),
+            Self::Redis(handle) => shard.show_redis(handle.counters()),
         }
     }
 
@@ -152,6 +153,7 @@ fn open_redis(
         credentials: password.map(|password| Credentials { user, password }),
         tls: with_tls.then(|| Tls { ca: settings.ca_file.clone(), own }),
         prefix: settings.prefix.clone(),
+        host: config.host,
         durability: match settings.durability {
             RedisDurability::Async => Durability::Async,
             RedisDurability::Replicas => Durability::Replicas { replicas, timeout },

@@ -46,6 +46,9 @@ const GROUPS: &[(&str, &[&str])] = &[
             "store_oldest_segment",
             "store_live_records",
             "store_sync_longest_micros",
+            "store_servers_away",
+            "store_in_flight",
+            "store_write_longest_micros",
         ],
     ),
     ("messages", &["pushes", "broadcasts_started", "broadcast_deliveries", "drops"]),
@@ -84,6 +87,20 @@ const GROUPS: &[(&str, &[&str])] = &[
             "store_unreadable",
             "store_damaged_records",
             "store_expired_while_down",
+            "store_writes",
+            "store_write_micros",
+            "store_waits_failed",
+            "store_commands",
+            "store_errors",
+            "store_connections",
+            "store_connections_lost",
+            "store_servers_lost",
+            "store_outages",
+            "store_opened",
+            "store_loaded",
+            "store_unanswered",
+            "store_overtaken",
+            "store_looks",
         ],
     ),
     (
@@ -255,7 +272,10 @@ mod tests {
     fn every_family_of_this_gateway_but_the_loops_own_has_a_group() {
         let shard = crate::metrics::ShardMetrics::default();
         shard.show_store(Arc::default());
-        let known = crate::metrics::expose::flat(&[shard]);
+        let other = crate::metrics::ShardMetrics::default();
+        other.show_redis(Arc::default());
+        let known = [shard, other].map(|shard| crate::metrics::expose::flat(&[shard]));
+        let known = known.concat();
         for family in GROUPS.iter().flat_map(|(_, families)| *families).chain(BYTES) {
             let counted = known.iter().any(|(name, _)| super::family(name) == *family);
             assert!(counted, "no gateway has a counter called {family}");
