@@ -34,6 +34,9 @@ pub const RESERVED_AHEAD: u64 = 1 << 30;
 /// Unanswered commands that wait for the store to be well, at most.
 const WAITING: usize = 1 << 18;
 
+/// What a trim takes on disk, nearly always at most, in bytes.
+const TRIM: usize = 128;
+
 /// What shards are to hear: which shard, and what.
 pub type Events = Vec<(u16, Event)>;
 
@@ -175,12 +178,45 @@ impl Keeper {
         let (refused, rest): (Vec<_>, Vec<_>) =
             batches.into_iter().partition(|batch| batch.commands.iter().any(is_new));
         self.put_off(refused, Trouble::Full, out);
+        let cleans = |command: &Command| {
+            matches!(command, Command::Move(_) | Command::Keys(_) | Command::Cleaned(_))
+        };
+        // What is said of a broadcast stays in order.
+        let steers = |command: &Command| matches!(command, Command::Steer { .. });
+        let (cleaning, other): (Vec<_>, Vec<_>) = rest.into_iter().partition(|batch| {
+            batch.commands.iter().any(cleans) && !batch.commands.iter().any(steers)
+        });
+        // What waits takes its turn with the rest: it must not take the room that cleaning needs.
+        let waiting = std::mem::take(&mut self.waiting);
+        self.spend(cleaning, now, out);
+        let failed = std::mem::replace(&mut self.waiting, waiting);
+        self.waiting.extend(failed);
+        self.spend_on_trims(other, now, out);
+    }
+
+    /// Writes what waits and then these, as far as there is room for that.
+    fn spend_on_trims(&mut self, batches: Vec<Batch>, now: u32, out: &mut Events) {
+        let left = self.for_trims().saturating_sub(self.health.spent);
+        let few = usize::try_from(left).unwrap_or(usize::MAX) / TRIM;
+        let later = self.waiting.split_off(few.min(self.waiting.len()));
+        let more: usize = batches.iter().map(|batch| batch.commands.len()).sum();
+        let fits = later.is_empty() && self.waiting.len() + more <= few;
+        let (now_too, put_off) = if fits { (batches, Vec::new()) } else { (Vec::new(), batches) };
+        self.spend(now_too, now, out);
+        self.health.spent += self.health.wrote as u64;
+        self.waiting.extend(later);
+        self.put_off(put_off, Trouble::Full, out);
+    }
+
+    /// Writes these and what waits, if there is any room at all.
+    fn spend(&mut self, batches: Vec<Batch>, now: u32, out: &mut Events) {
+        self.health.wrote = 0;
         if self.health.is_stuck(now) {
-            return self.put_off(rest, Trouble::Full, out);
+            return self.put_off(batches, Trouble::Full, out);
         }
-        match self.commit(&rest).map_err(|error| self.fail(&error, now, out)) {
-            Ok(places) => self.answer(&rest, places, out),
-            Err(trouble) => self.put_off(rest, trouble, out),
+        match self.commit(&batches).map_err(|error| self.fail(&error, now, out)) {
+            Ok(places) => self.answer(&batches, places, out),
+            Err(trouble) => self.put_off(batches, trouble, out),
         }
     }
 
@@ -251,6 +287,7 @@ impl Keeper {
         }
         let start = clock::instant();
         let bytes = self.scribe.bytes();
+        self.health.wrote = bytes.len();
         if self.health.trouble().is_none() {
             self.health.size = bytes.len();
         }

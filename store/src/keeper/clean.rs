@@ -108,6 +108,7 @@ impl Keeper {
         let old = |log: &Log| log.sealed().front().is_some_and(|it| it.id.number <= upto);
         while old(&self.log) && self.log.sealed().len() > stays {
             self.log.remove_oldest()?;
+            self.health.spent = 0;
         }
         Ok(!old(&self.log))
     }
@@ -156,7 +157,7 @@ impl Keeper {
     }
 
     /// While the disk is full: the segment up to which more than half can be had back by writing
-    /// no more than the reserve has room for. An eighth of it is left for trims.
+    /// no more than the reserve has room for.
     fn cheap(&self, now: u32) -> Option<u32> {
         let own = self.own.by_segment();
         let (mut needed, mut length, mut upto) = (0, 0, None);
@@ -173,8 +174,15 @@ impl Keeper {
         upto
     }
 
+    /// Bytes of the reserve that are for cleaning.
     const fn budget(&self) -> u64 {
-        self.reserve.bytes() - self.reserve.bytes() / 8
+        self.reserve.bytes() / 4 * 3
+    }
+
+    /// Bytes of the reserve that are for trims; those that find no room wait until a segment was
+    /// given back. (The rest is for headers and marks.)
+    pub(super) const fn for_trims(&self) -> u64 {
+        self.reserve.bytes() / 8
     }
 
     /// Begins a new segment if the one that is written holds nothing of use and is a good part

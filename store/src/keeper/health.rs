@@ -17,6 +17,10 @@ pub(super) struct Health {
     tried: u32,
     /// The second in which not even the reserve had room, or 0.
     dry: u32,
+    /// The bytes of the last group.
+    pub(super) wrote: usize,
+    /// The bytes of groups that cleaned nothing, since the disk is full or gave anything back.
+    pub(super) spent: u64,
     /// The bytes of the last group that was written while all was well.
     pub(super) size: usize,
 }
@@ -54,6 +58,7 @@ impl Keeper {
         }
         if self.health.trouble != Some(trouble) {
             self.health.trouble = Some(trouble);
+            self.health.spent = 0;
             let directory = self.log.disk().describe();
             match trouble {
                 Trouble::Full => {

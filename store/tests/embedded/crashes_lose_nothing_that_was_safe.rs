@@ -29,6 +29,10 @@ struct Shard {
     on_the_way: Vec<(Key, Vec<u8>)>,
     /// Trims on the way.
     trimming: BTreeMap<String, u64>,
+    /// Trims of batches that failed: they wait, and while the disk is full others may go first.
+    waiting: BTreeMap<String, u64>,
+    /// The store is full.
+    full: bool,
     /// Trims that a batch was said to hold safely.
     trimmed: BTreeMap<String, u64>,
     /// Messages that may be there or not: failed, or on the way when the power went.
@@ -148,12 +152,15 @@ impl World {
                         shard.free(old.place, length);
                     }
                 }
-                let trims = std::mem::take(&mut shard.trimming);
-                shard.trimmed.extend(trims);
+                if !shard.full {
+                    shard.trimmed.append(&mut shard.waiting);
+                }
+                shard.trimmed.append(&mut shard.trimming);
             }
             Event::Failed(_) => {
                 self.failed += 1;
                 shard.busy = false;
+                shard.waiting.append(&mut shard.trimming);
                 shard.cleaning = None;
                 for (key, body) in std::mem::take(&mut shard.on_the_way) {
                     if !shard.kept.contains_key(&key) {
@@ -165,8 +172,12 @@ impl World {
                 shard.clean = Some(upto);
                 self.asked += 1;
             }
-            Event::State(Some(Trouble::Full)) => self.full[1] += 1,
+            Event::State(Some(Trouble::Full)) => {
+                shard.full = true;
+                self.full[1] += 1;
+            }
             Event::State(None) => {
+                shard.full = false;
                 shard.shut = false;
                 self.full[2] += 1;
             }
@@ -212,7 +223,7 @@ impl World {
         for (shard, events) in self.shards.iter_mut().zip(first) {
             for event in events {
                 assert!(matches!(event, Event::State(Some(Trouble::Full))), "{event:?}");
-                shard.shut = true;
+                (shard.shut, shard.full) = (true, true);
                 self.full[0] += 1;
             }
         }
