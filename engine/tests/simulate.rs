@@ -43,6 +43,8 @@ mod homecoming;
 mod ledger;
 #[path = "simulate/manner.rs"]
 mod manner;
+#[path = "simulate/notices.rs"]
+mod notices;
 #[path = "simulate/parcel.rs"]
 mod parcel;
 #[path = "simulate/phases.rs"]
@@ -123,6 +125,12 @@ fn an_answer_before_the_store_has_it_is_found() {
 #[test]
 fn an_acknowledgement_that_takes_more_than_it_says_is_found() {
     assert_is_found(Bug::LongTrim);
+}
+
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn a_broadcast_that_is_not_made_up_for_is_found() {
+    assert_is_found(Bug::ForgottenBroadcast);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use holdfast::io::sim::{Chance, LinkId};
 use holdfast_protocol::backend::answer::{ErrorCode, Receipt};
-use holdfast_protocol::backend::request::{self, Broadcast, JobAction, Target};
+use holdfast_protocol::backend::request::{self, Broadcast, JobAction, MailboxAction, Target};
 use holdfast_protocol::backend::{Answer, JobId, RequestId};
 use holdfast_protocol::client::Class;
 
@@ -10,7 +10,7 @@ use crate::backend::{Talk, action};
 use crate::habit;
 use crate::ledger::{MessageId, write_body};
 use crate::parcel::Parcel;
-use crate::plan::{PRODUCTS, TAGS, UNKNOWN_PRODUCT};
+use crate::plan::{PRODUCTS, SECOND, TAGS, UNKNOWN_PRODUCT};
 use crate::scene::Scene;
 
 /// A request that waits for its answer.
@@ -45,6 +45,8 @@ pub(crate) enum What {
     Online(usize, Vec<(String, Option<u32>)>),
     /// A kick.
     Kick(usize, String),
+    /// About a mailbox.
+    Mailbox(MailboxAction, usize, String),
     /// The counters.
     Counters,
 }
@@ -55,6 +57,8 @@ pub(crate) struct Terms {
     pub(crate) users_per_second: u32,
     pub(crate) bits_per_second: u64,
     ttl: u32,
+    /// Of class durable.
+    kept: bool,
 }
 
 /// The length of a broadcast's body.
@@ -66,7 +70,13 @@ impl Terms {
             users_per_second: *chance.pick(&[0, 0, 5, 100, 10_000]),
             bits_per_second: *chance.pick(&[0, 0, 0, 8_000, 500_000]),
             ttl: *chance.pick(&[0, 0, 0, 1, 5]),
+            kept: false,
         }
+    }
+
+    /// Where there is a store, some are durable.
+    fn perhaps_kept(self, chance: &mut Chance, scene: &Scene) -> Self {
+        Self { kept: scene.plan.keeping.is_some() && chance.happens(600), ..self }
     }
 
     /// The most copies a second; `None` for as many as go. Of a copy, the body counts.
@@ -92,7 +102,9 @@ pub(crate) fn something(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene)
         70..76 => {
             let tag = if chance.happens(500) { "" } else { *chance.pick(&TAGS) };
             let terms = Terms::draw(chance);
-            let id = scene.ledger.broadcasts.ask(product, tag, scene.now, terms.most());
+            let terms = terms.perhaps_kept(chance, scene);
+            let kept = terms.kept.then_some(terms.ttl);
+            let id = scene.ledger.broadcasts.ask(product, tag, (terms.most(), kept), scene.now);
             What::Broadcast(product, tag, id, terms)
         }
         76..88 => {
@@ -105,6 +117,10 @@ pub(crate) fn something(talk: &mut Talk, chance: &mut Chance, scene: &mut Scene)
             let count = 1 + chance.index(20);
             let users = (0..count).map(|_| (habit::user(&scene.plan, chance), None)).collect();
             What::Online(product, users)
+        }
+        95 if scene.plan.keeping.is_some() => {
+            let actions = [MailboxAction::Show, MailboxAction::Purge, MailboxAction::Release];
+            What::Mailbox(*chance.pick(&actions), product, habit::user(&scene.plan, chance))
         }
         95..98 => {
             let user = habit::user(&scene.plan, chance);
@@ -154,7 +170,7 @@ pub(crate) fn put(talk: &mut Talk, what: What, scene: &mut Scene) -> bool {
             machine.broadcast(&Broadcast {
                 product: PRODUCTS[*product],
                 tag,
-                class: Class::Online,
+                class: if terms.kept { Class::Durable } else { Class::Online },
                 ttl: terms.ttl,
                 users_per_second: terms.users_per_second,
                 bits_per_second: terms.bits_per_second,
@@ -162,7 +178,18 @@ pub(crate) fn put(talk: &mut Talk, what: What, scene: &mut Scene) -> bool {
                 body: &body,
             })
         }
-        What::Job(action, job) => machine.job(*action, *job),
+        What::Job(action, job) => {
+            if *action != JobAction::Status {
+                scene.ledger.broadcasts.steers(*job);
+            }
+            machine.job(*action, *job)
+        }
+        What::Mailbox(action, product, user) => {
+            if *action == MailboxAction::Purge {
+                scene.ledger.durables.purge((*product, user.clone()), u64::MAX);
+            }
+            machine.mailbox(*action, PRODUCTS[*product], user)
+        }
         What::Online(product, users) => {
             let names: Vec<&str> = users.iter().map(|(user, _)| user.as_str()).collect();
             machine.online(PRODUCTS[*product], &names)
@@ -204,7 +231,11 @@ pub(crate) fn forget(asked: &Asked, scene: &mut Scene) {
             }
         }
         What::Broadcast(_, _, id, _) => scene.ledger.broadcasts.give_up(*id),
-        What::Job(..) | What::Online(..) | What::Kick(..) | What::Counters => {}
+        What::Mailbox(MailboxAction::Purge, product, user) => {
+            // It may be carried out all the same, soon.
+            scene.ledger.durables.purge((*product, user.clone()), scene.now + 10 * SECOND);
+        }
+        What::Mailbox(..) | What::Job(..) | What::Online(..) | What::Kick(..) | What::Counters => {}
     }
 }
 
@@ -244,11 +275,11 @@ pub(crate) fn check(
             }
         }
         (What::Broadcast(_, _, id, _), Answer::Job(_, job)) => {
-            let failure = scene.ledger.broadcasts.started(link, *id, *job);
+            let failure = scene.ledger.broadcasts.started(link, *id, *job, scene.now);
             scene.ledger.failures.extend(failure);
         }
         (What::Job(_, id), Answer::Job(_, job)) if job.id == *id => {
-            let failure = scene.ledger.broadcasts.told(link, *job);
+            let failure = scene.ledger.broadcasts.told(link, *job, scene.now);
             scene.ledger.failures.extend(failure);
         }
         (What::Online(product, users), Answer::Online(_, counts)) => {
@@ -263,6 +294,13 @@ pub(crate) fn check(
         }
         (What::Kick(..), Answer::Kick(_, count)) if *count as usize <= scene.ledger.sessions => {}
         (What::Counters, Answer::Counters(..)) => {}
+        (What::Mailbox(action, product, user), Answer::Mailbox(..)) => {
+            if *action == MailboxAction::Purge {
+                let user = (*product, user.clone());
+                scene.ledger.durables.purge(user, scene.now);
+            }
+            scene.ledger.count("mailboxes looked at");
+        }
         (what, answer) => scene.ledger.fail(format!("{what:?} is answered by {answer:?}")),
     }
 }
@@ -278,6 +316,9 @@ fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
         (What::Push(None, _), ErrorCode::UnknownProduct)
         | (What::Job(..), ErrorCode::UnknownJob)
         | (What::Broadcast(..), ErrorCode::TooManyJobs) => true,
+        (What::Broadcast(_, _, _, terms), ErrorCode::StoreBusy | ErrorCode::StoreFull) => {
+            terms.kept
+        }
         _ => false,
     };
     if !fair {
@@ -290,6 +331,10 @@ fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
             }
         }
         What::Broadcast(_, _, id, _) => scene.ledger.broadcasts.give_up(*id),
-        What::Job(..) | What::Online(..) | What::Kick(..) | What::Counters => {}
+        What::Job(_, job) if code == ErrorCode::UnknownJob => {
+            let failure = scene.ledger.broadcasts.unknown(*job, scene.now);
+            scene.ledger.failures.extend(failure);
+        }
+        What::Mailbox(..) | What::Job(..) | What::Online(..) | What::Kick(..) | What::Counters => {}
     }
 }

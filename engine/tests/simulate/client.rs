@@ -2,9 +2,9 @@
 
 use holdfast::io::sim::{Chance, Connect, Peer};
 use holdfast::io::{Port, Received};
-use holdfast_protocol::client::FromServer;
 use holdfast_protocol::client::from_client::{self, Resume};
 use holdfast_protocol::client::machine::{Machine, State};
+use holdfast_protocol::client::{Class, FromServer};
 use holdfast_protocol::close::Code;
 
 use crate::habit::{self, Habit};
@@ -58,6 +58,9 @@ struct Talk {
     closed: Option<u16>,
     acking: Acking,
     session: Option<[u8; 16]>,
+    /// The greatest durable broadcast that it has dealt with, where it remembers that.
+    broadcast: u64,
+    remembers: bool,
 }
 
 /// How a connection ended.
@@ -162,6 +165,7 @@ impl Talk {
         (chance, scene): (&mut Chance, &mut Scene),
     ) -> Self {
         let plan = &scene.plan;
+        let said = resume.map_or(0, |resume| resume.broadcast);
         let mut machine = habit::machine(habit, &identity, resume, scene);
         let acking = Acking::new(Manner::draw(plan, chance), resume.map_or(0, |it| it.sequence));
         let hello = std::mem::take(machine.output());
@@ -179,6 +183,7 @@ impl Talk {
         if habit.logs_in() {
             let user = (identity.product, identity.user.clone());
             scene.ledger.durables.open_reading(peer.id(), user, (machine.acked(), scene.now));
+            scene.ledger.broadcasts.hello(peer.id(), scene.now, said);
         }
         scene.ledger.tap(peer.id()).careless = habit != Habit::Good;
         let pieces = if dribbles { " in pieces" } else { "" };
@@ -202,13 +207,15 @@ impl Talk {
             closed: None,
             acking,
             session: None,
+            broadcast: said,
+            remembers: chance.happens(500),
         }
     }
 
     /// What the client remembers.
     fn memory(&self) -> Option<(Identity, Resume)> {
         let session = self.session?;
-        let resume = Resume { session, sequence: self.acking.dealt, broadcast: 0 };
+        let resume = Resume { session, sequence: self.acking.dealt, broadcast: self.broadcast };
         Some((self.identity.clone(), resume))
     }
 
@@ -351,6 +358,9 @@ impl Talk {
                 self.acking.took(sequence);
                 scene.ledger.durables.received(id);
             }
+            Reaction::Broadcast(number) if self.remembers => {
+                self.broadcast = self.broadcast.max(number);
+            }
             Reaction::Welcomed(session) if self.habit == Habit::Good => {
                 self.session = Some(session);
             }
@@ -364,7 +374,7 @@ impl Talk {
                 (0..FLOOD / 2).for_each(|_| from_client::put_ping(&mut self.out));
                 self.finishes = true;
             }
-            Reaction::Welcomed(_) | Reaction::Nothing => {}
+            Reaction::Welcomed(_) | Reaction::Broadcast(_) | Reaction::Nothing => {}
         }
     }
 
@@ -436,6 +446,8 @@ enum Reaction {
     Welcomed([u8; 16]),
     /// A durable message of this sequence and number.
     Durable(u64, MessageId),
+    /// A durable broadcast of this number.
+    Broadcast(u64),
     Closed(u16),
 }
 
@@ -445,6 +457,9 @@ impl Reaction {
             FromServer::Welcome(welcome) => Self::Welcomed(welcome.session),
             FromServer::Push(push) if push.wants_ack() => {
                 message_id(push.body).map_or(Self::Nothing, |id| Self::Durable(push.sequence, id))
+            }
+            FromServer::Push(push) if push.broadcast && push.class == Class::Durable => {
+                Self::Broadcast(push.sequence)
             }
             FromServer::Close { code, .. } => Self::Closed(*code),
             FromServer::Push(_)

@@ -22,7 +22,7 @@ pub(crate) mod reading;
 /// Durable messages have numbers of their own kind.
 pub(crate) const FIRST_ID: MessageId = 1 << 30;
 /// What was done so long before a crash is safe from it, in microseconds, while the disk is well.
-const SAFE: u64 = 5 * SECOND;
+pub(crate) const SAFE: u64 = 5 * SECOND;
 
 /// A product and a user.
 pub(crate) type User = (usize, String);
@@ -99,6 +99,8 @@ pub(crate) struct Durables {
     crashes: Vec<u64>,
     /// When the disk was not well.
     troubles: Vec<(u64, u64)>,
+    /// Until when messages may have been purged, by user.
+    purged: BTreeMap<User, u64>,
 }
 
 impl Durables {
@@ -251,6 +253,7 @@ impl Durables {
             Outcome::Expired => message.may_be_expired(now),
             Outcome::Rejected(Rejection::MailboxFull) => self.may_be_full(message),
             Outcome::Dropped(DropReason::MadeRoom) => self.may_have_made_room(message),
+            Outcome::Dropped(DropReason::Purged) => self.may_be_purged(message),
             Outcome::Rejected(Rejection::StoreFull) | Outcome::Busy(_) => {
                 self.troubled(message.asked, now)
             }
@@ -296,7 +299,18 @@ impl Durables {
     }
 
     fn may_be_gone(&self, message: &Message, now: u64) -> bool {
-        message.may_be_expired(now) || self.may_have_made_room(message)
+        message.may_be_expired(now)
+            || self.may_have_made_room(message)
+            || self.may_be_purged(message)
+    }
+
+    /// A mailbox is to be purged; what is asked for up to `until` may go with that.
+    pub(crate) fn purge(&mut self, user: User, until: u64) {
+        self.purged.insert(user, until);
+    }
+
+    fn may_be_purged(&self, message: &Message) -> bool {
+        self.purged.get(&message.user).is_some_and(|&until| message.asked <= until)
     }
 
     /// A backend is told what became of a message later.
@@ -320,6 +334,9 @@ impl Durables {
             Outcome::Expired => message.is_none_or(|message| message.may_be_expired(now)),
             Outcome::Dropped(DropReason::MadeRoom) => {
                 message.is_none_or(|message| self.may_have_made_room(message))
+            }
+            Outcome::Dropped(DropReason::Purged) => {
+                message.is_none_or(|message| self.may_be_purged(message))
             }
             _ => false,
         };

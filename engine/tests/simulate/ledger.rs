@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::io::sim::LinkId;
 use holdfast_protocol::backend::Outcome;
-use holdfast_protocol::client::{FromServer, Push};
+use holdfast_protocol::client::{Class, FromServer, Push};
 use holdfast_protocol::close::Code;
 use holdfast_protocol::frame;
 use holdfast_protocol::limits::PUSH_PAYLOAD;
@@ -100,7 +100,7 @@ impl Ledger {
         self.life += 1;
         self.count("crashes");
         self.durables.crash(now);
-        self.broadcasts.crash();
+        self.broadcasts.crash(now);
         // A hello that was on its way may yet reach the next gateway.
         self.taps.values_mut().for_each(|tap| tap.careless = true);
     }
@@ -225,9 +225,15 @@ impl Ledger {
             return;
         };
         if push.broadcast {
-            let failure = self.broadcasts.written(link, &identity, (id, push.sequence), now);
+            let failure = self.broadcasts.written(
+                link,
+                &identity,
+                (id, push.sequence),
+                (push.redelivered, now),
+            );
             self.failures.extend(failure);
-            self.count("broadcast copies");
+            let durable = push.class == Class::Durable;
+            self.count(if durable { "durable broadcast copies" } else { "broadcast copies" });
             return;
         }
         if push.wants_ack() {

@@ -41,6 +41,9 @@ pub(crate) enum Bug {
     /// An acknowledgement takes the message behind it too.
     #[cfg(feature = "planted-bugs")]
     LongTrim,
+    /// A broadcast that a user has missed is not made up for.
+    #[cfg(feature = "planted-bugs")]
+    ForgottenBroadcast,
     /// A gateway begins with the sequences behind those that wait, not behind those reserved.
     ForgottenReserve,
 }
@@ -56,6 +59,8 @@ pub(crate) enum Trouble {
     Write,
     /// Writes do a part of what they are given.
     Short,
+    /// Reads fail.
+    Read,
 }
 
 /// The end of a gateway in the middle of its work. Times are in microseconds.
@@ -81,6 +86,8 @@ pub(crate) struct Keeping {
     pub(crate) linger: u64,
     /// When what is not acknowledged is sent again, in seconds.
     pub(crate) redelivery: u64,
+    /// Rounds in vain before a mailbox is put into quarantine.
+    pub(crate) rounds: u16,
     /// The longest that a group waits for its turn, in microseconds.
     pub(crate) sync: u64,
     /// The same for a question.
@@ -106,7 +113,7 @@ impl Keeping {
             crashes.push(Crash { at, power, down });
             at += down;
         }
-        let kinds = [Trouble::Full, Trouble::Sync, Trouble::Write, Trouble::Short];
+        let kinds = [Trouble::Full, Trouble::Sync, Trouble::Write, Trouble::Short, Trouble::Read];
         let ails = if chance.happens(400) { chance.below(4) } else { 0 };
         let troubles = (0..ails).map(|_| (chance.below(length), *chance.pick(&kinds))).collect();
         Some(Self {
@@ -119,6 +126,7 @@ impl Keeping {
             sync: *chance.pick(&[100, 5_000, 200_000]),
             read: *chance.pick(&[100, 5_000, 50_000]),
             durable_permille: *chance.pick(&[100, 500, 900]),
+            rounds: *chance.pick(&[1000, 2]),
             crashes,
             troubles,
         })

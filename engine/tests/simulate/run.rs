@@ -89,7 +89,7 @@ impl Run {
         let scene = &mut self.scene;
         scene.trace(|| format!("the disk fails: {trouble:?}"));
         if let Some(storage) = &mut self.storage {
-            storage.ail(trouble, scene.now, &mut scene.ledger.durables);
+            storage.ail(trouble, scene.now, &mut scene.ledger);
         }
     }
 

@@ -120,6 +120,7 @@ fn plant(shard: &mut Shard<SimIo>, bug: Bug) {
         Bug::ForgottenGeneration => shard.forget_generations(),
         Bug::EarlyAnswer => shard.plant(Planted::EarlyAnswer),
         Bug::LongTrim => shard.plant(Planted::LongTrim),
+        Bug::ForgottenBroadcast => shard.plant(Planted::ForgottenBroadcast),
         Bug::None | Bug::World(_) | Bug::ForgottenReserve => {}
     }
 }
@@ -137,7 +138,7 @@ fn keeping_settings(keeping: &Keeping, sets: &mut Vec<String>) {
         format!("mailbox.messages_max={}", keeping.messages_max),
         format!("mailbox.redelivery_after={}", keeping.redelivery),
         "mailbox.redelivery_at_most=60".to_owned(),
-        "mailbox.redelivery_rounds=1000".to_owned(),
+        format!("mailbox.redelivery_rounds={}", keeping.rounds),
         format!("mailbox.products=[{}]", rejects.join(",")),
     ]);
 }

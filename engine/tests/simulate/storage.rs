@@ -7,16 +7,26 @@ use holdfast::directory::place::{Placer, shard_of};
 use holdfast::io::sim::Chance;
 use holdfast_store::disk::Disk;
 use holdfast_store::disk::memory::{Faults, Memory};
-use holdfast_store::embedded::Stepped;
+use holdfast_store::embedded::{Figures, Stepped};
 use holdfast_store::keeper::Settings;
 use holdfast_store::{Bell, Homes, Port, Recovered};
 
-use crate::durable::Durables;
+use crate::ledger::Ledger;
 use crate::plan::{IDEMPOTENCY_WINDOW, Keeping, PRODUCTS, Plan, SECOND, Trouble};
 use crate::seat::unix_seconds;
 
 /// After the disk is well again it takes the store so long to find out, in microseconds.
 const RECOVERY: u64 = 4 * SECOND;
+
+/// Segments that may be left when nothing is needed.
+const SEGMENTS: u64 = 2;
+
+/// Rings nowhere.
+struct NoBell;
+
+impl Bell for NoBell {
+    fn ring(&self) {}
+}
 
 /// Who is at home where.
 #[derive(Debug)]
@@ -96,12 +106,42 @@ impl Storage {
         };
         let names = PRODUCTS.map(str::to_owned).to_vec();
         let homes = Placing { names, shards: self.shards };
+        self.damage(&settings, &homes, now);
         let disk: Arc<dyn Disk> = Arc::new(self.disk.clone());
         let opened = Stepped::open(disk, settings, &homes, bells, clock(now));
         let (stepped, ports, recovered) = opened.map_err(|error| format!("not opened: {error}"))?;
         self.stepped = Some(stepped);
         self.ticks_at = now + SECOND;
         Ok(ports.into_iter().zip(recovered).collect())
+    }
+
+    /// A bit of what was safe turns over, at times. A store that does not open says so, and its
+    /// operator puts the old disk in; one that opens may have lost nothing.
+    fn damage(&mut self, settings: &Settings, homes: &Placing, now: u64) {
+        let mut names = self.disk.list().unwrap_or_default();
+        names.sort();
+        // What was written last cannot be told from what was not written whole.
+        names.pop();
+        if names.is_empty() || !self.chance.happens(300) {
+            return;
+        }
+        let name = self.chance.pick(&names).clone();
+        let bits = 8 * self.disk.length(&name).unwrap_or(0) as u64;
+        if bits == 0 {
+            return;
+        }
+        let damaged = self.disk.copy();
+        damaged.flip(&name, self.chance.below(bits));
+        let trial: Arc<dyn Disk> = Arc::new(damaged.copy());
+        if Stepped::open(trial, *settings, homes, self.no_bells(), clock(now)).is_ok() {
+            self.disk = damaged;
+        }
+    }
+
+    /// For a store that nobody hears.
+    fn no_bells(&self) -> Vec<Arc<dyn Bell>> {
+        let bell: Arc<dyn Bell> = Arc::new(NoBell);
+        vec![bell; usize::from(self.shards)]
     }
 
     /// When it has something to do.
@@ -140,7 +180,7 @@ impl Storage {
     }
 
     /// The disk begins to fail.
-    pub(crate) fn ail(&mut self, trouble: Trouble, now: u64, durables: &mut Durables) {
+    pub(crate) fn ail(&mut self, trouble: Trouble, now: u64, ledger: &mut Ledger) {
         let length = self.chance.between(SECOND / 10, 3 * SECOND);
         let (room, some) = (self.bytes() + self.chance.below(4096), self.chance.below(3) + 1);
         let count = u32::try_from(some).unwrap_or(1);
@@ -149,9 +189,11 @@ impl Storage {
             Trouble::Sync => faults.failing_syncs = count,
             Trouble::Write => faults.failing_writes = count,
             Trouble::Short => faults.short = Some(100),
+            Trouble::Read => faults.failing_reads = 5 * count,
         });
         self.heals_at = now + length;
-        durables.trouble(now, self.heals_at + RECOVERY);
+        ledger.durables.trouble(now, self.heals_at + RECOVERY);
+        ledger.broadcasts.trouble(now, self.heals_at + RECOVERY);
     }
 
     /// The disk gets well.
@@ -183,9 +225,18 @@ impl Storage {
         self.heal();
     }
 
-    /// Segments on the disk.
-    pub(crate) fn segments(&self) -> u64 {
-        self.stepped.as_ref().map_or(0, |stepped| stepped.stats().read().segments)
+    /// The store's numbers.
+    pub(crate) fn figures(&self) -> Figures {
+        self.stepped.as_ref().map(|stepped| stepped.stats().read()).unwrap_or_default()
+    }
+
+    /// Whether it holds no more than what is needed may take: durable broadcasts are, until their
+    /// time is over.
+    pub(crate) fn is_small(&self) -> bool {
+        let figures = self.figures();
+        let segment = u64::from(self.keeping.segment_bytes);
+        figures.segments <= SEGMENTS
+            || figures.disk_bytes <= 2 * figures.needed_bytes + SEGMENTS * segment
     }
 }
 
