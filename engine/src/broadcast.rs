@@ -8,8 +8,8 @@
 //! The owner of all jobs of a product is one shard, the product's home, so it can number them. Each
 //! shard walks its own list of members in bounded slices ([`part`]); the owner adds up what they
 //! report ([`owner`]). One of class durable is kept by the store before it begins, and who was not
-//! there gets it on login ([`notices`], [`late`]). A job costs what its recipients cost, whoever else is
-//! connected.
+//! there gets it on login ([`notices`], [`late`]). A job costs what its recipients
+//! cost, whoever else is connected.
 
 pub mod late;
 pub mod notices;
@@ -100,8 +100,8 @@ pub fn job_id(host: u16, owner: u16, number: u32) -> JobId {
     u64::from(host) << 48 | u64::from(owner) << 32 | u64::from(number)
 }
 
-/// The shard, of so many, that owns a job; `None` for a job of another host. A job may be older than
-/// this process, which may have fewer shards than the one that gave it its id.
+/// The shard, of so many, that owns a job; `None` for a job of another host. A job may be older
+/// than this process, which may have fewer shards than the one that gave it its id.
 pub fn owner_of(job: JobId, host: u16, shards: u16) -> Option<u16> {
     let bytes = job.to_be_bytes();
     (u16::from_be_bytes([bytes[0], bytes[1]]) == host)

@@ -2,8 +2,8 @@
 //! is.
 //!
 //! A session is here from its login until it has had everything, or leaves. What is paused waits
-//! here until it is resumed; what found no room in an outbox waits until the peer has read. An entry
-//! is as long as the list of broadcasts that are kept, at most.
+//! here until it is resumed; what found no room in an outbox waits until the peer has read. An
+//! entry is as long as the list of broadcasts that are kept, at most.
 //!
 //! Pure: the shard sends. That a session here may get nothing now is for the shard to find out when
 //! its turn comes; nobody has a turn before something has changed.

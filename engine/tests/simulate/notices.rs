@@ -145,8 +145,8 @@ impl Kept {
         self.copies.contains_key(user)
     }
 
-    /// Whether this is how it may stand in the calm. It may be paused: what one backend wanted under
-    /// load may be carried out behind what another one wants now.
+    /// Whether this is how it may stand in the calm. It may be paused: what one backend wanted
+    /// under load may be carried out behind what another one wants now.
     pub(crate) fn may_rest(&self, job: Job) -> bool {
         self.ttl > 0 || job.state != JobState::Running
     }
