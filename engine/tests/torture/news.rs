@@ -10,8 +10,8 @@
 //!   gateway let it in while the store, which knows, was away; and then not to a client that resumed
 //!   with this very number;
 //! - those that were answered before a client came are received in the order of their numbers;
-//! - one that was cancelled reaches nobody who came later, unless the gateway was killed before it
-//!   kept that.
+//! - one that was cancelled reaches nobody who came later, once all shards know that, and unless the
+//!   gateway was killed before it kept that.
 
 use crate::ledger::Id;
 use crate::plan::{Who, devices, is_tagged, product, remembers};
@@ -27,10 +27,10 @@ const RECORD: u64 = 128;
 /// Where a cancelled broadcast stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Cancelled {
-    at: u64,
     life: u32,
-    /// Whether that is certainly on disk.
-    kept: bool,
+    /// Since when that is certainly on disk and known to every shard: the next broadcast of the
+    /// product began behind it, or the gateway ended in order.
+    sure: Option<u64>,
 }
 
 /// A broadcast.
@@ -108,10 +108,12 @@ pub(crate) struct NewsSums {
     pub(crate) revived: u64,
 }
 
-/// What was cancelled in this life is on disk.
-fn keep<'a>(items: impl Iterator<Item = &'a mut Item>, life: u32) {
+/// What was cancelled in this life is on disk now, and known.
+fn keep<'a>(items: impl Iterator<Item = &'a mut Item>, life: u32, now: u64) {
     let cancelled = items.filter_map(|item| item.cancelled.as_mut());
-    cancelled.filter(|cancelled| cancelled.life == life).for_each(|it| it.kept = true);
+    for cancelled in cancelled.filter(|cancelled| cancelled.life == life) {
+        cancelled.sure.get_or_insert(now);
+    }
 }
 
 impl News {
@@ -194,7 +196,7 @@ impl News {
         self.number(product, number, id);
         // The store takes what one owner has to say in order: earlier cancellations are kept.
         let before = self.items.iter_mut().filter(|item| item.product == product);
-        keep(before, self.life);
+        keep(before, self.life, now);
         let item = self.at(id);
         if item.numbers.len() > 1 && !item.doubt {
             self.fault(format!("broadcast {id} has {number} and another number"));
@@ -209,8 +211,8 @@ impl News {
     /// That was answered.
     pub(crate) fn cancelled(&mut self, id: Id) {
         self.now += 1;
-        let (at, life) = (self.now, self.life);
-        self.at(id).cancelled = Some(Cancelled { at, life, kept: false });
+        let life = self.life;
+        self.at(id).cancelled = Some(Cancelled { life, sure: None });
     }
 
     // ---- clients ----
@@ -256,7 +258,7 @@ impl News {
         let life = self.life;
         let item = &self.items[usize::try_from(id - FIRST).unwrap()];
         let (began, doubt, cancelled) = (item.began, item.doubt, item.cancelled);
-        self.revived += u64::from(cancelled.is_some_and(|it| it.life < life && !it.kept));
+        self.revived += u64::from(cancelled.is_some_and(|it| it.life < life && it.sure.is_none()));
         let reader = &mut self.readers[who.user][who.device];
         let (said, since) = (reader.said, reader.since);
         let mut wrong = Vec::new();
@@ -281,7 +283,7 @@ impl News {
             }
             reader.last = number.max(reader.last);
         }
-        let holds = |it: &Cancelled| it.at < since && (it.kept || it.life == life);
+        let holds = |it: &Cancelled| it.sure.is_some_and(|sure| sure < since);
         if let Some(cancelled) = cancelled.filter(holds) {
             wrong.push(format!("it was cancelled before, {cancelled:?}, in life {life}"));
         }
@@ -324,7 +326,7 @@ impl News {
     /// The gateway is gone, in order or not.
     pub(crate) fn over(&mut self, in_order: bool) {
         if in_order {
-            keep(self.items.iter_mut(), self.life);
+            keep(self.items.iter_mut(), self.life, self.now);
         }
         self.life += 1;
         if !in_order {

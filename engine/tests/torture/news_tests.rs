@@ -128,6 +128,7 @@ fn what_was_cancelled_reaches_nobody_who_comes() {
     news.cancelled(id);
     news.got(who, 5, id, false);
     assert!(news.faults.is_empty(), "it was on its way: {:?}", news.faults);
+    began(&mut news, 6);
     let who = Who { user: 6, device: 0 };
     news.connects(who, 0);
     news.got(who, 5, id, false);
