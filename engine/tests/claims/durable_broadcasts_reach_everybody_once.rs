@@ -270,7 +270,8 @@ fn what_was_written_while_the_session_closed_counts(io: Which, store: &Store) {
 }
 
 fn what_waited_while_it_was_paused_says_that_it_may_have_come(io: Which, store: &Store) {
-    let gateway = store.gateway(io, &[]);
+    // Shards hear of a pause one after the other.
+    let gateway = store.gateway(io, &["shards=1"]);
     let mut backend = gateway.backend();
     let mut ann = gateway.client("ann");
     let jobs = [backend.broadcast(&kept(b"one")), backend.broadcast(&kept(b"two"))];
