@@ -76,7 +76,6 @@ fn filled(directory: &Path, seed: u64) -> Option<(Disk, Run, Gateway)> {
 /// Everybody comes and acknowledges; then there is room again.
 fn recovers(mut run: Run, gateway: Gateway, seed: u64) {
     run.crowd = Crowd::new(run.house.clients(), 0..USERS, seed);
-    run.settle();
     let before = run.ledger.sums().0.accepted;
     run.office.rate = RATE / 10;
     run.until("pushes are taken again", |run| run.ledger.sums().0.accepted > before + 100);
