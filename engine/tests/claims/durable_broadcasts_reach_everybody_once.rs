@@ -97,7 +97,8 @@ fn who_logs_in_while_it_runs_gets_it_once(io: Which, store: &Store) {
 }
 
 fn nobody_gets_it_while_it_is_paused(io: Which, store: &Store) {
-    let gateway = store.gateway(io, &[]);
+    // Shards hear of a pause one after the other.
+    let gateway = store.gateway(io, &["shards=1"]);
     let mut backend = gateway.backend();
     let job = backend.broadcast(&kept(b"news"));
     assert_eq!(backend.steer(JobAction::Pause, job.id).state, JobState::Paused);
