@@ -376,6 +376,12 @@ impl Ledger {
         !self.messages[usize::try_from(id).unwrap()].came.is_empty()
     }
 
+    /// Whether a message was refused.
+    pub(crate) fn is_refused(&self, id: Id) -> bool {
+        let answer = self.messages[usize::try_from(id).unwrap()].answer;
+        matches!(answer, Some(Outcome::Rejected(_)))
+    }
+
     /// Whether a message came to this device.
     pub(crate) fn has_come_to(&self, who: Who, id: Id) -> bool {
         let came = &self.messages[usize::try_from(id).unwrap()].came;

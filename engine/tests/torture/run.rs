@@ -204,7 +204,7 @@ impl Run {
         self.until("all mailboxes are empty", |run| run.waiting() == 0);
     }
 
-    /// Each device of a user with several gets its copy, if it stays.
+    /// Each device of a user with several gets its copy, if it stays, and the store has room.
     fn roll_call(&mut self) {
         let before: Vec<_> = self.crowd.siblings().collect();
         let mut called: Vec<(Who, u32, Id)> = Vec::new();
@@ -219,7 +219,8 @@ impl Run {
         self.until("every device has its copy", |run| {
             let now: Vec<_> = run.crowd.siblings().collect();
             called.iter().zip(now).all(|(&(who, before, id), (_, visits))| {
-                run.ledger.has_come_to(who, id) || visits != before
+                let ledger = &run.ledger;
+                ledger.has_come_to(who, id) || visits != before || ledger.is_refused(id)
             })
         });
         self.until("the calls are answered", |run| run.office.is_idle());
