@@ -18,9 +18,10 @@
 //! acknowledgement counts for all. `news.rs` has what is promised of broadcasts.
 //!
 //! An acknowledgement is certainly *taken* when the gateway answered two things that were sent
-//! behind it, one after the other, or welcomed a client that resumed with it; it is certainly *kept* when the gateway
-//! that took it ended in order. A gateway that is killed may have taken it and forgotten it; so may
-//! one that let the client in while the store was away, and does not know what waits for it.
+//! behind it, one after the other, or welcomed a client that resumed with it; it is certainly
+//! *kept* when the gateway that took it ended in order. A gateway that is killed may have taken it
+//! and forgotten it; so may one that let the client in while the store was away, and does not know
+//! what waits for it.
 
 pub(crate) use crate::kind::Kind;
 use crate::news::News;

@@ -7,11 +7,11 @@
 //!   was cancelled; of users whose clients do not remember what they had, some may miss it;
 //! - a device gets it once. It comes again only with a greater number than the client resumed with,
 //!   and says so; or because a gateway was killed before it was kept who had it, or because the
-//!   gateway let it in while the store, which knows, was away; and then not to a client that resumed
-//!   with this very number;
+//!   gateway let it in while the store, which knows, was away; and then not to a client that
+//!   resumed with this very number;
 //! - those that were answered before a client came are received in the order of their numbers;
-//! - one that was cancelled reaches nobody who came later, once all shards know that, and unless the
-//!   gateway was killed before it kept that.
+//! - one that was cancelled reaches nobody who came later, once all shards know that, and unless
+//!   the gateway was killed before it kept that.
 
 use crate::ledger::Id;
 use crate::plan::{Who, devices, is_tagged, product, remembers};
