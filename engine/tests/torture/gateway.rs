@@ -81,7 +81,8 @@ impl House {
             format!("mailbox.messages_max={}", MAILBOX[0]),
             format!(
                 "mailbox.products=[{{ product = \"{}\", messages_max = {}, \
-                 when_full = \"drop_oldest\" }}, {{ product = \"{}\", sessions_max = {SESSIONS} }}]",
+                 when_full = \"drop_oldest\" }}, {{ product = \"{}\", \
+                 sessions_max = {SESSIONS} }}]",
                 PRODUCTS[1], MAILBOX[1], PRODUCTS[SHARED]
             ),
             "broadcast.kept_max=10000".to_owned(),

@@ -18,7 +18,8 @@ pub(crate) struct Kind {
 }
 
 impl Kind {
-    /// Whether a push may be answered so; `room` says whether the mailbox makes room for what is new.
+    /// Whether a push may be answered so; `room` says whether the mailbox makes room for what is
+    /// new.
     pub(crate) const fn fits(self, outcome: Outcome, room: bool) -> bool {
         let kind = self;
         match outcome {
