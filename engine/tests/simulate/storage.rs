@@ -120,8 +120,9 @@ impl Storage {
     fn damage(&mut self, settings: &Settings, homes: &Placing, now: u64) {
         let mut names = self.disk.list().unwrap_or_default();
         names.sort();
-        // What was written last cannot be told from what was not written whole.
-        names.pop();
+        // What was written last cannot be told from what was not written whole; and the last
+        // segment may have no beginning yet.
+        names.truncate(names.len().saturating_sub(2));
         if names.is_empty() || !self.chance.happens(300) {
             return;
         }
