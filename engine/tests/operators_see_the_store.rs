@@ -299,7 +299,7 @@ fn files_are_not_looked_at_while_a_gateway_has_them() {
     gateway.end();
     let (code, said) = run(&["store", "check", path]);
     assert_eq!(code, 0, "{said}");
-    assert!(said.contains("sound: "), "{said}");
+    assert!(said.contains("sound: ") && said.contains("kept back for a full disk"), "{said}");
     let empty = tempfile::tempdir().unwrap();
     for nothing in [empty.path().to_str().unwrap(), "/nowhere"] {
         let (code, said) = run(&["store", "check", nothing]);

@@ -4,9 +4,10 @@
 //! synced before the next one is begun, and the next one's header says how much of it counts, so
 //! only the last segment can have a torn tail. (The next one's file may be there before, empty; its
 //! header is written with its first group, so that going over to it costs no sync of its own. Until
-//! that is synced the segment counts for nothing and is begun again where something fails.) A segment of an earlier life, or one whose sync
-//! failed, is never written again. Segments go in the order of their age, each for good before the
-//! next: what a trim record cancels goes before the trim does.
+//! that is synced the segment counts for nothing and is begun again where something fails.) A
+//! segment of an earlier life, or one whose sync failed, is never written again. Segments go in the
+//! order of their age, each for good before the next: what a trim record cancels goes before the
+//! trim does.
 //!
 //! It knows bytes and sums, not what records mean to anybody.
 

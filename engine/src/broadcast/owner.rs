@@ -248,7 +248,7 @@ impl Owner {
     }
 
     /// Tells how a job stands, after steering it where that is asked; `kept` is whether who comes
-    /// later gets it too. Gives how a kept one stands from now on, where that is new.
+    /// later gets it too. Gives how a kept one stands from now on, where it stands as was asked.
     pub fn act(
         &mut self,
         origin: Origin,
@@ -265,7 +265,7 @@ impl Owner {
         let Some(job) = self.running.get_mut(&id) else {
             let ended = self.ended.iter().find(|job| job.id == id).copied();
             send.push(Send::Answer(origin, ended.ok_or(ErrorCode::UnknownJob)));
-            return None;
+            return ended.and_then(|job| as_asked(action, job.state));
         };
         let order = match (action, job.state) {
             (JobAction::Pause, JobState::Running) => Some((JobState::Paused, Order::Pause)),
@@ -282,7 +282,7 @@ impl Owner {
             send.extend((0..self.shards).map(|shard| Send::Order(shard, id, order)));
         }
         send.push(Send::Answer(origin, Ok(job.job(id))));
-        order.and_then(|(_, order)| order.state())
+        as_asked(action, job.state)
     }
 
     /// Steers a durable job that has met everybody who was there: it still goes to those who come.
@@ -306,6 +306,17 @@ impl Owner {
         send.extend((0..self.shards).map(|shard| Send::Order(shard, id, order)));
         send.push(Send::Answer(origin, Ok(*job)));
         order.state()
+    }
+}
+
+/// How a kept broadcast stands for those who come later, where its job stands as was asked, be it
+/// since now or since before: who asks again has to know that the store has it.
+fn as_asked(action: JobAction, state: JobState) -> Option<BroadcastState> {
+    match (action, state) {
+        (JobAction::Pause, JobState::Paused) => Some(BroadcastState::Paused),
+        (JobAction::Resume, JobState::Running | JobState::Done) => Some(BroadcastState::Running),
+        (JobAction::Cancel, JobState::Cancelled) => Some(BroadcastState::Cancelled),
+        (_, _) => None,
     }
 }
 
@@ -342,10 +353,14 @@ mod tests {
         Owner::new(Place { host: 0, shard: 1, shards: 2, incarnation }, 1, 4)
     }
 
-    fn started(owner: &mut Owner) -> Broadcast {
+    fn backend() -> Origin {
         let connection = ConnectionId { shard: 0, slot: 0, generation: 0 };
+        Origin { connection, request: 0, part: 0, copies: 1 }
+    }
+
+    fn started(owner: &mut Owner) -> Broadcast {
         let order = BroadcastOrder {
-            origin: Origin { connection, request: 0, part: 0, copies: 1 },
+            origin: backend(),
             product: 0,
             tag: "".into(),
             durable: true,
@@ -360,12 +375,29 @@ mod tests {
     }
 
     #[test]
+    fn who_asks_again_hears_how_it_stands() {
+        let mut owner = owner(7);
+        let job = started(&mut owner).job;
+        let mut act = |action| owner.act(backend(), action, (job, true), &mut Vec::new());
+        assert_eq!(act(JobAction::Status), None);
+        for _ in 0..2 {
+            assert_eq!(act(JobAction::Pause), Some(BroadcastState::Paused));
+        }
+        for _ in 0..2 {
+            assert_eq!(act(JobAction::Cancel), Some(BroadcastState::Cancelled));
+        }
+        assert_eq!(act(JobAction::Resume), None, "nothing resumes what was cancelled");
+    }
+
+    #[test]
     fn no_job_has_the_name_of_one_before_it() {
         for (before, now) in [(7, 7), (7, 8), (u32::MAX, 0)] {
             let mut first = owner(before);
             let kept = [started(&mut first), started(&mut first)];
             let mut second = owner(now);
-            kept.iter().for_each(|kept| second.recover(kept));
+            for kept in &kept {
+                second.recover(kept);
+            }
             let next = started(&mut second).job;
             assert!(kept.iter().all(|kept| kept.job != next), "{kept:?}, {next}");
         }

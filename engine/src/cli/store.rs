@@ -53,7 +53,11 @@ fn look(directory: &Path, as_json: bool, screen: &mut Screen<'_>) -> Result<Exit
     }
     let size = bytes(report.segments.iter().map(|segment| segment.bytes).sum());
     let segments = counted(report.segments.len() as u64, "segment");
-    screen.say(&format!("{}: {segments}, {size}", word(exit)));
+    let reserve = match report.reserve {
+        0 => "nothing kept back for a full disk".to_owned(),
+        kept => format!("{} kept back for a full disk", bytes(kept)),
+    };
+    screen.say(&format!("{}: {segments}, {size}; {reserve}", word(exit)));
     if exit == Exit::Damaged {
         let directory = directory.display();
         screen.advise(&format!(
@@ -110,6 +114,7 @@ fn report_json(directory: &Path, report: &Report, exit: Exit) -> Value {
         "state": state,
         "flaw": flaw,
         "segments": segments,
+        "reserve_bytes": report.reserve,
     })
 }
 

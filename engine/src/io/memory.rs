@@ -14,7 +14,7 @@ pub fn give_back() -> bool {
     false
 }
 
-#[cfg(all(test, target_env = "gnu"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -30,8 +30,9 @@ mod tests {
         let (stay, go): (Vec<_>, Vec<_>) = pieces.partition(|(number, _)| number % 100 == 0);
         let before = resident();
         drop(go);
-        assert!(give_back());
-        assert!(resident() + (64 << 20) < before, "{before} bytes before");
+        let gives = cfg!(target_env = "gnu");
+        assert_eq!(give_back(), gives);
+        assert!(!gives || resident() + (64 << 20) < before, "{before} bytes before");
         drop(stay);
     }
 }

@@ -4,6 +4,7 @@ use super::journal::Journal;
 use super::keys::{Keys, Known};
 use super::load::Loads;
 use super::{Bounds, Entry, Mailbox, Redelivery};
+use crate::broadcast::owner::Send;
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use crate::directory::place::FixedState;
@@ -49,6 +50,8 @@ pub struct Mailroom {
     pub unopened: HashMap<HomeId, u64, FixedState>,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,
+    /// What those are told who steered a durable job, once the store has answered so many batches.
+    pub steered: VecDeque<(u64, Vec<Send>)>,
     /// Old segments that are to go.
     pub clearing: Option<Clearing>,
     /// The mailbox that the sweep looks at next.
@@ -134,6 +137,7 @@ impl Mailroom {
             opening: HashMap::default(),
             unopened: HashMap::default(),
             leaving: VecDeque::new(),
+            steered: VecDeque::new(),
             clearing: None,
             sweep: 0,
             sweep_left: 0,

@@ -14,7 +14,7 @@ use crate::mesh::ToSession;
 use crate::mesh::letter::Parcel;
 use crate::metrics::Counter;
 use crate::shard::Shard;
-use holdfast_store::{Ask, Loaded, Wanted};
+use holdfast_store::{Ask, Loaded, Trouble, Wanted};
 
 /// Sessions that ask again in one second.
 const STALLED: usize = 4096;
@@ -207,7 +207,7 @@ impl<I: Io> Shard<I> {
     /// Asks again what the store could not answer.
     pub(crate) fn feed_stalled(&mut self) {
         let Some(room) = self.mailroom.as_mut() else { return };
-        if room.journal.trouble().is_some() {
+        if room.journal.trouble() == Some(Trouble::Down) {
             return;
         }
         let few = room.stalled.len().min(STALLED);

@@ -36,10 +36,12 @@ impl<I: Io> Shard<I> {
         match event {
             Event::Written(places) => {
                 self.written(&places);
+                self.answer_steered(None);
                 self.let_go_of_leaving();
             }
             Event::Failed(trouble) => {
                 self.not_written(trouble);
+                self.answer_steered(Some(trouble));
                 self.let_go_of_leaving();
             }
             Event::Loaded { token, messages } => self.loaded(token, &messages),

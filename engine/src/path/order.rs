@@ -88,24 +88,49 @@ impl<I: Io> Shard<I> {
     pub(crate) fn not_kept(&mut self, job: JobId, trouble: Trouble) {
         self.unkept.retain(|start| start.job != job);
         self.notices.forget_key(job);
-        let code = match trouble {
-            Trouble::Full => ErrorCode::StoreFull,
-            Trouble::Down => ErrorCode::StoreBusy,
-        };
-        let answer = self.owner.refuse(job, code);
+        let answer = self.owner.refuse(job, not_safe(trouble));
         self.carry_out(answer.into_iter().collect());
     }
 
+    /// What a durable job is asked is answered once the store has it: else a cancelled one could
+    /// come back with a restart.
     pub(crate) fn steer_job(&mut self, origin: Origin, action: JobAction, job: JobId) {
         let notice = self.notices.by_job(job);
         let kept = notice.map(|notice| (notice.broadcast.product, notice.broadcast.number));
         let mut send = Vec::new();
         let state = self.owner.act(origin, action, (job, kept.is_some()), &mut send);
-        self.carry_out(send);
         if let (Some(state), Some((product, number)), Some(room)) =
             (state, kept, self.mailroom.as_mut())
         {
             room.journal.order(Command::Steer { product, number, state });
+            let answers = send.extract_if(.., |send| matches!(send, Send::Answer(..))).collect();
+            room.steered.push_back((room.journal.safe_after(), answers));
         }
+        self.carry_out(send);
+    }
+
+    /// The store has answered a batch: answers those who steered a job with something in it.
+    pub(crate) fn answer_steered(&mut self, trouble: Option<Trouble>) {
+        let code = trouble.map(not_safe);
+        while let Some(room) = self.mailroom.as_mut()
+            && let Some((batch, _)) = room.steered.front()
+            && *batch <= room.journal.answered()
+            && let Some((_, mut answers)) = room.steered.pop_front()
+        {
+            for answer in &mut answers {
+                if let (Send::Answer(_, told), Some(code)) = (answer, code) {
+                    *told = Err(code);
+                }
+            }
+            self.carry_out(answers);
+        }
+    }
+}
+
+/// What a backend is told of something that the store could not make safe.
+const fn not_safe(trouble: Trouble) -> ErrorCode {
+    match trouble {
+        Trouble::Full => ErrorCode::StoreFull,
+        Trouble::Down => ErrorCode::StoreBusy,
     }
 }

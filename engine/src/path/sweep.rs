@@ -10,7 +10,7 @@ use crate::mailbox::journal::{Moved, Waiting};
 use crate::mailbox::room::{Clearing, Mailroom};
 use crate::mailbox::{Entry, Mailbox, Why};
 use crate::shard::Shard;
-use holdfast_store::Command;
+use holdfast_store::{Command, Trouble};
 
 /// Most mailboxes looked at in one turn.
 const SLICE: usize = 512;
@@ -137,7 +137,7 @@ impl<I: Io> Shard<I> {
     fn finish_clearing(&mut self) {
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Clearing { upto, next, moving }) = room.clearing else { return };
-        if next < room.high || moving > 0 || room.journal.trouble().is_some() {
+        if next < room.high || moving > 0 || room.journal.trouble() == Some(Trouble::Down) {
             return;
         }
         if room.journal.needs(upto) {

@@ -55,9 +55,7 @@ fn filled(directory: &Path, seed: u64) -> Option<(Disk, Run, Gateway)> {
         println!("not shown: a disk cannot be mounted here");
         return None;
     };
-    let mut house = house.through(&disk.words());
-    // What keys take of the disk is given back when they count no more.
-    house.set("store.idempotency_window=10s");
+    let house = house.through(&disk.words());
     let mut run = Run::new(house, seed).with_roomy_mailboxes(USERS + 1);
     run.crowd = Crowd::new(run.house.clients(), USERS..USERS + 1, seed);
     run.crowd.mood = Mood::Calm;

@@ -90,7 +90,6 @@ pub(crate) struct News {
     life: u32,
     away: bool,
     repeats: u64,
-    revived: u64,
     pub(crate) faults: Vec<String>,
 }
 
@@ -104,8 +103,6 @@ pub(crate) struct NewsSums {
     pub(crate) came: u64,
     /// Copies that came again.
     pub(crate) repeats: u64,
-    /// Copies of what had been cancelled, after a kill.
-    pub(crate) revived: u64,
 }
 
 /// What was cancelled in this life is on disk now, and known.
@@ -128,7 +125,6 @@ impl News {
             life: 0,
             away: false,
             repeats: 0,
-            revived: 0,
             faults: Vec::new(),
         }
     }
@@ -258,7 +254,6 @@ impl News {
         let life = self.life;
         let item = &self.items[usize::try_from(id - FIRST).unwrap()];
         let (began, doubt, cancelled) = (item.began, item.doubt, item.cancelled);
-        self.revived += u64::from(cancelled.is_some_and(|it| it.life < life && it.sure.is_none()));
         let reader = &mut self.readers[who.user][who.device];
         let (said, since) = (reader.said, reader.since);
         let mut wrong = Vec::new();
@@ -283,7 +278,8 @@ impl News {
             }
             reader.last = number.max(reader.last);
         }
-        let holds = |it: &Cancelled| it.sure.is_some_and(|sure| sure < since);
+        // Its answer waited for the store; within a life other shards hear of it a little later.
+        let holds = |it: &Cancelled| it.life < life || it.sure.is_some_and(|sure| sure < since);
         if let Some(cancelled) = cancelled.filter(holds) {
             wrong.push(format!("it was cancelled before, {cancelled:?}, in life {life}"));
         }
@@ -387,7 +383,6 @@ impl News {
             cancelled: self.items.iter().filter(|item| item.cancelled.is_some()).count(),
             came: readers.map(|reader| reader.had.len() as u64).sum(),
             repeats: self.repeats,
-            revived: self.revived,
         }
     }
 }

@@ -72,7 +72,8 @@ impl Keeper {
                     );
                 }
                 Trouble::Down => {
-                    tracing::error!(%error, directory, "the store cannot write: nothing is accepted");
+                    let what = "the store cannot write: nothing is accepted";
+                    tracing::error!(%error, directory, "{what}");
                 }
             }
             self.tell_all(trouble.into(), out);

@@ -6,8 +6,8 @@
 //! where there is as much room again besides: so a store that is well has room for more than a
 //! message, and does not go to and fro.
 //!
-//! Its size is a quarter of a segment. A round of cleaning writes at most three quarters of that (see
-//! `clean.rs`). The marks of idempotency keys, which stay when everything else of a segment is
+//! Its size is a quarter of a segment. A round of cleaning writes at most three quarters of that
+//! (see `clean.rs`). The marks of idempotency keys, which stay when everything else of a segment is
 //! acknowledged, take less than a fifth of a segment with bodies of 100 bytes.
 
 use crate::disk::{Disk, DiskFile};

@@ -19,6 +19,10 @@ pub(super) const VERSION: &str = "version";
 /// How many sequences a process takes at once.
 pub(super) const BLOCK: u64 = 1 << 30;
 
+/// How many seconds a body outlives its message: who decides that it is out of date is the engine,
+/// and until then it must be there.
+const SPARED: u32 = 60;
+
 /// Serves one shard's batches until its channel ends.
 pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
     let mut caller = Caller::new(Rc::clone(&desk.atlas));
@@ -229,7 +233,7 @@ impl Desk {
         let mut call = self.atlas.hashes.borrow().call(Script::Append);
         call.arg(3).arg(&keys.index.name).arg(&keys.bodies.name).arg(&keys.marks.name);
         call.arg(append.sequence).arg(encode::entry(append));
-        call.arg(append.body.of(&append.bytes)).arg(append.expires);
+        call.arg(append.body.of(&append.bytes)).arg(append.expires.saturating_add(SPARED));
         call.arg(self.names.remembered(append.at, append.expires));
         call.arg(encode::mark_of(append)).arg(append.at).arg(self.names.window.as_secs());
         op(&keys.index, call)

@@ -1,7 +1,8 @@
 //! What a fleet's clients owe the server: an acknowledgement of their durable messages.
 //!
 //! A client says how far it came at most a moment ([`Acks::wait`]) after the first message that it
-//! has not acknowledged yet, in one word for all of them. Pure: the fleet sends, this says what and when.
+//! has not acknowledged yet, in one word for all of them. Pure: the fleet sends, this says what and
+//! when.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
