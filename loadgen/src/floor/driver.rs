@@ -10,6 +10,7 @@ mod acks;
 mod api;
 mod durable;
 mod fleet;
+mod hurry;
 mod probe;
 pub(super) mod script;
 mod stamp;
@@ -76,11 +77,6 @@ pub(super) struct Driver {
     table: usize,
     users: u32,
     random: u64,
-}
-
-/// Puts the calling thread before others on its core, where that is allowed.
-fn hurry() {
-    let _ = rustix::process::setpriority_process(Some(rustix::thread::gettid()), -20);
 }
 
 impl Driver {

@@ -13,8 +13,9 @@ use holdfast_protocol::client::Class;
 
 use super::api::Api;
 use super::fleet::Manner;
+use super::hurry::Hurry;
 use super::worker::Order;
-use super::{Driver, Subject, hurry, stamp};
+use super::{Driver, Subject, stamp};
 
 /// Users that the single messages go to.
 const USERS: u32 = 64;
@@ -103,7 +104,7 @@ impl Driver {
 }
 
 fn send_evenly(subject: &Subject, singles: Singles, over: &AtomicBool) -> Result<usize, String> {
-    hurry();
+    let _hurry = Hurry::begin();
     let mut api = Api::holdfast(subject.api_ports[0], &subject.api_key)?;
     let (start, gap) = (Instant::now(), Duration::from_secs(1) / singles.rate.max(1));
     let mut sent = 0;

@@ -11,6 +11,7 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::fleet::{Fleet, Manner};
+use super::hurry::Hurry;
 use crate::floor::language::{Language, Wanted};
 use crate::floor::machine;
 
@@ -70,9 +71,7 @@ impl Worker {
         let (orders, inbox) = mpsc::channel();
         let (outbox, results) = mpsc::channel();
         let thread = thread::spawn(move || {
-            if urgent {
-                super::hurry();
-            }
+            let _hurry = urgent.then(Hurry::begin);
             let made =
                 machine::own_table().and_then(|()| Fleet::new(common.language, common.target));
             let mut fleet = match made {
