@@ -104,7 +104,7 @@ impl Driver {
         for worker in &mut self.workers {
             worker.order(Order::Listen { stop: Arc::clone(&stop) });
         }
-        // One that waits for the receivers' turns to end would catch up in bursts that nobody wants.
+        // One that waits for the receivers would catch up in bursts that nobody wants.
         let _hurry = Hurry::begin();
         let gap = Duration::from_secs_f64(f64::from(TARGETS) / rate.max(1.0));
         let (start, mut requests) = (Instant::now(), 0);
