@@ -187,7 +187,12 @@ impl Keeper {
             batch.commands.iter().any(cleans) && !batch.commands.iter().any(steers)
         });
         // What waits takes its turn with the rest: it must not take the room that cleaning needs.
+        // But what was to be said again before a segment goes is said before that counts.
+        let again = |command: &Command| matches!(command, Command::Keys(_) | Command::Seen(_));
         let waiting = std::mem::take(&mut self.waiting);
+        let (first, waiting) =
+            waiting.into_iter().partition(|command| !cleaning.is_empty() && again(command));
+        self.waiting = first;
         self.spend(cleaning, now, out);
         let failed = std::mem::replace(&mut self.waiting, waiting);
         self.waiting.extend(failed);
@@ -242,7 +247,10 @@ impl Keeper {
 
     /// Writes what still waits, at the end of a life.
     pub fn stop(&mut self, now: u32) {
-        let _ = self.attempt(&[], now, &mut Vec::new());
+        if self.attempt(&[], now, &mut Vec::new()) == Err(Trouble::Full) {
+            // Nothing has to be cleaned any more: all the room is for what waits.
+            self.spend(Vec::new(), now, &mut Vec::new());
+        }
         if let Err(error) = self.log.rest() {
             tracing::warn!(%error, "the end of the log could not be marked");
         }

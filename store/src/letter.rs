@@ -287,7 +287,8 @@ pub enum Event {
     Loaded {
         /// The question's.
         token: u64,
-        /// One for each that was wanted.
+        /// One for each that was wanted; the first ones alone where the store could not say now
+        /// what the next one is.
         messages: Vec<Loaded>,
     },
     /// What the user's mailbox holds. Only stores that several hosts share are asked that.

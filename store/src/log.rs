@@ -193,9 +193,15 @@ impl Log {
     }
 
     /// Ends the active segment at what is surely synced. (What comes after that, if anything, is
-    /// cut off; should that fail, the next segment's header still says to not read it.)
+    /// cut off; should that fail, the next segment's header still says to not read it.) One of which
+    /// nothing is, is begun again.
     pub(crate) fn seal(&mut self) {
-        let Some(mut active) = self.active.take().filter(Active::is_born) else { return };
+        let Some(mut active) = self.active.take() else { return };
+        if !active.is_born() {
+            // Its header and group were refused, and must not be found by a later life.
+            let _ = active.file.truncate(0);
+            return;
+        }
         // A mark may stay, since nobody reads behind the end: cutting it off would cost a group.
         if !active.is_marked
             && active.segment.length > active.synced

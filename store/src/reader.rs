@@ -56,7 +56,11 @@ impl Reader {
             match self.load(ask, wanted, now, &mut bytes) {
                 Found::Body(span) => spans.push(span),
                 Found::Lost => spans.push(Span::default()),
-                Found::NotNow => return Event::Unanswered { token: ask.token },
+                Found::NotNow if spans.is_empty() => {
+                    return Event::Unanswered { token: ask.token };
+                }
+                // Whoever has the first ones asks again for the others.
+                Found::NotNow => break,
             }
         }
         let bytes: Arc<[u8]> = bytes.into();

@@ -65,6 +65,24 @@ impl Shelf {
         if !self.open.contains_key(&place.segment) {
             self.open_up(place)?;
         }
+        match self.take(place, guess) {
+            Err(Missing::Damaged { .. }) if self.is_gone(place) => Err(Missing::Gone),
+            // What was read before lies in the buffer.
+            Ok(id) => shape(&self.bytes, id.salt)
+                .map_err(|_| Missing::Damaged { file: id.name(), offset: place.offset }),
+            Err(missing) => Err(missing),
+        }
+    }
+
+    /// Whether a segment was removed while it is open here: the disk may take its bytes back under
+    /// whoever reads.
+    fn is_gone(&self, place: Place) -> bool {
+        let is_it = |name: &String| Id::of(name).is_some_and(|id| id.number == place.segment);
+        self.disk.list().is_ok_and(|names| !names.iter().any(is_it))
+    }
+
+    /// Reads a whole record into the buffer; gives its segment.
+    fn take(&mut self, place: Place, guess: usize) -> Result<Id, Missing> {
         let Some((id, file)) = self.open.get(&place.segment) else { return Err(Missing::Gone) };
         let (offset, mut wanted) = (place.offset, guess + USUAL);
         let failed = |error| Missing::Disk { file: id.name(), offset, error };
@@ -74,7 +92,7 @@ impl Shelf {
             let count = read_full(file.as_ref(), at, &mut self.bytes).map_err(failed)?;
             self.bytes.truncate(count);
             match shape(&self.bytes, id.salt) {
-                Ok(_) => break,
+                Ok(_) => return Ok(*id),
                 // A damaged length may claim anything: only what the file can hold is read.
                 Err(Bad::Short(need)) if need > count && count == wanted => {
                     let length = file.length().map_err(failed)?;
@@ -86,7 +104,6 @@ impl Shelf {
                 Err(_) => return Err(Missing::Damaged { file: id.name(), offset }),
             }
         }
-        shape(&self.bytes, id.salt).map_err(|_| Missing::Damaged { file: id.name(), offset })
     }
 
     fn open_up(&mut self, place: Place) -> Result<(), Missing> {
@@ -107,5 +124,29 @@ impl Shelf {
         }
         self.open.insert(place.segment, (id, file));
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::files::Files;
+    use crate::log::Log;
+
+    #[test]
+    fn what_is_removed_while_it_is_open_is_gone_and_not_damaged() {
+        let directory = tempfile::tempdir().unwrap();
+        let disk: Arc<dyn Disk> = Arc::new(Files::open(directory.path()).unwrap());
+        let mut log = Log::new(disk.clone(), 1 << 20, 7);
+        log.begin().unwrap();
+        let segment = log.oldest();
+        let header = Place { segment, offset: 0 };
+        let mut shelf = Shelf::new(disk.clone());
+        assert!(shelf.fetch(header, 0).is_ok());
+        log.seal();
+        log.remove_oldest().unwrap();
+        assert!(matches!(shelf.fetch(header, 0), Err(Missing::Gone)));
+        let beyond = Place { segment, offset: 1 << 19 };
+        assert!(matches!(shelf.fetch(beyond, 0), Err(Missing::Gone)));
     }
 }

@@ -123,6 +123,41 @@ fn a_full_store_is_cleaned_before_its_keys_end() {
     life.written(0, vec![append(1000)]);
 }
 
+/// What was to be said again before a segment goes may have been refused with a message.
+#[test]
+fn no_segment_goes_before_its_keys_are_said_again() {
+    let (disk, mut life, places) = full(6);
+    // They wait, and so would the keys behind them.
+    (0..100).for_each(|_| drop(life.batch(0, vec![trim("u0", 1)])));
+    let all = places.len() as u64;
+    let mut heard = life.batch_freeing(0, vec![trim("u0", all)], freed(&places));
+    let (_, recovered) = Life::open(&disk.copy(), 2);
+    let keys = recovered[0].keys.clone();
+    let (before, mut said) = (segments(&disk).len(), 0);
+    while segments(&disk).len() >= before {
+        assert!(life.now < NOW + 60, "it stays full");
+        let Some(upto) = clean(&heard) else {
+            life.pass(1);
+            heard = life.hear(0);
+            continue;
+        };
+        let segment = |number: u64| places[usize::try_from(number).unwrap() - 1].segment;
+        let old = |number: u64| segment(number) > said && segment(number) <= upto;
+        let marks = keys.iter().filter(|mark| old(mark.sequence)).copied().collect();
+        life.written(1, vec![Command::Cleaned(upto)]);
+        let mut batch = vec![Command::Keys(marks), Command::Cleaned(upto)];
+        if said == 0 {
+            batch.push(append(1000));
+        }
+        said = upto;
+        heard = life.batch(0, batch);
+    }
+    drop(life);
+    disk.crash(&mut |_| 0);
+    let (_, recovered) = Life::open(&disk, 3);
+    assert_eq!(recovered[0].keys.len(), keys.len());
+}
+
 /// There is one segment, too large for its disk, and one message of it waits.
 #[test]
 fn the_only_segment_is_cleaned_too() {

@@ -1,7 +1,7 @@
 //! A disk that fails or is full: nothing unsafe is called written, shards hear of it once, what had
 //! been kept is read as ever, and the store gets well by itself.
 
-use crate::support::{Life, NOW, mailboxes, message, trim};
+use crate::support::{Life, NOW, SEGMENT, mailboxes, message, segments, trim};
 use holdfast_store::disk::memory::{Faults, Memory};
 use holdfast_store::{Command, Event, Place, Trouble, Wanted};
 
@@ -56,6 +56,27 @@ fn a_failing_sync() {
 fn a_failing_sync_whose_bytes_cannot_be_cut_off() {
     let change = |faults: &mut Faults| (faults.failing_syncs, faults.failing_cuts) = (2, 9);
     fails_and_gets_well(change, Trouble::Down);
+}
+
+/// Also where it is the first group of a segment that fails.
+#[test]
+fn what_a_failing_sync_refused_is_in_no_later_life() {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    let is_full = || {
+        let begun = segments(&disk).into_iter().filter_map(|name| disk.length(&name));
+        begun.filter(|length| *length > 0).all(|length| length >= SEGMENT as usize)
+    };
+    let mut accepted = 0;
+    while !is_full() {
+        accepted += 1;
+        life.written(0, append(accepted));
+    }
+    disk.fail(|faults| faults.failing_syncs = 1);
+    let heard = life.batch(0, append(accepted + 1));
+    assert!(heard.iter().any(|event| matches!(event, Event::Failed(Trouble::Down))));
+    let (_, recovered) = Life::open(&disk.copy(), 2);
+    assert_eq!(mailboxes(&recovered).len() as u64, accepted);
 }
 
 #[test]
