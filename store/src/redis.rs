@@ -30,13 +30,16 @@
 
 mod caller;
 mod counters;
+mod deadlines;
 mod desk;
 mod encode;
 mod follow;
 mod health;
 mod link;
 mod names;
+mod news;
 mod options;
+mod owed;
 mod place;
 mod porter;
 mod reader;

@@ -9,6 +9,7 @@
 
 use crate::redis::counters::{Counters, count, discount};
 use crate::redis::link::{Dialer, Link, Node};
+use crate::redis::owed::Owed;
 use crate::redis::place::{Guide, Map};
 use crate::redis::reply::{Fault, Remedy, remedy};
 use crate::redis::script::Hashes;
@@ -37,6 +38,8 @@ pub(super) struct Op {
 pub(super) struct Atlas {
     pub(super) dialer: Dialer,
     pub(super) hashes: RefCell<Hashes>,
+    /// What servers did not take.
+    pub(super) owed: Owed,
     map: RefCell<Rc<Map>>,
     stale: Cell<bool>,
     guide: tokio::sync::Mutex<Guide>,
@@ -49,6 +52,7 @@ impl Atlas {
     pub(super) fn new(dialer: Dialer, guide: Guide, counters: Arc<Counters>) -> Self {
         Self {
             away: RefCell::default(),
+            owed: Owed::new(Arc::clone(&counters)),
             counters,
             dialer,
             hashes: RefCell::default(),
@@ -132,8 +136,9 @@ impl Atlas {
 pub(super) struct Caller {
     atlas: Rc<Atlas>,
     links: HashMap<Node, Link>,
-    /// Whether those who are away are asked too.
-    pub(super) insists: bool,
+    /// Whether it finds out who has come back, and carries out what is owed: those who are away
+    /// are asked too, and what is owed does not hold it up.
+    insists: bool,
 }
 
 /// What one pipeline is made of.
@@ -154,7 +159,7 @@ impl Caller {
         Self { atlas, links: HashMap::new(), insists: false }
     }
 
-    /// One that finds out whether those who are away have come back.
+    /// One that finds out whether those who are away have come back, and carries out what is owed.
     pub(super) fn insisting(atlas: Rc<Atlas>) -> Self {
         Self { insists: true, ..Self::new(atlas) }
     }
@@ -164,6 +169,9 @@ impl Caller {
     pub(super) async fn carry(&mut self, ops: &[Op], safe: bool) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; ops.len()];
         let mut asking = HashMap::new();
+        if !self.insists {
+            self.hold_back(ops, &mut outcomes);
+        }
         for _ in 0..ROUNDS {
             let open: Vec<_> = (0..ops.len()).filter(|at| outcomes[*at].is_none()).collect();
             if open.is_empty() {
@@ -183,6 +191,16 @@ impl Caller {
         }
         let lost = || Err(Fault::Down("sent from server to server without end".to_owned()));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()
+    }
+
+    /// What must not overtake what is owed waits for that.
+    fn hold_back(&self, ops: &[Op], outcomes: &mut [Option<Outcome>]) {
+        let held = |at: &usize| self.atlas.owed.holds(ops[*at].slot);
+        let held: Vec<_> = (0..ops.len()).filter(held).collect();
+        if !held.is_empty() {
+            let why = "what came before is owed still".to_owned();
+            self.fail(outcomes, &held, &Fault::Away(why));
+        }
     }
 
     /// Whether a server is away, and with it what is for it.

@@ -2,21 +2,21 @@
 
 use crate::Homes;
 pub(super) use crate::clock::seconds as now;
-use crate::letter::Trouble;
+use crate::letter::{Ask, Command, Trouble};
 use crate::redis::caller::{Atlas, Caller};
-use crate::redis::follow::Live;
 use crate::redis::health::Health;
-use crate::redis::names::{Names, UserKeys};
+use crate::redis::names::{Names, SLOTS, UserKeys};
+use crate::redis::news::Known;
 use crate::redis::reply::Fault;
 use crate::redis::write::{attempt, op};
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How often the servers are looked at while nothing is wrong.
-const LOOK: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_secs(1);
 /// The first and the longest pause between attempts while something is.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
 /// How many owed commands are carried out at once.
@@ -32,10 +32,19 @@ pub(super) struct Desk {
     pub(super) health: Health,
     /// How far sequences are reserved, as far as this process knows.
     pub(super) reserved: Cell<u64>,
-    /// Broadcasts that are live, by product and number.
-    pub(super) live: RefCell<HashMap<u16, BTreeMap<u64, Live>>>,
+    /// What is known of each product's durable broadcasts.
+    pub(super) known: RefCell<HashMap<u16, Known>>,
+    /// Questions that wait.
+    pub(super) asks: flume::Receiver<Ask>,
     /// No message is due to be looked at before this second since 1970 UTC.
     pub(super) due: Cell<u32>,
+}
+
+/// What a look at a primary found.
+pub(super) struct Look {
+    /// Its slots.
+    ranges: Vec<(u16, u16)>,
+    pub(super) found: Result<(), Fault>,
 }
 
 impl Desk {
@@ -49,42 +58,72 @@ impl Desk {
         self.names.user(self.homes.hash(product, user), self.product(product), user)
     }
 
+    /// Keeps what is to be carried out later; what has an answer was answered.
+    pub(super) fn owe(&self, commands: impl IntoIterator<Item = Command>) {
+        for command in commands {
+            let mut ops = Vec::new();
+            self.put(&command, &mut ops);
+            // Nothing: it says nothing new, or nothing to servers.
+            if let Some(op) = ops.first() {
+                self.atlas.owed.push(op.slot, command);
+            }
+        }
+    }
+
     /// Tries to write on every primary, then carries out what is owed there.
     async fn try_all(&self, caller: &mut Caller) -> Result<(), Fault> {
-        let reached = self.probe(caller, true).await;
+        let looks = self.probe(caller, true).await?;
         self.atlas.forget_replaced();
-        if let Err(Fault::Full(_) | Fault::Down(_) | Fault::Refused(_)) = reached {
-            return reached;
-        }
-        let mut owed = self.health.take_owed(OWED_AT_ONCE);
-        let mut later = Vec::new();
-        let mut worst = None;
-        let insists = std::mem::replace(&mut caller.insists, false);
-        while !owed.is_empty() && worst.is_none() {
-            let faults = attempt(self, caller, &owed).await;
-            for (command, fault) in owed.into_iter().zip(faults) {
-                match fault {
-                    None | Some(Fault::Refused(_)) => {}
-                    Some(fault) => {
-                        worst = worst.or((!matches!(fault, Fault::Away(_))).then_some(fault));
-                        later.push(command);
-                    }
+        let mut faults = Vec::new();
+        for Look { ranges, found } in looks {
+            let paid = match &found {
+                Ok(()) => self.pay(caller, &ranges, |_| true).await,
+                // What makes room is taken all the same.
+                Err(Fault::Full(_)) => {
+                    let makes_room = |command: &Command| matches!(command, Command::Trim { .. });
+                    self.pay(caller, &ranges, makes_room).await
                 }
-            }
-            owed = self.health.take_owed(OWED_AT_ONCE);
+                Err(_) => Ok(()),
+            };
+            faults.extend([found, paid]);
         }
-        caller.insists = insists;
-        later.extend(owed);
-        self.health.owe_first(later);
-        worst.map_or(reached, Err)
+        worst(faults)
+    }
+
+    /// Carries out what is owed of these slots, in order; what comes meanwhile perhaps the next
+    /// time, so that this ends.
+    async fn pay(
+        &self,
+        caller: &mut Caller,
+        ranges: &[(u16, u16)],
+        which: fn(&Command) -> bool,
+    ) -> Result<(), Fault> {
+        for _ in 0..=self.atlas.owed.len() / OWED_AT_ONCE {
+            let taken = self.atlas.owed.take(OWED_AT_ONCE, ranges, which);
+            if taken.is_empty() {
+                break;
+            }
+            let commands: Vec<_> = taken.iter().map(|(_, command)| command).collect();
+            let faults = attempt(self, caller, &commands).await;
+            let still = |fault: &Option<Fault>| !matches!(fault, None | Some(Fault::Refused(_)));
+            let owed: Vec<_> = faults.iter().map(still).collect();
+            self.atlas.owed.settle(taken, &owed);
+            let failed =
+                faults.into_iter().zip(owed).filter_map(|(fault, owed)| fault.filter(|_| owed));
+            worst(failed.map(Err))?;
+        }
+        Ok(())
     }
 
     /// Looks at every primary; with `write`, writes something, as safe as everything is written.
-    /// Who can do that is back. Gives the worst of what failed.
-    pub(super) async fn probe(&self, caller: &mut Caller, write: bool) -> Result<(), Fault> {
+    /// Who can do that is back, but for the slots of which something is owed.
+    pub(super) async fn probe(&self, caller: &mut Caller, write: bool) -> Result<Vec<Look>, Fault> {
         let map = self.atlas.map().await.map_err(Fault::Down)?;
+        let primaries = map.primaries();
         let mut ops = Vec::new();
-        for (from, to) in map.primaries() {
+        for (_, ranges) in &primaries {
+            // Every primary of a map has a range.
+            let &(from, to) = ranges.first().unwrap_or(&(0, SLOTS - 1));
             let key = self.names.probe(from, to);
             let mut command = redis::cmd(if write { "SET" } else { "EXISTS" });
             command.arg(&key.name);
@@ -94,26 +133,24 @@ impl Desk {
             ops.push(op(&key, command));
         }
         let outcomes = caller.carry(&ops, write).await;
-        let mut worst = None;
-        for (op, outcome) in ops.iter().zip(outcomes) {
-            match outcome {
-                // Where it has moved on the way, the next look finds it.
-                Ok(_) => map.node(op.slot).into_iter().for_each(|node| self.atlas.come_back(node)),
-                Err(fault @ Fault::Away(_)) => worst = worst.or(Some(fault)),
-                Err(fault) => worst = Some(fault),
+        let looks = primaries.into_iter().zip(outcomes).map(|((node, ranges), outcome)| {
+            if outcome.is_ok() {
+                // Where a slot has moved on the way, the next look finds it.
+                self.atlas.come_back(&node);
             }
-        }
-        worst.map_or(Ok(()), Err)
+            Look { ranges, found: outcome.map(drop) }
+        });
+        Ok(looks.collect())
     }
 
     /// Carries out what is still owed, if the servers take it now.
     pub(super) async fn last_try(&self) {
-        let mut caller = Caller::new(Rc::clone(&self.atlas));
-        if !self.health.owes() {
+        if self.atlas.owed.is_empty() {
             return;
         }
+        let mut caller = Caller::insisting(Rc::clone(&self.atlas));
         let fault = self.try_all(&mut caller).await.err();
-        if self.health.owes() {
+        if !self.atlas.owed.is_empty() {
             tracing::warn!(?fault, "trims that the store in Redis did not take: they come again");
         }
     }
@@ -128,10 +165,14 @@ impl Desk {
         }
     }
 
+    fn is_unwell(&self) -> bool {
+        self.health.trouble().is_some() || self.atlas.is_torn() || !self.atlas.owed.is_empty()
+    }
+
     /// Tries until it works everywhere.
     async fn mend(&self, caller: &mut Caller) {
         let mut pause = PAUSES.0;
-        while self.health.trouble().is_some() || self.atlas.is_torn() || self.health.owes() {
+        while self.is_unwell() {
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(PAUSES.1);
             caller.hang_up();
@@ -141,9 +182,11 @@ impl Desk {
                 self.atlas.look_again().await;
             }
             match self.try_all(caller).await {
-                // What was owed since is carried out before the shards go on.
-                Ok(()) if self.health.owes() => pause = PAUSES.0,
-                Ok(()) => self.health.mend(),
+                Ok(()) => {
+                    // What was owed since holds up its own slots, and soon ends.
+                    pause = PAUSES.0;
+                    self.health.mend();
+                }
                 Err(Fault::Away(_)) if !self.atlas.is_dark() => self.health.mend(),
                 Err(fault) => self.say(&fault),
             }
@@ -151,15 +194,28 @@ impl Desk {
     }
 }
 
+/// The worst of what failed: that one server of several is away is the least.
+pub(super) fn worst(all: impl IntoIterator<Item = Result<(), Fault>>) -> Result<(), Fault> {
+    let mut worst = None;
+    for fault in all.into_iter().filter_map(Result::err) {
+        if worst.is_none() || !matches!(fault, Fault::Away(_)) {
+            worst = Some(fault);
+        }
+    }
+    worst.map_or(Ok(()), Err)
+}
+
 /// Watches the servers, and mends.
 pub(super) async fn watch(desk: Rc<Desk>) {
     let mut caller = Caller::insisting(Rc::clone(&desk.atlas));
     loop {
         let woken = desk.health.alarm.notified();
-        if tokio::time::timeout(LOOK, woken).await.is_err() && desk.health.trouble().is_none() {
+        if tokio::time::timeout(INTERVAL, woken).await.is_err() && desk.health.trouble().is_none() {
             // A primary that was replaced may still answer, to those who do not know it.
             desk.atlas.look_again().await;
-            if let Err(fault) = desk.probe(&mut caller, false).await {
+            let looks = desk.probe(&mut caller, false).await;
+            let found = looks.and_then(|looks| worst(looks.into_iter().map(|look| look.found)));
+            if let Err(fault) = found {
                 desk.say(&fault);
             }
         }

@@ -21,14 +21,13 @@ impl Map {
         range.map(|(_, _, node)| node)
     }
 
-    /// Every primary, once, with one range of its slots.
-    pub(super) fn primaries(&self) -> Vec<(u16, u16)> {
-        let mut seen: Vec<&Node> = Vec::new();
-        let mut found = Vec::new();
+    /// Every primary, once, with all ranges of its slots.
+    pub(super) fn primaries(&self) -> Vec<(Node, Vec<(u16, u16)>)> {
+        let mut found: Vec<(Node, Vec<(u16, u16)>)> = Vec::new();
         for (from, to, node) in &self.ranges {
-            if !seen.contains(&node) {
-                seen.push(node);
-                found.push((*from, *to));
+            match found.iter_mut().find(|(known, _)| known == node) {
+                Some((_, ranges)) => ranges.push((*from, *to)),
+                None => found.push((node.clone(), vec![(*from, *to)])),
             }
         }
         found
@@ -188,8 +187,10 @@ mod tests {
     }
 
     #[test]
-    fn each_primary_is_told_once() {
+    fn each_primary_is_told_once_with_all_that_it_has() {
         let ranges = vec![(0, 8, node(1)), (9, 20, node(2)), (21, 16383, node(1))];
-        assert_eq!(Map { ranges }.primaries(), [(0, 8), (9, 20)]);
+        let primaries = Map { ranges }.primaries();
+        let all = [(node(1), vec![(0, 8), (21, 16383)]), (node(2), vec![(9, 20)])];
+        assert_eq!(primaries, all);
     }
 }

@@ -9,7 +9,6 @@ use crate::redis::encode;
 use crate::redis::reply::{bytes, integer, list};
 use crate::redis::write::op;
 use redis::Value;
-use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// How many questions go together, and how many bytes of bodies.
@@ -102,8 +101,8 @@ impl Desk {
 
     /// The broadcasts of a product that somebody may still have to get.
     fn live(&self, product: u16) -> Vec<u64> {
-        let live = self.live.borrow();
-        live.get(&product).into_iter().flat_map(BTreeMap::keys).copied().collect()
+        let known = self.known.borrow();
+        known.get(&product).into_iter().flat_map(|known| known.live.keys()).copied().collect()
     }
 
     fn opened(&self, ask: &Ask, live: &[u64], answers: &[Value]) {

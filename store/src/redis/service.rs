@@ -3,6 +3,7 @@
 use crate::port::{Bell, Port, Server, connect};
 use crate::redis::caller::{Atlas, Caller};
 use crate::redis::counters::{Counters, Numbers};
+use crate::redis::deadlines::remind;
 use crate::redis::desk::{Desk, watch};
 use crate::redis::follow::follow;
 use crate::redis::health::Health;
@@ -141,7 +142,8 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
             atlas: Rc::clone(&atlas),
             health: Health::new(life.server.ears.clone(), life.counters),
             reserved: Cell::new(0),
-            live: RefCell::default(),
+            known: RefCell::default(),
+            asks: life.server.asks.clone(),
             due: Cell::new(0),
         });
         let begun = recovery::begin(&desk, &mut Caller::new(atlas)).await;
@@ -158,6 +160,7 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
 async fn serve(desk: &Rc<Desk>, server: &Server, stopped: &flume::Receiver<()>) {
     tokio::task::spawn_local(watch(Rc::clone(desk)));
     tokio::task::spawn_local(follow(Rc::clone(desk)));
+    tokio::task::spawn_local(remind(Rc::clone(desk)));
     for _ in 0..READERS {
         tokio::task::spawn_local(read(Rc::clone(desk), server.asks.clone()));
     }

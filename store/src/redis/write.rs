@@ -7,8 +7,8 @@ use crate::redis::caller::{Caller, Op};
 use crate::redis::counters::count;
 use crate::redis::desk::{Desk, now};
 use crate::redis::encode;
-use crate::redis::follow::Live;
 use crate::redis::names::{Key, by_bucket, user_of};
+use crate::redis::owed::split;
 use crate::redis::reply::{Fault, integer};
 use crate::redis::script::Script;
 use redis::{Cmd, Value};
@@ -21,7 +21,7 @@ pub(super) const BLOCK: u64 = 1 << 30;
 
 /// How many seconds a body outlives its message: who decides that it is out of date is the engine,
 /// and until then it must be there.
-const SPARED: u32 = 60;
+pub(super) const SPARED: u32 = 60;
 
 /// Serves one shard's batches until its channel ends.
 pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
@@ -29,14 +29,14 @@ pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
     while let Ok(batch) = batches.recv_async().await {
         count(&desk.health.counters.batches, 1);
         let shard = batch.shard;
+        let mut commands = split(batch.commands);
         let event = if let Some(trouble) = desk.health.trouble() {
             // The watcher tries; nobody else waits for a server that is known not to answer.
             caller.hang_up();
-            desk.health.owe(batch.commands.into_iter().filter(|command| !is_answered(command)));
+            desk.owe(commands.into_iter().filter(|command| !is_answered(command)));
             count(&desk.health.counters.failed, 1);
             Event::Failed(trouble)
         } else {
-            let mut commands = batch.commands;
             commands.extend(due(&commands));
             let begun = clock::instant();
             let event = carry(&desk, &mut caller, commands).await;
@@ -61,8 +61,8 @@ fn due(commands: &[Command]) -> Vec<Command> {
 
 /// Carries commands out; those without an answer that failed are owed.
 async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Event {
-    let faults = attempt(desk, caller, &commands).await;
-    let mut worst = None;
+    let faults = attempt_all(desk, caller, &commands).await;
+    let (mut worst, mut unsteered) = (None, None);
     let mut places = Vec::new();
     let mut owed = Vec::new();
     for (command, fault) in commands.into_iter().zip(faults) {
@@ -79,22 +79,67 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
                 places.push(Place::AWAY);
             }
             Some(fault) => {
+                let trouble = judge(desk, &fault);
+                match &command {
+                    _ if answered => worst = Some(trouble),
+                    Command::Steer { .. } => unsteered = Some(trouble),
+                    _ => {}
+                }
                 if !answered && !matches!(fault, Fault::Refused(_)) {
                     owed.push(command);
                 }
-                let trouble = judge(desk, &fault);
-                worst = if answered { Some(trouble) } else { worst };
             }
         }
     }
-    desk.health.owe(owed);
-    if let Some(trouble) = worst {
+    desk.owe(owed);
+    let taken = places.iter().filter(|place| place.is_one()).count();
+    if let Some(trouble) = worst.or(unsteered.filter(|_| taken == 0)) {
         count(&desk.health.counters.failed, 1);
         return Event::Failed(trouble);
     }
-    let taken = places.iter().filter(|place| place.is_one()).count();
     count(&desk.health.counters.appended, taken);
     Event::Written(places)
+}
+
+/// Carries commands out once and says of each what went wrong, if something did.
+///
+/// Who steers a broadcast waits for the batch, and hears whether that is safe. So how broadcasts
+/// stand goes first where a batch has that, behind the broadcasts themselves; where it cannot be
+/// carried out, nothing else that is answered is tried, so that the batch can be said to have
+/// failed.
+async fn attempt_all(desk: &Desk, caller: &mut Caller, commands: &[Command]) -> Vec<Option<Fault>> {
+    let steers = |command: &Command| matches!(command, Command::Steer { .. });
+    if !commands.iter().any(steers) {
+        return attempt(desk, caller, &commands.iter().collect::<Vec<_>>()).await;
+    }
+    let of_a_job =
+        |at: &usize| steers(&commands[*at]) || matches!(commands[*at], Command::Broadcast(_));
+    let (first, mut rest): (Vec<_>, Vec<_>) = (0..commands.len()).partition(of_a_job);
+    let mut faults = vec![None; commands.len()];
+    attempt_some(desk, caller, (commands, &first), &mut faults).await;
+    let kept = |at: &usize| is_answered(&commands[*at]) && faults[*at].is_none();
+    let failed = first.iter().find(|at| steers(&commands[**at]) && faults[**at].is_some());
+    if failed.is_some() && !first.iter().any(kept) {
+        for at in rest.extract_if(.., |at| is_answered(&commands[*at])) {
+            faults[at] =
+                Some(Fault::Away("not tried: a broadcast could not be steered".to_owned()));
+        }
+    }
+    attempt_some(desk, caller, (commands, &rest), &mut faults).await;
+    faults
+}
+
+/// Carries out those at these places.
+async fn attempt_some(
+    desk: &Desk,
+    caller: &mut Caller,
+    (commands, which): (&[Command], &[usize]),
+    faults: &mut [Option<Fault>],
+) {
+    let some: Vec<_> = which.iter().map(|at| &commands[*at]).collect();
+    for (at, fault) in which.iter().zip(attempt(desk, caller, &some).await) {
+        faults[*at] = fault;
+    }
 }
 
 /// Says what a fault means for the store, and for the batch.
@@ -121,7 +166,7 @@ fn judge(desk: &Desk, fault: &Fault) -> Trouble {
 pub(super) async fn attempt(
     desk: &Desk,
     caller: &mut Caller,
-    commands: &[Command],
+    commands: &[&Command],
 ) -> Vec<Option<Fault>> {
     let mut faults = vec![None; commands.len()];
     // The scripts' hashes come with the first connection, which the watcher has made.
@@ -133,7 +178,7 @@ pub(super) async fn attempt(
     let outcomes = caller.carry(&ops, true).await;
     for (owner, outcome) in owners.into_iter().zip(outcomes) {
         match outcome {
-            Ok(value) => desk.learn(&commands[owner], &value),
+            Ok(value) => desk.learn(commands[owner], &value),
             Err(fault) => faults[owner] = Some(fault),
         }
     }
@@ -163,7 +208,7 @@ fn place(command: &Command) -> Place {
 
 impl Desk {
     /// Writes a command as the servers know it.
-    fn put(&self, command: &Command, ops: &mut Vec<Op>) {
+    pub(super) fn put(&self, command: &Command, ops: &mut Vec<Op>) {
         match command {
             Command::Append(append) => ops.push(self.append(append)),
             Command::Trim { product, user, upto } => ops.push(self.trim(*product, user, *upto)),
@@ -177,10 +222,7 @@ impl Desk {
                 news.arg(&key.name).arg(VERSION).arg(1);
                 ops.push(op(&key, news));
                 // A key that had expired must not come back for ever.
-                let till = u64::from(now()) + self.names.remember.as_secs();
-                let mut expire = redis::cmd("EXPIREAT");
-                expire.arg(&key.name).arg(till).arg("NX");
-                ops.push(op(&key, expire));
+                outlive(&key, self.names.remembered(now(), 0), ops);
             }
             Command::Seen(seen) => self.seen(seen, ops),
             Command::Keys(marks) => marks.iter().for_each(|mark| self.mark(mark, ops)),
@@ -300,15 +342,6 @@ impl Desk {
             Command::Due { expires, .. } => self.due.set(self.due.get().min(*expires)),
             _ => {}
         }
-    }
-
-    /// Remembers that a broadcast is live.
-    pub(super) fn know(&self, broadcast: &Broadcast) {
-        let Broadcast { product, number, expires, state, .. } = *broadcast;
-        let mut live = self.live.borrow_mut();
-        let live = live.entry(product).or_default();
-        live.retain(|_, live| live.expires >= now());
-        live.insert(number, Live { expires, state });
     }
 }
 

@@ -4,9 +4,9 @@
 use crate::failover::{Promised, cluster_of, is_primary, replicated};
 use crate::proxy::Proxy;
 use crate::server::{Server, pause};
-use crate::shard::{Shard, append, trim};
-use holdfast_store::Place;
+use crate::shard::{Shard, append, now, trim};
 use holdfast_store::redis::Mode;
+use holdfast_store::{Broadcast, BroadcastState, Command, Mark, Place, Trouble};
 
 const USERS: usize = 30;
 
@@ -78,4 +78,67 @@ fn a_primary_that_is_cut_off_holds_up_its_own_users_alone() {
     assert!(!shard.open(&lost).sequences().contains(&1), "it was trimmed");
     assert_eq!(shard.started.handle.numbers().away, 0);
     assert!(is_primary(&servers[0]), "nobody took its place");
+}
+
+/// A broadcast of the second product, whose states are on the first of three nodes.
+fn news() -> Command {
+    let broadcast = Broadcast {
+        product: 1,
+        number: 7,
+        job: 70,
+        tag: "".into(),
+        at: now(),
+        expires: now() + 1000,
+        state: BroadcastState::Running,
+        key: Box::default(),
+        body: b"news".as_slice().into(),
+    };
+    Command::Broadcast(broadcast.into())
+}
+
+fn steer(state: BroadcastState) -> Command {
+    Command::Steer { product: 1, number: 7, state }
+}
+
+#[test]
+fn what_came_while_a_primary_was_cut_off_is_not_overtaken_when_it_is_back() {
+    let (proxy, servers) = behind_a_proxy();
+    let mut shard = Shard::start(&replicated(&[servers[1].address()], Mode::Cluster));
+    shard.insist(|| vec![news()]);
+    proxy.cut(true);
+    let away = who_is_away(&mut shard, 1);
+    let lost = format!("user-{}", away[0]);
+    let there = format!("user-{}", (0..USERS).find(|user| !away.contains(user)).unwrap());
+
+    // Whoever pauses a broadcast hears that it is not safe, and so does who shares its batch.
+    let paused = shard.send(vec![append(&there, 2, "two"), steer(BroadcastState::Paused)]);
+    assert_eq!(paused, Err(Trouble::Down));
+    assert_eq!(shard.open(&there).sequences(), [1], "it is not there");
+    let mark = Some(Mark { sent: 1, rounds: 9, quarantined: true });
+    let remember = Command::Mark { product: 0, user: lost.as_str().into(), mark };
+    shard.send(vec![remember]).unwrap();
+    // So much is owed besides that it takes a while.
+    for batch in 0..40 {
+        let trims = (0..1000).map(|user| trim(&format!("{batch}-{user}"), 1));
+        shard.send(trims.collect()).unwrap();
+    }
+
+    proxy.cut(false);
+    shard.insist(|| vec![steer(BroadcastState::Running)]);
+    let mut next = 1;
+    let mut acknowledge = || {
+        next += 1;
+        vec![append(&lost, next, "next"), trim(&lost, next - 1)]
+    };
+    while shard.send(acknowledge()) != Ok(vec![Place::default()]) {
+        pause();
+    }
+    while shard.started.handle.numbers().owed > 0 {
+        pause();
+    }
+    let opened = shard.open(&lost);
+    assert_eq!(opened.mark, None, "the quarantine did not come after the acknowledgement");
+    assert_eq!(opened.sequences(), [next]);
+    let states = ["hget", "holdfast:{news}:states:news", "7"];
+    assert_eq!(servers[0].cli(&states).trim(), "r", "what was said last holds");
 }

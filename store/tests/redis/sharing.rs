@@ -124,3 +124,54 @@ fn who_wants_to_hear_of_the_end_of_a_message_is_not_forgotten() {
         crate::server::pause();
     }
 }
+
+#[test]
+fn a_message_that_was_acknowledged_is_not_looked_at_when_it_would_end() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&options(&[server.address()]));
+    for batch in 0..10 {
+        let names: Vec<_> = (0..300).map(|user| format!("{batch}-{user}")).collect();
+        let pushes = names.iter().map(|user| brief(user));
+        shard.send(pushes.chain(names.iter().map(|user| trim(user, 1))).collect()).unwrap();
+    }
+    shard.send(vec![brief("ann")]).unwrap();
+    while !server.cli(&["keys", "*deadlines*"]).trim().is_empty() {
+        crate::server::pause();
+    }
+    looks(&mut shard, "ann");
+    assert_eq!(shard.started.handle.numbers().looks, 1, "nobody else has anything left");
+}
+
+/// How often bodies were asked for.
+fn fetched(server: &Server) -> String {
+    let stats = server.cli(&["info", "commandstats"]);
+    let calls = stats.lines().find(|line| line.starts_with("cmdstat_hmget"));
+    let calls = calls.and_then(|line| line.split(',').next());
+    calls.unwrap_or_default().to_owned()
+}
+
+#[test]
+fn a_broadcast_that_is_over_is_fetched_once() {
+    let server = Server::start(&[]);
+    let options = options(&[server.address()]);
+    let (mut one, mut other) = (Shard::start(&options), Shard::start(&options));
+    let cancelled = Broadcast { state: BroadcastState::Cancelled, ..broadcast(1) };
+    let ended = Broadcast { expires: now() - 1, ..broadcast(2) };
+    for news in [broadcast(3), cancelled, ended, broadcast(4)] {
+        one.send(vec![Command::Broadcast(Arc::new(news))]).unwrap();
+    }
+    let numbers = [(); 2].map(|()| match other.hear_news() {
+        Event::Broadcast(heard) => heard.number,
+        told => panic!("{told:?} instead of a broadcast"),
+    });
+    assert_eq!(numbers, [3, 4]);
+    let before = fetched(&server);
+    assert!(!before.is_empty());
+    let state = BroadcastState::Paused;
+    one.send(vec![Command::Steer { product: 0, number: 4, state }]).unwrap();
+    match other.hear_news() {
+        Event::Steered { number: 4, .. } => {}
+        told => panic!("{told:?} instead of the state"),
+    }
+    assert_eq!(fetched(&server), before, "there was nothing to fetch");
+}
