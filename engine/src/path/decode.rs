@@ -89,6 +89,13 @@ impl<I: Io> Shard<I> {
         connection.and_then(|connection| connection.backend()).is_some_and(|backend| backend.held)
     }
 
+    /// Receives from a backend, whether or not it is known to have sent something.
+    pub(crate) fn receive_unless_held(&mut self, key: Key) {
+        if !self.is_held(key) {
+            self.receive(key);
+        }
+    }
+
     pub(crate) fn receive(&mut self, key: Key) {
         let mut buffer = std::mem::take(&mut self.buffer);
         for read in 1..=READS {

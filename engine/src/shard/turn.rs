@@ -10,6 +10,10 @@ use crate::limits;
 use crate::mesh::{Outbound, ToSession};
 use crate::metrics::{Counter, Gauge, Histogram, Memory};
 
+/// Events after which a turn lets backends pass.
+const SLICE: usize = 64;
+/// Backends that pass each time.
+const PASSING: usize = 64;
 /// Most letters taken from one neighbour and stage in one turn.
 const LETTERS: usize = 1024;
 /// Most timers looked at in one turn.
@@ -26,7 +30,10 @@ impl<I: Io> Shard<I> {
         self.ends.origin_out.retry();
         let happened = events.len();
         self.pongs = 0;
-        for event in events.drain(..) {
+        for (count, event) in events.drain(..).enumerate() {
+            if count > 0 && count % SLICE == 0 {
+                self.let_backends_pass();
+            }
             self.happened(event);
         }
         self.at_ease = happened > 0 && self.pongs >= happened;
@@ -54,6 +61,20 @@ impl<I: Io> Shard<I> {
             Event::Ready { key, readable, writable } => self.ready(key, readable, writable),
             Event::Woken => {}
         }
+    }
+
+    /// Takes what backends have sent by now, in the middle of a turn with many events, and has it
+    /// leave. The kernel reports in the order in which things happened: where thousands of clients
+    /// log in at once, a backend that has something for somebody else would be the last.
+    fn let_backends_pass(&mut self) {
+        let count = self.backends.len();
+        for step in 0..count.min(PASSING) {
+            let key = self.backends.get((self.turns + step) % count).copied();
+            key.into_iter().for_each(|key| self.receive_unless_held(key));
+        }
+        self.pass_letters();
+        self.flush();
+        self.publish();
     }
 
     /// Takes letters stage by stage, so that what stays on this shard passes all stages in one
