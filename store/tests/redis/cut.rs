@@ -1,7 +1,7 @@
 //! A primary that the network cuts off: its users wait, everybody else goes on, and nothing that
 //! was answered is lost.
 
-use crate::failover::{Promised, cluster_of, is_primary, replicated};
+use crate::failover::{Promised, cluster_of, is_primary, replicated, turn};
 use crate::proxy::Proxy;
 use crate::server::{Server, pause};
 use crate::shard::{Shard, append, now, trim};
@@ -36,6 +36,7 @@ fn who_is_away(shard: &mut Shard, sequence: u64) -> Vec<usize> {
 
 #[test]
 fn a_primary_that_is_cut_off_holds_up_its_own_users_alone() {
+    let _turn = turn();
     let (proxy, servers) = behind_a_proxy();
     let mut shard = Shard::start(&replicated(&[servers[1].address()], Mode::Cluster));
     let mut promised = Promised::default();
@@ -102,6 +103,7 @@ fn steer(state: BroadcastState) -> Command {
 
 #[test]
 fn what_came_while_a_primary_was_cut_off_is_not_overtaken_when_it_is_back() {
+    let _turn = turn();
     let (proxy, servers) = behind_a_proxy();
     let mut shard = Shard::start(&replicated(&[servers[1].address()], Mode::Cluster));
     shard.insist(|| vec![news()]);
@@ -110,6 +112,11 @@ fn what_came_while_a_primary_was_cut_off_is_not_overtaken_when_it_is_back() {
     let lost = format!("user-{}", away[0]);
     let there = format!("user-{}", (0..USERS).find(|user| !away.contains(user)).unwrap());
 
+    // So much is owed that it takes a while.
+    for batch in 0..40 {
+        let trims = (0..1000).map(|user| trim(&format!("{batch}-{user}"), 1));
+        shard.send(trims.collect()).unwrap();
+    }
     // Whoever pauses a broadcast hears that it is not safe, and so does who shares its batch.
     let paused = shard.send(vec![append(&there, 2, "two"), steer(BroadcastState::Paused)]);
     assert_eq!(paused, Err(Trouble::Down));
@@ -117,14 +124,8 @@ fn what_came_while_a_primary_was_cut_off_is_not_overtaken_when_it_is_back() {
     let mark = Some(Mark { sent: 1, rounds: 9, quarantined: true });
     let remember = Command::Mark { product: 0, user: lost.as_str().into(), mark };
     shard.send(vec![remember]).unwrap();
-    // So much is owed besides that it takes a while.
-    for batch in 0..40 {
-        let trims = (0..1000).map(|user| trim(&format!("{batch}-{user}"), 1));
-        shard.send(trims.collect()).unwrap();
-    }
 
     proxy.cut(false);
-    shard.insist(|| vec![steer(BroadcastState::Running)]);
     let mut next = 1;
     let mut acknowledge = || {
         next += 1;
@@ -133,6 +134,7 @@ fn what_came_while_a_primary_was_cut_off_is_not_overtaken_when_it_is_back() {
     while shard.send(acknowledge()) != Ok(vec![Place::default()]) {
         pause();
     }
+    shard.insist(|| vec![steer(BroadcastState::Running)]);
     while shard.started.handle.numbers().owed > 0 {
         pause();
     }

@@ -5,7 +5,14 @@ use crate::shard::{OneShard, Shard, append, options, trim};
 use holdfast_store::redis::{Durability, Mode, Options, start};
 use std::collections::HashMap;
 use std::fs;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+/// Tests with a Cluster take turns: a server that gets no processor answers as one that is gone.
+pub(crate) fn turn() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// One replica must have it.
 pub(crate) fn replicated(addresses: &[String], mode: Mode) -> Options {
@@ -119,6 +126,7 @@ pub(crate) fn is_primary(server: &Server) -> bool {
 
 #[test]
 fn a_cluster_spreads_users_and_survives_its_primaries() {
+    let _turn = turn();
     let mut servers = cluster();
     let address = servers[3].address();
     let mut shard = Shard::start(&replicated(&[address], Mode::Cluster));
