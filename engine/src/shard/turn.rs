@@ -69,8 +69,9 @@ impl<I: Io> Shard<I> {
     fn let_backends_pass(&mut self) {
         let count = self.backends.len();
         for step in 0..count.min(PASSING) {
-            let key = self.backends.get((self.turns + step) % count).copied();
-            key.into_iter().for_each(|key| self.receive_unless_held(key));
+            if let Some(&key) = self.backends.get((self.turns + step) % count) {
+                self.receive_unless_held(key);
+            }
         }
         self.pass_letters();
         self.flush();
