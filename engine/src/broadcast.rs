@@ -16,6 +16,7 @@ pub mod notices;
 pub mod owner;
 pub mod pace;
 pub mod part;
+pub mod steered;
 
 use compact_str::CompactString;
 use holdfast_protocol::backend::JobId;

@@ -5,13 +5,15 @@
 //! users who are away. What only a user who is there needs, is behind one pointer.
 //!
 //! Pure: time comes in, nothing goes out but values. [`journal`] is the way to the store and back,
-//! [`keys`] remembers idempotency keys, [`load`] what the store was asked for; [`room`] has all of
-//! one shard.
+//! [`keys`] remembers idempotency keys, [`load`] what the store was asked for, [`unopened`] what it
+//! could not say; [`merge`] takes in what another host did; [`room`] has all of one shard.
 
 pub mod journal;
 pub mod keys;
 pub mod load;
+pub mod merge;
 pub mod room;
+pub mod unopened;
 
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
@@ -95,6 +97,8 @@ pub struct Mailbox {
     bytes: u64,
     /// The greatest sequence that a session was ever handed, also in an earlier life.
     sent: u64,
+    /// The greatest sequence that a shared store was told to forget.
+    forgotten: u64,
     attention: Option<Box<Attention>>,
     /// The second of the process's clock in which what was sent is sent again.
     due: u32,
@@ -149,6 +153,7 @@ impl Mailbox {
             entries: VecDeque::new(),
             bytes: 0,
             sent: 0,
+            forgotten: 0,
             attention: None,
             due: u32::MAX,
             rounds: 0,
@@ -206,8 +211,10 @@ impl Mailbox {
         Some(mark)
     }
 
-    /// The shared store has forgotten how the deliveries stand.
-    pub fn deliveries_forgotten(&mut self) {
+    /// The store is told to forget everything up to `upto`, and a shared one with it how the
+    /// deliveries stand.
+    pub fn forgotten(&mut self, upto: u64) {
+        self.forgotten = self.forgotten.max(upto);
         if let Some(attention) = &mut self.attention {
             attention.marked = None;
         }

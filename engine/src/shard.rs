@@ -82,7 +82,7 @@ pub struct Shard<I: Io> {
     pub(crate) late: Lates,
     /// Broadcasts that sessions may have had, of whose users nothing could be asked, and the
     /// greatest that each client said it has had.
-    pub(crate) withheld: HashMap<Key, (Vec<u64>, u64), FixedState>,
+    pub(crate) withheld: HashMap<Key, (Arc<[u64]>, u64), FixedState>,
     /// Sessions that left their home, and may have been written more of them: product and user.
     pub(crate) parting: HashMap<ConnectionId, (u16, u64), FixedState>,
     /// Who had which of them in this turn, for the store.

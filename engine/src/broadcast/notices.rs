@@ -80,8 +80,8 @@ pub struct Notices {
     products: Vec<Vec<Notice>>,
     /// The greatest number of each product that was ever here.
     latest: Vec<u64>,
-    /// Whether another host began one of each product.
-    learned: Vec<bool>,
+    /// The numbers of each product's, shared by those who ask while they stay the same.
+    numbers: Vec<Option<Arc<[u64]>>>,
     /// Who has had one that has not come here yet: product, number, user. Another shard may be
     /// ahead by a turn.
     early: Vec<(u16, u64, u64)>,
@@ -105,7 +105,7 @@ impl Notices {
         let products = (0..products).map(|_| Vec::new()).collect::<Vec<_>>();
         Self {
             latest: vec![0; products.len()],
-            learned: vec![false; products.len()],
+            numbers: vec![None; products.len()],
             products,
             early: Vec::new(),
             keys: VecDeque::new(),
@@ -122,12 +122,22 @@ impl Notices {
         self.products.get(usize::from(product)).map_or(&[], Vec::as_slice)
     }
 
+    /// The numbers of a product's, ascending.
+    pub fn numbers(&mut self, product: u16) -> Arc<[u64]> {
+        let notices = self.products.get(usize::from(product)).map_or(&[][..], Vec::as_slice);
+        let all = || notices.iter().map(|notice| notice.broadcast.number).collect();
+        match self.numbers.get_mut(usize::from(product)) {
+            Some(numbers) => Arc::clone(numbers.get_or_insert_with(all)),
+            None => all(),
+        }
+    }
+
     /// All of them.
     pub fn all_mut(&mut self) -> impl Iterator<Item = &mut Notice> {
         self.products.iter_mut().flatten()
     }
 
-    /// Takes one that begins; gives who has had it already.
+    /// Takes one that begins, in place of what was known of it; gives who has had it already.
     pub fn begin(&mut self, broadcast: Arc<Broadcast>) -> Vec<u64> {
         let Broadcast { product, number, .. } = *broadcast;
         let Some(notices) = self.products.get_mut(usize::from(product)) else { return Vec::new() };
@@ -136,7 +146,14 @@ impl Notices {
         let users: Vec<u64> = self.early.iter().filter(|it| of_it(it)).map(|it| it.2).collect();
         notice.seen.extend(&users);
         let at = notices.partition_point(|earlier| earlier.broadcast.number < number);
-        notices.insert(at, notice);
+        match notices.get_mut(at).filter(|known| known.broadcast.number == number) {
+            Some(known) => {
+                notice.seen.extend(known.seen.drain());
+                *known = notice;
+            }
+            None => notices.insert(at, notice),
+        }
+        self.numbers[usize::from(product)] = None;
         self.early.retain(|early| !of_it(early));
         let latest = &mut self.latest[usize::from(product)];
         *latest = number.max(*latest);
@@ -157,6 +174,7 @@ impl Notices {
         }
         notices.push(Notice::new(Arc::new(broadcast)));
         notices.sort_by_key(|notice| notice.broadcast.number);
+        self.numbers[product] = None;
     }
 
     /// Takes one that another host began; whether it is new.
@@ -164,15 +182,8 @@ impl Notices {
         let known = self.find(broadcast.product, broadcast.number).is_some();
         if !known {
             self.begin(Arc::clone(broadcast));
-            self.learned[usize::from(broadcast.product)] = true;
         }
         !known
-    }
-
-    /// Whether another host ever began one of this product, while this process lived: who was here
-    /// then may have had it there before.
-    pub fn has_learned(&self, product: u16) -> bool {
-        self.learned.get(usize::from(product)).copied().unwrap_or(false)
     }
 
     /// The one of this number.
@@ -216,8 +227,9 @@ impl Notices {
             notice.state = state;
         }
         if state == BroadcastState::Cancelled {
-            for notices in &mut self.products {
+            for (notices, numbers) in self.products.iter_mut().zip(&mut self.numbers) {
                 notices.retain(|notice| notice.broadcast.job != job);
+                *numbers = None;
             }
         }
     }
@@ -225,10 +237,13 @@ impl Notices {
     /// Gives up those whose time to live ended before the second `unix`; whether there were any.
     pub fn expire(&mut self, unix: u32) -> bool {
         let mut any = false;
-        for notices in &mut self.products {
+        for (notices, numbers) in self.products.iter_mut().zip(&mut self.numbers) {
             let before = notices.len();
             notices.retain(|notice| notice.broadcast.expires >= unix);
-            any |= notices.len() < before;
+            if notices.len() < before {
+                *numbers = None;
+                any = true;
+            }
         }
         any
     }
@@ -346,6 +361,27 @@ mod tests {
         assert_eq!(notices.begin(broadcast(6)), [77]);
         assert_eq!(notices.had(0, 77, 0).unwrap().numbers, [6]);
         assert!(notices.early.is_empty());
+    }
+
+    #[test]
+    fn one_that_begins_twice_is_there_once() {
+        let mut notices = notices(&[5, 6]);
+        notices.saw(0, 5, 77);
+        notices.begin(broadcast(5));
+        assert_eq!(notices.numbers(0)[..], [5, 6]);
+        assert_eq!(notices.had(0, 77, 0).unwrap().numbers, [5], "who has had it is not forgotten");
+    }
+
+    #[test]
+    fn the_numbers_are_those_that_are_there_now() {
+        let mut notices = notices(&[5, 6]);
+        assert_eq!(notices.numbers(0)[..], [5, 6]);
+        notices.begin(broadcast(4));
+        assert_eq!(notices.numbers(0)[..], [4, 5, 6]);
+        notices.steer(105, BroadcastState::Cancelled);
+        assert_eq!(notices.numbers(0)[..], [4, 6]);
+        notices.expire(2001);
+        assert!(notices.numbers(0).is_empty());
     }
 
     #[test]

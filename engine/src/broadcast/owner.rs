@@ -2,7 +2,7 @@
 //!
 //! Pure: it answers with what is to be sent, and the shard sends it.
 
-use super::{News, Order, PartReport, PartStart, job_id};
+use super::{News, Order, PartReport, PartStart, job_id, owner_of};
 use crate::mesh::letter::{BroadcastOrder, Origin};
 use holdfast_protocol::backend::JobId;
 use holdfast_protocol::backend::answer::{ErrorCode, Job, JobState};
@@ -84,6 +84,8 @@ pub struct Owner {
     shard: u16,
     shards: u16,
     jobs_max: usize,
+    /// No job of this life has a smaller number.
+    first: u32,
     next: u32,
     /// The last broadcast's number, by product.
     sequences: Vec<u64>,
@@ -103,6 +105,7 @@ impl Owner {
             shard,
             shards,
             jobs_max,
+            first,
             next: first,
             sequences: vec![0; products],
             running: BTreeMap::new(),
@@ -137,11 +140,15 @@ impl Owner {
     /// Names no job as that one of an earlier life is named: two lives may begin in one second, and
     /// then they have one incarnation.
     fn begin_behind_job(&mut self, id: JobId) {
-        // Ids count in the low half, and wrap around.
-        let number = u32::try_from(id & u64::from(u32::MAX)).unwrap_or(u32::MAX);
-        if number.wrapping_sub(self.next) < u32::MAX / 2 {
+        let number = number(id);
+        if is_behind(self.next, number) {
             self.next = number.wrapping_add(1);
         }
+    }
+
+    /// Whether this process may have begun the job, on whichever shard.
+    pub fn is_of_this_life(&self, id: JobId) -> bool {
+        owner_of(id, self.host, self.shards).is_some() && is_behind(self.first, number(id))
     }
 
     /// A job that began and could not be kept: its backend is told.
@@ -309,6 +316,16 @@ impl Owner {
     }
 }
 
+/// A job's number on its shard, in the low half of its id.
+fn number(id: JobId) -> u32 {
+    u32::try_from(id & u64::from(u32::MAX)).unwrap_or(u32::MAX)
+}
+
+/// Whether a job's number is not smaller than `first`: they wrap around.
+fn is_behind(first: u32, number: u32) -> bool {
+    number.wrapping_sub(first) < u32::MAX / 2
+}
+
 /// How a kept broadcast stands for those who come later, where its job stands as was asked, be it
 /// since now or since before: who asks again has to know that the store has it.
 fn as_asked(action: JobAction, state: JobState) -> Option<BroadcastState> {
@@ -349,8 +366,10 @@ mod tests {
     use super::*;
     use crate::connection::id::ConnectionId;
 
+    const PLACE: Place = Place { host: 0, shard: 1, shards: 2, incarnation: 0 };
+
     fn owner(incarnation: u32) -> Owner {
-        Owner::new(Place { host: 0, shard: 1, shards: 2, incarnation }, 1, 4)
+        Owner::new(Place { incarnation, ..PLACE }, 1, 4)
     }
 
     fn backend() -> Origin {
@@ -387,6 +406,20 @@ mod tests {
             assert_eq!(act(JobAction::Cancel), Some(BroadcastState::Cancelled));
         }
         assert_eq!(act(JobAction::Resume), None, "nothing resumes what was cancelled");
+    }
+
+    #[test]
+    fn a_job_is_of_this_life_wherever_it_began() {
+        for (before, now) in [(7, 8), (u32::MAX, 0)] {
+            let old = started(&mut owner(before)).job;
+            let here = Place { incarnation: now, ..PLACE };
+            let job_at = |place| started(&mut Owner::new(place, 1, 4)).job;
+            let owner = owner(now);
+            assert!(!owner.is_of_this_life(old));
+            assert!(owner.is_of_this_life(job_at(here)));
+            assert!(owner.is_of_this_life(job_at(Place { shard: 0, ..here })), "on any shard");
+            assert!(!owner.is_of_this_life(job_at(Place { host: 2, ..here })));
+        }
     }
 
     #[test]

@@ -16,7 +16,7 @@ use hashbrown::HashTable;
 const NONE: u32 = u32::MAX;
 
 /// Names one home on its shard; a stale one finds nothing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HomeId {
     /// Its place in the shard's homes.
     pub slot: u32,

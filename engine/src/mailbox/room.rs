@@ -3,13 +3,14 @@
 use super::journal::Journal;
 use super::keys::{Keys, Known};
 use super::load::Loads;
+use super::unopened::Unopened;
 use super::{Bounds, Entry, Mailbox, Redelivery};
-use crate::broadcast::owner::Send;
+use crate::broadcast::steered::Steered;
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use crate::directory::place::FixedState;
 use crate::mesh::ToHome;
-use holdfast_store::{KeyMark, Port};
+use holdfast_store::{Kept, KeyMark, Port};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 
@@ -45,13 +46,12 @@ pub struct Mailroom {
     pub shared: bool,
     /// Mailboxes that were asked for, and what waits for them.
     pub opening: HashMap<HomeId, Vec<ToHome>, FixedState>,
-    /// Homes of users who are here and whose mailbox could not be fetched, with the greatest
-    /// sequence that a client said it has dealt with.
-    pub unopened: HashMap<HomeId, u64, FixedState>,
+    /// Homes of users who are here and whose mailbox could not be fetched.
+    pub unopened: Unopened,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,
-    /// What those are told who steered a durable job, once the store has answered so many batches.
-    pub steered: VecDeque<(u64, Vec<Send>)>,
+    /// Durable jobs that were steered, until the store has it.
+    pub steered: Steered,
     /// Old segments that are to go.
     pub clearing: Option<Clearing>,
     /// The mailbox that the sweep looks at next.
@@ -135,9 +135,9 @@ impl Mailroom {
             stalled: Vec::new(),
             shared: rules.shared_store,
             opening: HashMap::default(),
-            unopened: HashMap::default(),
+            unopened: Unopened::default(),
             leaving: VecDeque::new(),
-            steered: VecDeque::new(),
+            steered: Steered::default(),
             clearing: None,
             sweep: 0,
             sweep_left: 0,
@@ -158,6 +158,17 @@ impl Mailroom {
         let place = self.boxes.insert(mailbox);
         self.high = self.high.max(place + 1);
         u32::try_from(place).unwrap_or(u32::MAX)
+    }
+
+    /// Makes a mailbox equal to what the store has, see [`Mailbox::merge`].
+    pub fn merge(&mut self, place: u32, kept: Vec<Kept>, last: u64, unix: u32) -> Option<u64> {
+        let mailbox = self.boxes.get_mut(place as usize)?;
+        self.messages -= mailbox.entries().len() as u64;
+        self.bytes -= mailbox.bytes();
+        let first = mailbox.merge(kept, last, unix);
+        self.messages += mailbox.entries().len() as u64;
+        self.bytes += mailbox.bytes();
+        first
     }
 
     /// Lets go of a mailbox.

@@ -129,3 +129,54 @@ fn expired_messages_are_found_wherever_they_stand() {
     assert_eq!(mailbox.take(2).unwrap().entry.sequence, 2);
     assert_eq!(held(&mailbox), [1, 3]);
 }
+
+fn kept(sequence: u64) -> Kept {
+    Kept { sequence, place: Place::default(), length: 10, expires: 1000, receipt: None }
+}
+
+#[test]
+fn what_another_host_put_there_is_taken_in_its_order() {
+    let mut mailbox = filled(&[2, 5, 8]);
+    mailbox.hand_over(5, 0, REDELIVERY);
+    assert_eq!(mailbox.merge([2, 5].map(kept).into(), 5, 1000), None, "that is here");
+    assert_eq!(mailbox.sent(), 5);
+    assert_eq!(mailbox.merge([2, 4, 5, 6].map(kept).into(), 6, 1000), Some(4));
+    assert_eq!((held(&mailbox), mailbox.bytes()), (vec![2, 4, 5, 6, 8], 50));
+    assert_eq!(mailbox.sent(), 6, "it may have been sent there");
+    assert_eq!(mailbox.merge(vec![kept(9)], 9, 1001), None, "it is out of date");
+}
+
+#[test]
+fn what_left_does_not_come_back() {
+    let mut mailbox = filled(&[2, 5]);
+    mailbox.pop();
+    mailbox.forgotten(2);
+    assert_eq!(mailbox.merge([1, 2, 3, 5].map(kept).into(), 5, 1000), Some(3));
+    assert_eq!(held(&mailbox), [3, 5]);
+}
+
+#[test]
+fn what_came_elsewhere_ends_no_quarantine() {
+    let mut mailbox = filled(&[2]);
+    mailbox.hand_over(2, 0, REDELIVERY);
+    for _ in 0..3 {
+        mailbox.again(0, REDELIVERY);
+    }
+    assert!(mailbox.is_quarantined());
+    assert_eq!(mailbox.merge(vec![kept(2), kept(7)], 7, 1000), Some(7));
+    assert_eq!(mailbox.covered(7), Some(2), "it was sent to nobody here");
+}
+
+#[test]
+fn what_left_at_another_host_leaves_here_too() {
+    let mut mailbox = filled(&[2, 5, 6, 9]);
+    for sequence in [2, 5, 9] {
+        assert!(mailbox.stored(sequence, Place::default()));
+    }
+    let name = "billing".into();
+    mailbox.subscribe(2, Subscriber { connection: None, name });
+    assert_eq!(mailbox.merge(vec![kept(5)], 6, 1000), None);
+    assert_eq!(held(&mailbox), [5, 6, 9], "6 is on its way, and 9 came after the answer");
+    assert_eq!(mailbox.bytes(), 30);
+    assert!(mailbox.attention.unwrap().subscribers.is_empty());
+}

@@ -120,7 +120,7 @@ impl<I: Io> Shard<I> {
         let (Some(upto), Some(owner)) = (upto, self.homes.get(home)) else { return };
         let (product, user) = (owner.product, owner.user.clone());
         if let Some(mailbox) = self.mailbox(home) {
-            mailbox.deliveries_forgotten();
+            mailbox.forgotten(upto);
         }
         if let Some(room) = self.mailroom.as_mut() {
             room.journal.order(Command::Trim { product, user, upto });

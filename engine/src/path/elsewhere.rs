@@ -20,16 +20,18 @@ impl<I: Io> Shard<I> {
         self.homes.own_block(behind, RESERVE);
     }
 
-    /// Another host keeps this broadcast.
+    /// Another host keeps this broadcast. Of one that this process began all shards are told once
+    /// the store has answered: the store may hear of it from itself before that.
     pub(crate) fn learn_broadcast(&mut self, broadcast: &Arc<Broadcast>) {
-        self.notices.learn(broadcast);
+        if !self.owner.is_of_this_life(broadcast.job) {
+            self.notices.learn(broadcast);
+        }
     }
 
     /// The store could not say what the user of a new session has had: it gets none of the
     /// broadcasts that began before it came, until that is known.
     pub(crate) fn withhold(&mut self, key: Key, product: u16, said: u64) {
-        let numbers = self.notices.of(product).iter().map(|notice| notice.broadcast.number);
-        let numbers: Vec<_> = numbers.collect();
+        let numbers = self.notices.numbers(product);
         if !numbers.is_empty() {
             self.withheld.insert(key, (numbers, said));
         }
@@ -40,7 +42,7 @@ impl<I: Io> Shard<I> {
         let key = key_of(connection);
         if let Some((numbers, said)) = self.withheld.remove(&key) {
             had.said = said;
-            self.owe_all(key, &had, |number| numbers.contains(&number));
+            self.owe_all(key, &had, |number| numbers.binary_search(&number).is_ok());
         }
     }
 }

@@ -68,6 +68,18 @@ impl<I: Io> Shard<I> {
         }
     }
 
+    /// Messages have turned up of which `first` is the oldest: every session gets what waits from
+    /// there on, or from where it is.
+    pub(crate) fn feed_back_from(&mut self, home: HomeId, first: u64) {
+        let Some(owner) = self.homes.get(home) else { return };
+        let live: Vec<_> = owner.sessions.live().collect();
+        let before = first.saturating_sub(1);
+        for connection in live {
+            let feed = self.mailbox(home).and_then(|mailbox| mailbox.feed(connection).copied());
+            self.feed_from(home, connection, feed.map_or(before, |feed| feed.cursor.min(before)));
+        }
+    }
+
     /// What was sent and not acknowledged in time is sent again.
     pub(crate) fn redeliver(&mut self, home: HomeId) {
         let (rules, now) = (self.settings.rules.redelivery, self.now.seconds());

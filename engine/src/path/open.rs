@@ -1,5 +1,6 @@
 //! A mailbox of a store that several hosts share is fetched before it is used, and let go of when
-//! nobody needs it: another host may be its home next.
+//! nobody needs it: another host may be its home next. It is fetched again with each login: the
+//! user may have been elsewhere since, and what came there must not be acknowledged away unread.
 //!
 //! What comes for the user meanwhile waits here, in order. Where the store cannot be asked, the
 //! user may log in all the same: with a sequence of this host's own block, which nobody else gives,
@@ -22,6 +23,9 @@ use std::collections::hash_map::Entry;
 
 /// After how many milliseconds it is worth asking again for a mailbox that could not be fetched.
 const RETRY_MILLIS: u32 = 1000;
+/// How many mailboxes that could not be fetched are asked for in one second. One that is fetched
+/// makes place for the next, so only what the store cannot answer has to wait for its turn.
+const AGAIN: usize = 256;
 
 impl<I: Io> Shard<I> {
     /// Takes a letter that needs the user's mailbox: deals with it at once where that is here, else
@@ -32,10 +36,10 @@ impl<I: Io> Shard<I> {
             self.use_mailbox(letter);
             return;
         };
-        // Who was here when another host began a broadcast may have had it there before.
-        let is_new = matches!(letter, ToHome::Register(_)) && self.notices.has_learned(key.product);
+        // Who comes may have been at another host, and have been sent messages and broadcasts.
+        let comes = matches!(letter, ToHome::Register(_));
         let home = self.homes.open(key);
-        if !is_new && self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
+        if !comes && self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
             self.use_mailbox(letter);
             self.let_go_if_idle(home);
             return;
@@ -76,8 +80,8 @@ impl<I: Io> Shard<I> {
             self.fetch_anew(letters);
             return;
         }
-        let late = room.unopened.remove(&home);
-        let is_new = self.take_mailbox(home, messages, (last, mark));
+        let late = room.unopened.remove(home);
+        let new = self.take_mailbox(home, messages, (last, mark));
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
                 self.notices.saw(product, number, hash);
@@ -92,10 +96,11 @@ impl<I: Io> Shard<I> {
         }
         if let Some(said) = late {
             self.make_up_for(home, said);
+            self.open_next(1);
         }
-        if is_new {
-            // Who could log in although the store was away gets what waits now.
-            self.feed_all(home);
+        if let Some(first) = new {
+            // Who could log in although the store was away, or is here with another device.
+            self.feed_back_from(home, first);
         }
         for letter in letters {
             self.use_mailbox(letter);
@@ -125,7 +130,7 @@ impl<I: Io> Shard<I> {
         said: u64,
         home: HomeId,
     ) -> Option<Box<Had>> {
-        let unopened = |room: &Mailroom| room.unopened.contains_key(&home);
+        let unopened = |room: &Mailroom| room.unopened.contains(home);
         if self.mailroom.as_ref().is_some_and(|room| unopened(room)) {
             return Some(Box::new(Had { numbers: Vec::new(), said, unsure: true }));
         }
@@ -139,18 +144,22 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// Takes a mailbox in; `false` where it is here already.
+    /// Takes a mailbox in, or what has changed of it where it is here already. Gives the sequence
+    /// from which on there may be something that sessions do not have.
     fn take_mailbox(
         &mut self,
         home: HomeId,
         messages: Vec<Kept>,
         (last, mark): (u64, Option<Mark>),
-    ) -> bool {
+    ) -> Option<u64> {
+        let unix = self.unix_seconds();
         self.homes.begin_behind(home, last);
-        let Some(owner) = self.homes.get_mut(home) else { return false };
-        let Some(room) = self.mailroom.as_mut().filter(|_| owner.mailbox().is_none()) else {
-            return false;
-        };
+        let (owner, room) = (self.homes.get_mut(home)?, self.mailroom.as_mut()?);
+        if let Some(place) = owner.mailbox() {
+            let first = room.merge(place, messages, last, unix);
+            self.relieve(home);
+            return first;
+        }
         let mut mailbox = Mailbox::recovered(home, messages);
         if mark.is_some_and(|mark| mailbox.resume_deliveries(mark)) {
             room.quarantined += 1;
@@ -158,7 +167,7 @@ impl<I: Io> Shard<I> {
         let place = room.insert(mailbox);
         owner.set_mailbox(Some(place));
         self.expire(home);
-        true
+        Some(0)
     }
 
     /// The store could not say what a mailbox holds.
@@ -176,8 +185,7 @@ impl<I: Io> Shard<I> {
         let said = said.max();
         let is_there = self.homes.get(home).is_some_and(|home| !home.is_offline());
         if is_there || said.is_some() {
-            let greatest = room.unopened.entry(home).or_default();
-            *greatest = said.unwrap_or(0).max(*greatest);
+            room.unopened.note(home, said.unwrap_or(0));
         } else if letters.is_empty() {
             self.look_later(home);
         }
@@ -197,25 +205,33 @@ impl<I: Io> Shard<I> {
 
     /// Asks again for mailboxes that could not be fetched, of users who are there.
     pub(crate) fn open_again(&mut self) {
-        let Some(room) = self.mailroom.as_mut() else { return };
-        if room.journal.trouble().is_some() {
+        if self.mailroom.as_ref().is_none_or(|room| room.journal.trouble().is_some()) {
             return;
         }
-        let homes = &self.homes;
-        room.unopened.retain(|&home, _| homes.get(home).is_some_and(|it| !it.is_offline()));
-        let unasked = room.unopened.keys().filter(|home| !room.opening.contains_key(home));
-        for home in unasked.copied().collect::<Vec<_>>() {
-            self.open_unused(home);
+        self.open_next(AGAIN);
+    }
+
+    /// Asks for so many of them, in turn.
+    fn open_next(&mut self, mut many: usize) {
+        let unopened = self.mailroom.as_ref().map_or(0, |room| room.unopened.len());
+        for _ in 0..AGAIN.min(unopened) {
+            let Some(room) = self.mailroom.as_mut().filter(|_| many > 0) else { return };
+            let Some(home) = room.unopened.turn() else { return };
+            if self.homes.get(home).is_none_or(Home::is_offline) {
+                room.unopened.remove(home);
+            } else if self.open_unused(home) {
+                many -= 1;
+            }
         }
     }
 
-    /// Fetches a mailbox that nothing waits for.
-    fn open_unused(&mut self, home: HomeId) {
-        let Some(room) = self.mailroom.as_mut() else { return };
-        if let Entry::Vacant(opening) = room.opening.entry(home) {
-            opening.insert(Vec::new());
-            self.ask_for_mailbox(home);
-        }
+    /// Fetches a mailbox that nothing waits for; `false` where it was asked for already.
+    fn open_unused(&mut self, home: HomeId) -> bool {
+        let Some(room) = self.mailroom.as_mut() else { return false };
+        let Entry::Vacant(opening) = room.opening.entry(home) else { return false };
+        opening.insert(Vec::new());
+        self.ask_for_mailbox(home);
+        true
     }
 
     /// A message of a user has gone out of date, and somebody wants to hear of it.

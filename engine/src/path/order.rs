@@ -97,6 +97,8 @@ impl<I: Io> Shard<I> {
     pub(crate) fn steer_job(&mut self, origin: Origin, action: JobAction, job: JobId) {
         let notice = self.notices.by_job(job);
         let kept = notice.map(|notice| (notice.broadcast.product, notice.broadcast.number));
+        // A cancelled one is no notice any more.
+        let kept = kept.or_else(|| self.mailroom.as_ref()?.steered.find(job));
         let mut send = Vec::new();
         let state = self.owner.act(origin, action, (job, kept.is_some()), &mut send);
         if let (Some(state), Some((product, number)), Some(room)) =
@@ -104,26 +106,16 @@ impl<I: Io> Shard<I> {
         {
             room.journal.order(Command::Steer { product, number, state });
             let answers = send.extract_if(.., |send| matches!(send, Send::Answer(..))).collect();
-            room.steered.push_back((room.journal.safe_after(), answers));
+            room.steered.wait(room.journal.safe_after(), job, (product, number), answers);
         }
         self.carry_out(send);
     }
 
     /// The store has answered a batch: answers those who steered a job with something in it.
     pub(crate) fn answer_steered(&mut self, trouble: Option<Trouble>) {
-        let code = trouble.map(not_safe);
-        while let Some(room) = self.mailroom.as_mut()
-            && let Some((batch, _)) = room.steered.front()
-            && *batch <= room.journal.answered()
-            && let Some((_, mut answers)) = room.steered.pop_front()
-        {
-            for answer in &mut answers {
-                if let (Send::Answer(_, told), Some(code)) = (answer, code) {
-                    *told = Err(code);
-                }
-            }
-            self.carry_out(answers);
-        }
+        let Some(room) = self.mailroom.as_mut() else { return };
+        let answers = room.steered.answered(room.journal.answered(), trouble.map(not_safe));
+        self.carry_out(answers);
     }
 }
 

@@ -17,6 +17,8 @@ on_both! {
     who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice,
     an_acknowledgement_at_a_login_without_the_store_counts,
     the_end_of_a_message_is_told_after_a_restart,
+    what_came_at_one_host_is_not_acknowledged_away_unread_at_another,
+    a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session,
 }
 
 const QUICK: [&str; 2] = ["redis.timeout=1", "client.linger=0"];
@@ -248,4 +250,61 @@ fn the_end_of_a_message_is_told_after_a_restart(io: Which) {
     let mut backend = gateway.backend();
     assert_eq!(backend.receipt(), ("ann".to_owned(), sequence, Outcome::Expired));
     assert_eq!(backend.mailbox("ann", MailboxAction::Show).messages, 0);
+}
+
+/// The user's connection has ended; its session, and with it the mailbox, is still there.
+fn lingers(gateway: &Gateway, user: &str) {
+    let mut backend = gateway.backend();
+    until("the user has gone", || backend.online(&[user]) == [0]);
+    assert_eq!(gateway.count("mailboxes"), 1, "the host keeps the mailbox");
+}
+
+fn what_came_at_one_host_is_not_acknowledged_away_unread_at_another(io: Which) {
+    let store = Store::redis();
+    // The second host's sequences lie behind the first one's.
+    let (one, other) = (host(&store, io, 1, &[]), host(&store, io, 2, &[]));
+    let mut backend = other.backend();
+    drop(other.client("ann"));
+    lingers(&other, "ann");
+    // She is elsewhere for a moment, too short to deal with what comes there.
+    let mut ann = one.client("ann");
+    let unread = one.backend().keep("ann", b"unread");
+    assert_eq!(ann.fresh(), (unread, b"unread".to_vec()));
+    drop(ann);
+    lingers(&one, "ann");
+    let mut ann = other.client("ann");
+    let next = backend.keep("ann", b"next");
+    assert!(next > unread, "{next} is behind {unread}");
+    assert_eq!(ann.durable_again(), (unread, b"unread".to_vec()));
+    assert_eq!(ann.fresh(), (next, b"next".to_vec()));
+    ann.ack(next);
+    until("all is acknowledged", || backend.mailbox("ann", MailboxAction::Show).messages == 0);
+    // Nor does what was acknowledged there come again here.
+    let newest = backend.keep("ann", b"newest");
+    drop(ann);
+    lingers(&other, "ann");
+    let mut ann = one.client("ann");
+    assert_eq!(ann.durable_again(), (newest, b"newest".to_vec()));
+    ann.hears_nothing_else();
+    assert_eq!(one.count("store_unreadable"), 0);
+}
+
+fn a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session(io: Which) {
+    let store = Store::redis();
+    let (one, other) = (host(&store, io, 1, &[]), host(&store, io, 2, &[]));
+    let mut backend = other.backend();
+    drop(other.client("ann"));
+    lingers(&other, "ann");
+    let job = backend.broadcast(&kept(b"news"));
+    until_newcomers(&one, true);
+    let mut ann = one.client("ann");
+    assert_eq!(notice(&mut ann), (job.sequence, b"news".to_vec()));
+    ann.hears_nothing_else();
+    // The store has this behind who had the news.
+    let marker = one.backend().keep("ann", b"marker");
+    assert_eq!(ann.fresh(), (marker, b"marker".to_vec()));
+    drop(ann);
+    let mut ann = other.client("ann");
+    assert_eq!(ann.durable_again(), (marker, b"marker".to_vec()));
+    ann.hears_nothing_else();
 }
