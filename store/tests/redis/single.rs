@@ -198,6 +198,23 @@ fn a_full_server_refuses_takes_trims_and_recovers() {
 }
 
 #[test]
+fn a_server_without_room_for_anything_takes_acknowledgements() {
+    let server = Server::start(&[]);
+    let mut shard = Shard::start(&one(&server));
+    let body = "x".repeat(100_000);
+    for sequence in 1..=60 {
+        shard.send(vec![append("u", sequence, &body)]).unwrap();
+    }
+    server.cli(&["config", "set", "maxmemory", "4mb"]);
+    assert_eq!(shard.send(vec![append("v", 1, "small")]), Err(Trouble::Full));
+    shard.await_state(Some(Trouble::Full));
+    shard.send(vec![trim("u", 60)]).unwrap_err();
+    shard.await_state(None);
+    assert_eq!(shard.open("u").sequences(), [0; 0]);
+    shard.send(vec![append("v", 2, "small")]).unwrap();
+}
+
+#[test]
 fn a_server_that_stops_answering_is_down_until_it_answers() {
     let server = Server::start(&[]);
     let mut shard = Shard::start(&one(&server));
