@@ -197,22 +197,28 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// The store could not say now: it is asked again in a moment, see [`Shard::feed_stalled`].
+    /// The store could not say now: it is asked again in a moment, see [`Shard::feed_stalled`], or
+    /// at once where the message has been moved meanwhile.
     pub(crate) fn unanswered(&mut self, token: u64) {
         let Some(room) = self.mailroom.as_mut() else { return };
-        let Some(Load { home, connection, .. }) = room.loads.answered(token) else { return };
+        let Some(Load { home, connection, wanted }) = room.loads.answered(token) else { return };
         let Some(connection) = connection else {
             self.not_opened(home);
             return;
         };
-        if let Some(mailbox) = self.mailbox(home)
-            && let Some(feed) = mailbox.feed(connection)
-            && matches!(feed.waits, Waits::Store(asked) if u64::from(asked) == token)
-        {
-            feed.waits = Waits::Room;
-            if let Some(room) = self.mailroom.as_mut() {
-                room.stalled.push((home, connection));
-            }
+        let Some(mailbox) = self.mailbox(home) else { return };
+        let stays = |asked: &Entry| {
+            mailbox.entry(asked.sequence).is_some_and(|now| now.place() == asked.place())
+        };
+        let stays = wanted.first().is_none_or(stays);
+        let Some(feed) = mailbox.feed(connection) else { return };
+        if !matches!(feed.waits, Waits::Store(asked) if u64::from(asked) == token) {
+            return;
+        }
+        feed.waits = Waits::Room;
+        match self.mailroom.as_mut().filter(|_| stays) {
+            Some(room) => room.stalled.push((home, connection)),
+            None => self.feed_on(home, connection),
         }
     }
 
