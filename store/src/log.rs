@@ -192,9 +192,9 @@ impl Log {
         Ok((id, file))
     }
 
-    /// Ends the active segment at what is surely synced. (What comes after that, if anything, is
-    /// cut off; should that fail, the next segment's header still says to not read it.) One of which
-    /// nothing is, is begun again.
+    /// Ends the active segment at what is surely synced, or has it begun again where nothing is.
+    /// (What comes after that, if anything, is cut off; should that fail, the next segment's header
+    /// still says to not read it.)
     pub(crate) fn seal(&mut self) {
         let Some(mut active) = self.active.take() else { return };
         if !active.is_born() {
