@@ -319,6 +319,8 @@ fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
         (What::Broadcast(_, _, _, terms), ErrorCode::StoreBusy | ErrorCode::StoreFull) => {
             terms.kept
         }
+        // What was asked is done, as if nobody had answered: a restart may forget it.
+        (What::Job(..), ErrorCode::StoreBusy | ErrorCode::StoreFull) => true,
         _ => false,
     };
     if !fair {

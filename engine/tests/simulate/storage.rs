@@ -119,6 +119,7 @@ impl Storage {
     /// operator puts the old disk in; one that opens may have lost nothing.
     fn damage(&mut self, settings: &Settings, homes: &Placing, now: u64) {
         let mut names = self.disk.list().unwrap_or_default();
+        names.retain(|name| name.ends_with(".segment"));
         names.sort();
         // What was written last cannot be told from what was not written whole; and the last
         // segment may have no beginning yet.
