@@ -313,14 +313,14 @@ fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
     let fair = match (&asked.what, code) {
         (_, ErrorCode::WindowOverrun) => asked.may_overrun,
         (_, ErrorCode::ShuttingDown) => scene.draining,
+        // A job that is refused for the store's sake was steered, as if nobody had answered: a
+        // restart may forget it.
         (What::Push(None, _), ErrorCode::UnknownProduct)
-        | (What::Job(..), ErrorCode::UnknownJob)
+        | (What::Job(..), ErrorCode::UnknownJob | ErrorCode::StoreBusy | ErrorCode::StoreFull)
         | (What::Broadcast(..), ErrorCode::TooManyJobs) => true,
         (What::Broadcast(_, _, _, terms), ErrorCode::StoreBusy | ErrorCode::StoreFull) => {
             terms.kept
         }
-        // What was asked is done, as if nobody had answered: a restart may forget it.
-        (What::Job(..), ErrorCode::StoreBusy | ErrorCode::StoreFull) => true,
         _ => false,
     };
     if !fair {
