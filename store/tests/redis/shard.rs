@@ -2,7 +2,7 @@
 
 use compact_str::CompactString;
 use holdfast_store::letter::Append;
-use holdfast_store::redis::{Options, Started, start};
+use holdfast_store::redis::{OpenError, Options, Started, start};
 use holdfast_store::{
     Ask, Batch, Bell, Command, Event, Homes, Kept, KeyMark, Loaded, Mark, Place, Port, Span,
     Trouble, Wanted,
@@ -113,15 +113,25 @@ pub(crate) fn message(user: &str, sequence: u64, body: &str, key: &str) -> Appen
     }
 }
 
+/// How often a start is tried.
+const STARTS: usize = 200;
+
 /// Forgets a user's messages.
 pub(crate) fn trim(user: &str, upto: u64) -> Command {
     Command::Trim { product: 0, user: user.into(), upto }
 }
 
 impl Shard {
+    /// Tries again where servers do not serve yet: replicas of a new cluster take their time.
     pub(crate) fn start(options: &Options) -> Self {
-        let started = start(options, OneShard::new(), vec![Arc::new(Silent)]);
-        Self { started: started.unwrap(), token: 0, state: None, news: Vec::new() }
+        for _ in 0..STARTS {
+            match start(options, OneShard::new(), vec![Arc::new(Silent)]) {
+                Ok(started) => return Self { started, token: 0, state: None, news: Vec::new() },
+                Err(OpenError::Unreachable(_)) => std::thread::sleep(Duration::from_millis(100)),
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("the servers do not serve");
     }
 
     fn port(&self) -> &Port {
