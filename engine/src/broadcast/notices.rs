@@ -177,13 +177,11 @@ impl Notices {
         self.numbers[product] = None;
     }
 
-    /// Takes one that another host began; whether it is new.
-    pub fn learn(&mut self, broadcast: &Arc<Broadcast>) -> bool {
-        let known = self.find(broadcast.product, broadcast.number).is_some();
-        if !known {
+    /// Takes one that another host began, unless it is known.
+    pub fn learn(&mut self, broadcast: &Arc<Broadcast>) {
+        if self.find(broadcast.product, broadcast.number).is_none() {
             self.begin(Arc::clone(broadcast));
         }
-        !known
     }
 
     /// The one of this number.

@@ -1,12 +1,11 @@
 //! A durable broadcast reaches each user once: who was there, who logged in while it ran, and who
 //! was away; pausing, cancelling and restarting keep that promise.
 
-use crate::support::backend::everybody;
+use crate::support::backend::{everybody, kept};
 use crate::support::client::hello;
-use crate::support::{Client, Gateway, Hello, Peer, Said, Store, Told, Which, until};
+use crate::support::{Backend, Client, Gateway, Hello, Peer, Said, Store, Told, Which, until};
 use holdfast_protocol::backend::request::{self, Broadcast, JobAction};
 use holdfast_protocol::backend::{Job, JobState};
-use holdfast_protocol::client::Class;
 use holdfast_protocol::client::from_client::Resume;
 
 on_every_store! {
@@ -28,21 +27,6 @@ on_every_store! {
     another_number_of_shards_changes_nothing,
 }
 
-fn kept(body: &[u8]) -> Broadcast<'_> {
-    Broadcast { class: Class::Durable, ..everybody(body) }
-}
-
-/// The next frame, which must be a durable broadcast: its number and its body.
-#[track_caller]
-fn notice(client: &mut Client) -> (u64, Vec<u8>) {
-    match client.hear() {
-        Said::Push { durable: true, broadcast: true, again: false, sequence, body } => {
-            (sequence, body)
-        }
-        other => panic!("not a fresh durable broadcast: {other:?}"),
-    }
-}
-
 fn done(gateway: &Gateway, job: Job) {
     let ended = gateway.backend().end_of(job.id);
     assert_eq!(ended.state, JobState::Done);
@@ -52,18 +36,18 @@ fn who_was_away_gets_it_on_login_once(io: Which, store: &Store) {
     let gateway = store.gateway(io, &[]);
     let job = gateway.backend().broadcast(&kept(b"news"));
     let mut ann = gateway.client("ann");
-    assert_eq!(notice(&mut ann), (job.sequence, b"news".to_vec()));
+    assert_eq!(ann.notice(), (job.sequence, b"news".to_vec()));
     until("it is known that ann has it", || gateway.count("store_batches") >= 2);
     drop(ann);
     gateway.client("ann").hears_nothing_else();
-    assert_eq!(notice(&mut gateway.client("bob")).1, b"news");
+    assert_eq!(gateway.client("bob").notice().1, b"news");
 }
 
 fn who_was_there_does_not_get_it_again(io: Which, store: &Store) {
     let gateway = store.gateway(io, &[]);
     let mut ann = gateway.client("ann");
     let job = gateway.backend().broadcast(&kept(b"news"));
-    assert_eq!(notice(&mut ann).1, b"news");
+    assert_eq!(ann.notice().1, b"news");
     done(&gateway, job);
     drop(ann);
     gateway.client("ann").hears_nothing_else();
@@ -73,12 +57,12 @@ fn it_outlives_the_gateway(io: Which, store: &Store) {
     let gateway = store.gateway(io, &[]);
     let mut ann = gateway.client("ann");
     let job = gateway.backend().broadcast(&kept(b"news"));
-    assert_eq!(notice(&mut ann).1, b"news");
+    assert_eq!(ann.notice().1, b"news");
     done(&gateway, job);
     drop((ann, gateway));
     let gateway = store.gateway(io, &[]);
     gateway.client("ann").hears_nothing_else();
-    assert_eq!(notice(&mut gateway.client("bob")), (job.sequence, b"news".to_vec()));
+    assert_eq!(gateway.client("bob").notice(), (job.sequence, b"news".to_vec()));
     let next = gateway.backend().broadcast(&kept(b"more"));
     assert!(next.sequence > job.sequence, "no number comes twice");
 }
@@ -90,7 +74,7 @@ fn who_logs_in_while_it_runs_gets_it_once(io: Which, store: &Store) {
     let job = gateway.backend().broadcast(&slow);
     let mut came: Vec<_> = (0..20).map(|n| gateway.client(&format!("came-{n}"))).collect();
     for client in there.iter_mut().chain(&mut came) {
-        assert_eq!(notice(client).1, b"news");
+        assert_eq!(client.notice().1, b"news");
     }
     done(&gateway, job);
     there.iter_mut().chain(&mut came).for_each(Client::hears_nothing_else);
@@ -110,9 +94,9 @@ fn nobody_gets_it_while_it_is_paused(io: Which, store: &Store) {
     let mut ann = gateway.client("ann");
     ann.hears_nothing_else();
     assert_eq!(backend.steer(JobAction::Resume, job.id).state, JobState::Done);
-    assert_eq!(notice(&mut ann).1, b"news");
+    assert_eq!(ann.notice().1, b"news");
     ann.hears_nothing_else();
-    assert_eq!(notice(&mut gateway.client("bob")).1, b"news");
+    assert_eq!(gateway.client("bob").notice().1, b"news");
 }
 
 fn what_is_cancelled_is_not_made_up_for(io: Which, store: &Store) {
@@ -136,7 +120,7 @@ fn only_sessions_with_the_tag_get_it(io: Which, store: &Store) {
     gateway.client("ann").hears_nothing_else();
     let hello = Hello { tags: &["beta"], ..Hello::default() }.bytes("bob");
     let mut bob = Client::log_in(gateway.stranger(), &hello);
-    assert_eq!(notice(&mut bob).1, b"news");
+    assert_eq!(bob.notice().1, b"news");
 }
 
 fn several_come_in_order_and_class_online_does_not(io: Which, store: &Store) {
@@ -146,20 +130,26 @@ fn several_come_in_order_and_class_online_does_not(io: Which, store: &Store) {
     backend.broadcast(&everybody(b"gone"));
     let two = backend.broadcast(&kept(b"two"));
     let mut ann = gateway.client("ann");
-    assert_eq!(notice(&mut ann), (one.sequence, b"one".to_vec()));
-    assert_eq!(notice(&mut ann), (two.sequence, b"two".to_vec()));
+    assert_eq!(ann.notice(), (one.sequence, b"one".to_vec()));
+    assert_eq!(ann.notice(), (two.sequence, b"two".to_vec()));
     ann.hears_nothing_else();
+}
+
+/// Two broadcasts that are over, and that this client has had.
+fn two_had(backend: &mut Backend, client: &mut Client) -> [Job; 2] {
+    let jobs = [backend.broadcast(&kept(b"one")), backend.broadcast(&kept(b"two"))];
+    for job in jobs {
+        backend.end_of(job.id);
+    }
+    assert_eq!(client.notice().1.len() + client.notice().1.len(), 6);
+    jobs
 }
 
 fn what_was_written_and_lost_comes_again(io: Which, store: &Store) {
     let gateway = store.gateway(io, &[]);
     let mut backend = gateway.backend();
     let mut ann = gateway.client("ann");
-    let jobs = [backend.broadcast(&kept(b"one")), backend.broadcast(&kept(b"two"))];
-    for job in jobs {
-        backend.end_of(job.id);
-    }
-    assert_eq!(notice(&mut ann).1.len() + notice(&mut ann).1.len(), 6);
+    let jobs = two_had(&mut backend, &mut ann);
     let resume = Resume { session: ann.welcome.session, sequence: 0, broadcast: jobs[0].sequence };
     drop(ann);
     let hello = Hello { resume: Some(resume), ..Hello::default() }.bytes("ann");
@@ -182,7 +172,7 @@ fn the_same_key_is_the_same_job(io: Which, store: &Store) {
     let gateway = store.gateway(io, &[]);
     assert_eq!(gateway.backend().broadcast(&keyed).id, first.id);
     let mut ann = gateway.client("ann");
-    assert_eq!(notice(&mut ann).1, b"news");
+    assert_eq!(ann.notice().1, b"news");
     ann.hears_nothing_else();
 }
 
@@ -197,7 +187,7 @@ fn it_ends_with_its_time_to_live(io: Which, store: &Store) {
         matches!(backend.peer.told(), Told::Job(of, _) if of == id)
     });
     let mut ann = gateway.client("ann");
-    assert_eq!(notice(&mut ann).1, b"next");
+    assert_eq!(ann.notice().1, b"next");
     ann.hears_nothing_else();
 }
 
@@ -237,7 +227,7 @@ fn more_than_an_outbox_holds_comes_as_it_is_read(io: Which, store: &Store) {
     let numbers = many(&gateway);
     let mut ann = slow(&gateway);
     until("it does not fit", || gateway.count("outbox") > 0);
-    let got: Vec<_> = (0..MANY).map(|_| notice(&mut ann).0).collect();
+    let got: Vec<_> = (0..MANY).map(|_| ann.notice().0).collect();
     assert_eq!(got, numbers, "all of them, in order");
     ann.hears_nothing_else();
     ann.hears_nothing_else();
@@ -248,7 +238,7 @@ fn what_found_no_room_comes_while_the_session_lasts(io: Which, store: &Store) {
     let mut ann = slow(&gateway);
     let numbers = many(&gateway);
     until("some found no room", || gateway.count("drops.outbox_full") > 0);
-    let mut got: Vec<_> = (0..MANY).map(|_| notice(&mut ann).0).collect();
+    let mut got: Vec<_> = (0..MANY).map(|_| ann.notice().0).collect();
     got.sort_unstable();
     assert_eq!(got, numbers);
     ann.hears_nothing_else();
@@ -265,7 +255,7 @@ fn what_was_written_while_the_session_closed_counts(io: Which, store: &Store) {
     assert!(!first.is_empty() && first.len() < MANY);
     // No hello names what came: the gateway's own record decides.
     let mut ann = slow(&gateway);
-    let rest: Vec<_> = (first.len()..MANY).map(|_| notice(&mut ann).0).collect();
+    let rest: Vec<_> = (first.len()..MANY).map(|_| ann.notice().0).collect();
     assert_eq!([first, rest].concat(), numbers, "each of them once");
     ann.hears_nothing_else();
 }
@@ -275,11 +265,7 @@ fn what_waited_while_it_was_paused_says_that_it_may_have_come(io: Which, store: 
     let gateway = store.gateway(io, &["shards=1"]);
     let mut backend = gateway.backend();
     let mut ann = gateway.client("ann");
-    let jobs = [backend.broadcast(&kept(b"one")), backend.broadcast(&kept(b"two"))];
-    for job in jobs {
-        backend.end_of(job.id);
-    }
-    assert_eq!(notice(&mut ann).1.len() + notice(&mut ann).1.len(), 6);
+    let jobs = two_had(&mut backend, &mut ann);
     backend.steer(JobAction::Pause, jobs[1].id);
     let resume = Resume { session: ann.welcome.session, sequence: 0, broadcast: jobs[0].sequence };
     drop(ann);
@@ -302,7 +288,7 @@ fn another_number_of_shards_changes_nothing(io: Which, store: &Store) {
     let mut there: Vec<_> = users[..10].iter().map(|user| gateway.client(user)).collect();
     let job = gateway.backend().broadcast(&keyed);
     for client in &mut there {
-        assert_eq!(notice(client).0, job.sequence);
+        assert_eq!(client.notice().0, job.sequence);
     }
     done(&gateway, job);
     drop((there, gateway));
@@ -319,7 +305,7 @@ fn another_number_of_shards_changes_nothing(io: Which, store: &Store) {
     let gateway = store.gateway(io, &["shards=1"]);
     for user in &users[10..] {
         let mut client = gateway.client(user);
-        assert_eq!(notice(&mut client), (job.sequence, b"news".to_vec()));
+        assert_eq!(client.notice(), (job.sequence, b"news".to_vec()));
         client.hears_nothing_else();
     }
     let cancelled = gateway.backend().steer(JobAction::Cancel, job.id);

@@ -1,11 +1,10 @@
 //! Two hosts with one store: what one of them knows of a user, and what it began, is known to the
 //! other; and who comes while the store is away is treated by what is known once it is back.
 
-use crate::support::backend::{durable, everybody};
-use crate::support::{Backend, Client, Gateway, Hello, Said, Store, Which, until};
-use holdfast_protocol::backend::request::{Broadcast, JobAction, MailboxAction};
+use crate::support::backend::{durable, kept};
+use crate::support::{Backend, Client, Gateway, Hello, Store, Which, until};
+use holdfast_protocol::backend::request::{JobAction, MailboxAction};
 use holdfast_protocol::backend::{JobState, Outcome, Target};
-use holdfast_protocol::client::Class;
 use holdfast_protocol::client::from_client::Resume;
 use rustix::process::Signal;
 
@@ -96,21 +95,6 @@ fn an_operator_releases_it_for_both(io: Which) {
     assert_eq!(one.client("ann").durable_again().1, b"poison");
 }
 
-/// The next frame, which must be a durable broadcast: its number and its body.
-#[track_caller]
-fn notice(client: &mut Client) -> (u64, Vec<u8>) {
-    match client.hear() {
-        Said::Push { durable: true, broadcast: true, again: false, sequence, body } => {
-            (sequence, body)
-        }
-        other => panic!("not a fresh durable broadcast: {other:?}"),
-    }
-}
-
-fn kept(body: &[u8]) -> Broadcast<'_> {
-    Broadcast { class: Class::Durable, ..everybody(body) }
-}
-
 /// Waits until newcomers at a gateway get a broadcast, or do not any more.
 fn until_newcomers(gateway: &Gateway, get_it: bool) {
     let mut users = 0;
@@ -130,12 +114,12 @@ fn a_durable_broadcast_of_one_host_reaches_who_logs_in_at_the_other(io: Which) {
     // Who is at the other host when it begins gets it with the next login.
     let mut bob = other.client("bob");
     let job = backend.broadcast(&kept(b"news"));
-    assert_eq!(notice(&mut ann), (job.sequence, b"news".to_vec()));
+    assert_eq!(ann.notice(), (job.sequence, b"news".to_vec()));
     backend.end_of(job.id);
     until_newcomers(&other, true);
     bob.hears_nothing_else();
     drop(bob);
-    assert_eq!(notice(&mut other.client("bob")), (job.sequence, b"news".to_vec()));
+    assert_eq!(other.client("bob").notice(), (job.sequence, b"news".to_vec()));
     // Who had it is not given it again, wherever.
     drop(ann);
     gone(&one, "ann");
@@ -175,7 +159,7 @@ fn who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice(io:
     let mut given = Vec::new();
     let mut ann = other.client("ann");
     let job = other.backend().broadcast(&kept(b"news"));
-    assert_eq!(notice(&mut ann).0, job.sequence);
+    assert_eq!(ann.notice().0, job.sequence);
     for body in [b"one", b"two"] {
         assert!(matches!(other.backend().push_one("ann", body), Outcome::Delivered(_)));
         given.push(ann.push().0);
@@ -218,7 +202,7 @@ fn who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice(io:
     let mut bob = one.client("bob");
     bob.hears_nothing_else();
     store.server().signal(Signal::CONT);
-    assert_eq!(notice(&mut bob), (job.sequence, b"news".to_vec()));
+    assert_eq!(bob.notice(), (job.sequence, b"news".to_vec()));
 }
 
 fn an_acknowledgement_at_a_login_without_the_store_counts(io: Which) {
@@ -298,7 +282,7 @@ fn a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session(io: Wh
     let job = backend.broadcast(&kept(b"news"));
     until_newcomers(&one, true);
     let mut ann = one.client("ann");
-    assert_eq!(notice(&mut ann), (job.sequence, b"news".to_vec()));
+    assert_eq!(ann.notice(), (job.sequence, b"news".to_vec()));
     ann.hears_nothing_else();
     // The store has this behind who had the news.
     let marker = one.backend().keep("ann", b"marker");

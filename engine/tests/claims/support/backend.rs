@@ -62,6 +62,11 @@ pub(crate) fn everybody(body: &[u8]) -> Broadcast<'_> {
     }
 }
 
+/// The same, durable.
+pub(crate) fn kept(body: &[u8]) -> Broadcast<'_> {
+    Broadcast { class: Class::Durable, ..everybody(body) }
+}
+
 impl Backend {
     #[track_caller]
     pub(crate) fn at(address: SocketAddr, key: &[u8]) -> Self {

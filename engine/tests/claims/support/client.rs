@@ -134,6 +134,18 @@ impl Client {
         }
     }
 
+    /// The next frame, which must be a durable broadcast that has not come before: its number and
+    /// its body.
+    #[track_caller]
+    pub(crate) fn notice(&mut self) -> (u64, Vec<u8>) {
+        match self.hear() {
+            Said::Push { durable: true, broadcast: true, again: false, sequence, body } => {
+                (sequence, body)
+            }
+            other => panic!("not a fresh durable broadcast: {other:?}"),
+        }
+    }
+
     /// Acknowledges everything up to `sequence`.
     #[track_caller]
     pub(crate) fn ack(&mut self, sequence: u64) {
