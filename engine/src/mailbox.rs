@@ -64,6 +64,8 @@ pub struct Feed {
 /// What a feed waits for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Waits {
+    /// For its turn to ask the store.
+    Turn,
     /// For the store, which was asked under this number.
     Store(u32),
     /// For the session to say that it has room.

@@ -62,6 +62,9 @@ pub struct Handle {
 /// How often the threads look round when nobody asks anything of them.
 const ROUND: Duration = Duration::from_secs(1);
 
+/// How long the reader goes on before it wakes shards for what it has read.
+const MOMENT: Duration = Duration::from_micros(200);
+
 /// Starts a store in a directory of files, for the shards whose bells these are.
 ///
 /// # Errors
@@ -127,7 +130,8 @@ pub fn start_on(
     let stats = keeper.stats();
     let reader = Reader::new(disk, homes.products(), stats.clone());
     let writing = Writing { keeper, batches, ears: ears.clone(), stopping: stopping.clone() };
-    let reading = Reading { reader, asks, ears, stopping: stopping.clone() };
+    let answered = vec![false; ears.len()];
+    let reading = Reading { reader, asks, ears, answered, stopping: stopping.clone() };
     let named = |name: &str| Builder::new().name(name.to_owned());
     let writer = named("store-write").spawn(move || writing.run()).map_err(failed)?;
     let reader = named("store-read").spawn(move || reading.run()).map_err(failed)?;
@@ -228,6 +232,8 @@ struct Reading {
     reader: Reader,
     asks: flume::Receiver<Ask>,
     ears: Vec<Ear>,
+    /// Shards that have an answer and were not woken for it.
+    answered: Vec<bool>,
     stopping: Arc<AtomicBool>,
 }
 
@@ -236,16 +242,33 @@ impl Reading {
         give_way();
         loop {
             match self.asks.recv_timeout(ROUND) {
-                Ok(ask) => {
-                    if let Some(ear) = self.ears.get(usize::from(ask.shard)) {
-                        ear.tell(self.reader.answer(&ask, clock::seconds()));
-                    }
-                }
+                Ok(ask) => self.answer(ask),
                 Err(RecvTimeoutError::Timeout) => self.reader.tidy(),
                 Err(RecvTimeoutError::Disconnected) => break,
             }
             if self.stopping.load(Relaxed) && self.asks.is_empty() {
                 break;
+            }
+        }
+    }
+
+    /// Answers what waits, and rings once for what took no longer than a moment: a shard that
+    /// shares the core would else be woken by each answer.
+    fn answer(&mut self, first: Ask) {
+        let began = clock::instant();
+        let mut next = Some(first);
+        while let Some(ask) = next {
+            let shard = usize::from(ask.shard);
+            if let Some(ear) = self.ears.get(shard) {
+                ear.leave(self.reader.answer(&ask, clock::seconds()));
+                self.answered[shard] = true;
+            }
+            let lasts = began.elapsed() < MOMENT;
+            next = if lasts { self.asks.try_recv().ok() } else { None };
+        }
+        for (ear, answered) in self.ears.iter().zip(&mut self.answered) {
+            if std::mem::take(answered) {
+                ear.ring();
             }
         }
     }

@@ -65,6 +65,17 @@ impl Ear {
             self.bell.ring();
         }
     }
+
+    /// Lays the event where the shard finds it once it is awake: [`Ear::ring`] is to follow.
+    pub fn leave(&self, event: Event) {
+        // A shard that has ended hears nothing.
+        let _ = self.events.send(event);
+    }
+
+    /// Wakes the shard for what was left.
+    pub fn ring(&self) {
+        self.bell.ring();
+    }
 }
 
 impl std::fmt::Debug for Server {

@@ -40,6 +40,8 @@ pub struct Mailroom {
     pub keys: Keys,
     /// What the store was asked for.
     pub loads: Loads,
+    /// Sessions that ask when others have been answered, the first one first.
+    pub queue: VecDeque<(HomeId, ConnectionId)>,
     /// Sessions whose question the store could not answer.
     pub stalled: Vec<(HomeId, ConnectionId)>,
     /// Whether other hosts use the store too, so that a mailbox is fetched before it is used.
@@ -132,6 +134,7 @@ impl Mailroom {
             high: 0,
             keys: Keys::new(rules.key_window, rules.keys_max),
             loads: Loads::default(),
+            queue: VecDeque::new(),
             stalled: Vec::new(),
             shared: rules.shared_store,
             opening: HashMap::default(),

@@ -136,6 +136,11 @@ impl<I: Io> Shard<I> {
             self.hand_from_journal(home, connection, &slice);
             return;
         }
+        if !room.loads.has_room() {
+            mailbox.set_feed(connection, feed.cursor, Waits::Turn);
+            room.queue.push_back((home, connection));
+            return;
+        }
         let wanted = slice.iter().filter_map(|entry| {
             let Entry { sequence, length, .. } = *entry;
             entry.place().map(|place| Wanted { sequence, place, length })
@@ -145,6 +150,19 @@ impl<I: Io> Shard<I> {
         mailbox.set_feed(connection, feed.cursor, Waits::Store(token));
         let shard = self.number;
         room.port.ask(Ask { shard, token: u64::from(token), product, user, wanted });
+    }
+
+    /// Others have been answered: those whose turn it is ask.
+    pub(crate) fn feed_queued(&mut self) {
+        while let Some(room) = self.mailroom.as_mut().filter(|room| room.loads.has_room()) {
+            let Some((home, connection)) = room.queue.pop_front() else { return };
+            let feed = self.mailbox(home).and_then(|mailbox| mailbox.feed(connection));
+            // Whoever was fed from elsewhere meanwhile waits for something else now.
+            if let Some(feed) = feed.filter(|feed| feed.waits == Waits::Turn) {
+                feed.waits = Waits::Room;
+                self.feed_on(home, connection);
+            }
+        }
     }
 
     /// Messages that the store does not have yet are still in memory.

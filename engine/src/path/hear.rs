@@ -29,6 +29,7 @@ impl<I: Io> Shard<I> {
                 return;
             };
             self.heard_from_store(event);
+            self.feed_queued();
         }
     }
 
