@@ -2,6 +2,7 @@
 //! message that was accepted arrives and is acknowledged, in order, and none is new twice.
 
 use crate::support::backend::durable;
+use crate::support::client::hello;
 use crate::support::{Client, Gateway, Said, Store, Which, until};
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::backend::request::MailboxAction;
@@ -11,6 +12,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 on_every_store! {
     where_each_login_replaces_the_last,
     where_several_devices_are_allowed,
+    where_many_users_come_at_once,
 }
 
 /// Requests of so many messages each.
@@ -108,4 +110,26 @@ fn where_each_login_replaces_the_last(io: Which, store: &Store) {
 fn where_several_devices_are_allowed(io: Which, store: &Store) {
     let settings = ["mailbox.redelivery_rounds=1000", "client.sessions_max=3"];
     under_load(&store.gateway(io, &settings), 3);
+}
+
+/// More than a shard asks the store for at a time, so that some have to wait for their turn.
+fn where_many_users_come_at_once(io: Which, store: &Store) {
+    const USERS: u32 = 200;
+    let gateway = store.gateway(io, &[]);
+    let users: Vec<_> = (0..USERS).map(|n| format!("user-{n}")).collect();
+    let mut backend = gateway.backend();
+    for user in &users {
+        for outcome in backend.push(&[durable(user, b"one"), durable(user, b"two")]) {
+            assert!(matches!(outcome, Outcome::Stored(_)), "{outcome:?}");
+        }
+    }
+    let mut peers: Vec<_> = users.iter().map(|_| gateway.stranger()).collect();
+    for (peer, user) in peers.iter_mut().zip(&users) {
+        peer.send(&hello(user));
+    }
+    for peer in peers {
+        let mut client = Client::welcomed(peer);
+        assert_eq!(client.durable().1, b"one");
+        assert_eq!(client.durable().1, b"two");
+    }
 }

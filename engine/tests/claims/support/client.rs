@@ -77,6 +77,12 @@ impl Client {
     #[track_caller]
     pub(crate) fn log_in(mut peer: Peer, hello: &[u8]) -> Self {
         peer.send(hello);
+        Self::welcomed(peer)
+    }
+
+    /// The client that has said hello over `peer`.
+    #[track_caller]
+    pub(crate) fn welcomed(mut peer: Peer) -> Self {
         match peer.said() {
             Said::Welcome(welcome) => Self { peer, welcome },
             other => panic!("not welcomed: {other:?}"),
