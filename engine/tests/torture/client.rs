@@ -33,13 +33,14 @@ struct Manner {
     after: Option<Duration>,
 }
 
-/// A ping, and what was acknowledged before it. A gateway may answer before all its threads know
-/// what it answered: a second ping, sent behind the first answer, tells that they do.
+/// A ping, what was acknowledged before it, and when it was sent. A gateway may answer before all
+/// its threads know what it answered: a second ping, sent behind the first answer, tells that they
+/// do.
 #[derive(Debug, Clone, Copy)]
 enum Ping {
-    First(u64),
+    First(u64, u64),
     /// And when the first was answered.
-    Second(u64, u64),
+    Second(u64, u64, u64),
 }
 
 /// A connection.
@@ -238,13 +239,14 @@ impl Client {
                 scene.ledger.welcomed(self.who, line.resumed, welcome.next_sequence);
             }
             FromServer::Pong => match line.pings.pop_front() {
-                Some(Ping::First(sequence)) => {
+                Some(Ping::First(sequence, asked)) => {
                     from_client::put_ping(line.machine.output());
-                    line.pings.push_back(Ping::Second(sequence, scene.ledger.news.moment()));
+                    let moment = scene.ledger.news.moment();
+                    line.pings.push_back(Ping::Second(sequence, asked, moment));
                 }
-                Some(Ping::Second(sequence, moment)) => {
-                    scene.ledger.confirmed(self.who, sequence);
-                    scene.ledger.news.confirmed(self.who, moment);
+                Some(Ping::Second(sequence, asked, moment)) => {
+                    scene.ledger.confirmed(self.who.user, sequence);
+                    scene.ledger.news.confirmed(self.who, asked, moment);
                 }
                 None => scene.ledger.fault(format!("{:?}: a pong for no ping", self.who)),
             },
@@ -303,7 +305,8 @@ impl Client {
         }
         if (due || line.news) && scene.chance.happens(500) {
             from_client::put_ping(line.machine.output());
-            line.pings.push_back(Ping::First(line.machine.acked()));
+            let asked = scene.ledger.news.moment();
+            line.pings.push_back(Ping::First(line.machine.acked(), asked));
         }
         line.news = false;
     }

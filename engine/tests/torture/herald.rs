@@ -1,5 +1,5 @@
-//! The backends' broadcasts: for each product one at a time, some paced, some cancelled, some begun
-//! again with the same key because nobody knows whether they began.
+//! The backends' broadcasts: for each product one at a time, some paced, some paused, resumed and
+//! cancelled, some begun again with the same key because nobody knows whether they began.
 //!
 //! One at a time, since jobs may overtake each other, and a client that had the later one cannot
 //! say in its next hello that it lacks the earlier one.
@@ -25,9 +25,19 @@ struct Wish {
     /// Users a second, 0 for no pace.
     pace: u32,
     size: usize,
-    /// Whether it is cancelled, and how long after its start.
-    cancel: Option<Duration>,
+    /// How it is steered, and how long after its start or after what was asked before.
+    steps: [Option<(JobAction, Duration)>; STEPS],
 }
+
+/// How often a broadcast is steered at most.
+const STEPS: usize = 3;
+/// The ways in which they are.
+const WAYS: [&[JobAction]; 4] = [
+    &[JobAction::Cancel],
+    &[JobAction::Pause, JobAction::Resume],
+    &[JobAction::Pause, JobAction::Cancel],
+    &[JobAction::Pause, JobAction::Resume, JobAction::Cancel],
+];
 
 /// What is done about a product's broadcast now.
 #[derive(Debug)]
@@ -36,8 +46,24 @@ enum Stage {
     Idle,
     /// It is begun.
     Begins(Wish, Option<Pending<Job>>),
-    /// It runs, since then.
-    Runs(Wish, JobId, Instant, Option<(JobAction, Pending<Job>)>),
+    /// It was begun, and steered so often, the last time then.
+    Runs(Course, Option<(JobAction, Pending<Job>)>),
+}
+
+/// How far a broadcast has come.
+#[derive(Debug, Clone, Copy)]
+struct Course {
+    wish: Wish,
+    job: JobId,
+    steps: usize,
+    since: Instant,
+}
+
+impl Course {
+    /// What is to be asked next, and how long after what was asked before.
+    fn step(&self) -> Option<(JobAction, Duration)> {
+        self.wish.steps.get(self.steps).copied().flatten()
+    }
 }
 
 /// All broadcasts of a run.
@@ -66,7 +92,8 @@ impl Herald {
     pub(crate) fn begin(&mut self, product: usize, ledger: &mut Ledger) -> Id {
         let size = 40;
         let id = ledger.news.make(product, false, size);
-        let wish = Wish { id, tagged: false, keyed: true, pace: 0, size, cancel: None };
+        let steps = [None; STEPS];
+        let wish = Wish { id, tagged: false, keyed: true, pace: 0, size, steps };
         self.stages[product] = (Stage::Begins(wish, None), Instant::now());
         id
     }
@@ -86,18 +113,17 @@ impl Herald {
                     *due = now + AGAIN;
                     began(wish, pending.wait(), ledger)
                 }
-                Stage::Runs(wish, job, since, None) if is_due => {
-                    let asked = ask(backend, wish, (job, since), ledger);
-                    Stage::Runs(wish, job, since, asked)
+                Stage::Runs(course, None) if is_due => {
+                    Stage::Runs(course, ask(backend, &course, ledger))
                 }
-                Stage::Runs(wish, job, since, Some((action, pending))) if pending.is_ready() => {
+                Stage::Runs(mut course, Some((action, pending))) if pending.is_ready() => {
                     *due = now + AGAIN;
-                    let over = told(wish, action, pending.wait(), ledger);
+                    let over = told(&mut course, action, pending.wait(), ledger);
                     let pause = Duration::from_millis(self.chance.between(0, self.every * 2 + 1));
                     if over {
                         *due = now + pause;
                     }
-                    if over { Stage::Idle } else { Stage::Runs(wish, job, since, None) }
+                    if over { Stage::Idle } else { Stage::Runs(course, None) }
                 }
                 other => other,
             };
@@ -108,20 +134,31 @@ impl Herald {
     fn wish(&mut self, product: usize, ledger: &mut Ledger) -> Stage {
         let chance = &mut self.chance;
         let tagged = chance.happens(200);
-        let paced = chance.happens(300);
+        let steps = if chance.happens(300) { steps(chance) } else { [None; STEPS] };
+        // What is steered is still on its way, mostly.
+        let paced = chance.happens(if steps[0].is_some() { 700 } else { 300 });
         let size = if chance.happens(100) { 5000 } else { chance.between(16, 300) };
         let size = usize::try_from(size).unwrap();
-        let cancel = chance.happens(120).then(|| Duration::from_millis(chance.between(0, 400)));
         let wish = Wish {
             id: ledger.news.make(product, tagged, size),
             tagged,
             keyed: chance.happens(700),
             pace: if paced { u32::try_from(chance.between(60, 600)).unwrap() } else { 0 },
             size,
-            cancel,
+            steps,
         };
         Stage::Begins(wish, None)
     }
+}
+
+/// How one is steered: soon after its start, and resumed some time after it was paused.
+fn steps(chance: &mut Chance) -> [Option<(JobAction, Duration)>; STEPS] {
+    let mut steps = [None; STEPS];
+    for (step, &action) in steps.iter_mut().zip(*chance.pick(&WAYS)) {
+        let most = if action == JobAction::Resume { 2500 } else { 400 };
+        *step = Some((action, Duration::from_millis(chance.between(0, most))));
+    }
+    steps
 }
 
 fn begin(backend: &Backend, product: usize, wish: Wish, ledger: &mut Ledger) -> Stage {
@@ -148,7 +185,8 @@ fn began(wish: Wish, answer: Result<Job, Error>, ledger: &mut Ledger) -> Stage {
     let error = match answer {
         Ok(job) => {
             ledger.news.began(wish.id, &job);
-            return Stage::Runs(wish, job.id, Instant::now(), None);
+            let course = Course { wish, job: job.id, steps: 0, since: Instant::now() };
+            return Stage::Runs(course, None);
         }
         Err(error) => error,
     };
@@ -165,38 +203,59 @@ fn began(wish: Wish, answer: Result<Job, Error>, ledger: &mut Ledger) -> Stage {
     }
 }
 
-/// Asks how it stands, or cancels it, if it is time.
+/// Steers it, if it is time, or asks how it stands.
 fn ask(
     backend: &Backend,
-    wish: Wish,
-    (job, since): (JobId, Instant),
+    course: &Course,
     ledger: &mut Ledger,
 ) -> Option<(JobAction, Pending<Job>)> {
-    let cancels = wish.cancel.is_some_and(|after| since.elapsed() >= after);
-    let action = if cancels { JobAction::Cancel } else { JobAction::Status };
-    if cancels {
-        ledger.news.unwanted(wish.id);
+    let Course { wish, job, since, .. } = *course;
+    let due = course.step().filter(|&(_, after)| since.elapsed() >= after);
+    let action = due.map_or(JobAction::Status, |(action, _)| action);
+    match action {
+        JobAction::Cancel => ledger.news.unwanted(wish.id),
+        JobAction::Resume => ledger.news.resumes(wish.id),
+        JobAction::Pause | JobAction::Status => {}
     }
     Some((action, backend.job(action, job).ok()?))
 }
 
-/// How it stands was answered; whether there is nothing more to do about it.
-fn told(wish: Wish, action: JobAction, answer: Result<Job, Error>, ledger: &mut Ledger) -> bool {
-    match answer {
-        Ok(job) if action == JobAction::Cancel => {
-            if job.state == JobState::Cancelled {
-                ledger.news.cancelled(wish.id);
-            } else {
-                ledger.fault(format!("{wish:?} was to be cancelled and is {job:?}"));
-            }
-            true
+/// That was answered; whether there is nothing more to do about it.
+fn told(
+    course: &mut Course,
+    action: JobAction,
+    answer: Result<Job, Error>,
+    ledger: &mut Ledger,
+) -> bool {
+    let wish = course.wish;
+    let state = match answer {
+        Ok(job) => job.state,
+        Err(error) if error.advice() != Advice::Change => return false,
+        Err(error) => {
+            ledger.fault(format!("{course:?}: {action:?} is refused: {error}"));
+            return true;
         }
-        Ok(job) if job.state == JobState::Done => wish.cancel.is_none(),
-        Ok(job) if job.state == JobState::Running => false,
-        Err(error) if error.advice() != Advice::Change => false,
-        odd => {
-            ledger.fault(format!("{wish:?} was asked about: {odd:?}"));
-            true
+    };
+    let before = course.steps.checked_sub(1).and_then(|step| wish.steps[step]);
+    let is_paused = before.is_some_and(|(action, _)| action == JobAction::Pause);
+    let fits = match action {
+        JobAction::Cancel => state == JobState::Cancelled,
+        JobAction::Pause => state == JobState::Paused,
+        JobAction::Status if is_paused => state == JobState::Paused,
+        JobAction::Status | JobAction::Resume => {
+            matches!(state, JobState::Running | JobState::Done)
         }
+    };
+    if !fits {
+        ledger.fault(format!("{course:?}: {action:?} is answered with {state:?}"));
+        return true;
     }
+    match action {
+        JobAction::Cancel => ledger.news.stopped(wish.id, true),
+        JobAction::Pause => ledger.news.stopped(wish.id, false),
+        JobAction::Resume => {}
+        JobAction::Status => return state == JobState::Done && course.step().is_none(),
+    }
+    (course.steps, course.since) = (course.steps + 1, Instant::now());
+    action == JobAction::Cancel
 }

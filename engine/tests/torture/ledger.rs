@@ -19,9 +19,8 @@
 //!
 //! An acknowledgement is certainly *taken* when the gateway answered two things that were sent
 //! behind it, one after the other, or welcomed a client that resumed with it; it is certainly
-//! *kept* when the gateway that took it ended in order. A gateway that is killed may have taken it
-//! and forgotten it; so may one that let the client in while the store was away, and does not know
-//! what waits for it.
+//! *kept* when the gateway that took it ended in order, and its store was there. A gateway that is
+//! killed may have taken it and forgotten it.
 
 pub(crate) use crate::kind::Kind;
 use crate::news::News;
@@ -184,16 +183,7 @@ impl Ledger {
         self.away = away;
         let on_its_way = self.messages.iter_mut().filter(|it| it.tries > 0 && it.answer.is_none());
         on_its_way.for_each(|message| message.doubt |= away);
-        let devices = self.seats.iter_mut().flat_map(|seat| &mut seat.devices);
-        devices.for_each(|device| device.let_in |= away && device.waits);
         self.news.store_away(away);
-    }
-
-    /// The store went away unseen: nobody knows who was let in since.
-    pub(crate) fn surprised(&mut self) {
-        let devices = self.seats.iter_mut().flat_map(|seat| &mut seat.devices);
-        devices.for_each(|device| device.let_in = true);
-        self.news.surprised();
     }
 
     /// It was stored under this number for certain; a second number is one too many.
@@ -260,9 +250,9 @@ impl Ledger {
     pub(crate) fn connects(&mut self, who: impl Into<Who>) {
         let Who { user, device } = who.into();
         let seat = &mut self.seats[user];
-        let (barrier, floor, let_in) = (seat.taken, seat.last(), self.away);
+        let (barrier, floor) = (seat.taken, seat.last());
         let own = &mut seat.devices[device];
-        (own.barrier, own.floor, own.let_in, own.waits) = (barrier, floor, let_in, true);
+        (own.barrier, own.floor) = (barrier, floor);
     }
 
     /// A client was welcomed; it resumed with this sequence, if it did.
@@ -270,15 +260,11 @@ impl Ledger {
         let Who { user, device } = who.into();
         let seat = &mut self.seats[user];
         let last = seat.devices[device].floor;
-        seat.devices[device].waits = false;
-        self.news.welcomed(Who { user, device });
         if let Some(sequence) = resumed {
             seat.acked = seat.acked.max(sequence);
+            seat.taken = seat.taken.max(sequence);
             let own = &mut seat.devices[device];
-            if !own.let_in {
-                own.barrier = own.barrier.max(sequence);
-                seat.taken = seat.taken.max(sequence);
-            }
+            own.barrier = own.barrier.max(sequence);
         }
         if next <= last {
             self.fault(format!("{user}: the next sequence is {next}, and {last} was there"));
@@ -364,12 +350,9 @@ impl Ledger {
 
     /// The gateway answered what a client sent behind this acknowledgement. (What was on its way
     /// meanwhile still comes on the connections that are there; to later ones it does not.)
-    pub(crate) fn confirmed(&mut self, who: impl Into<Who>, sequence: u64) {
-        let Who { user, device } = who.into();
+    pub(crate) fn confirmed(&mut self, user: usize, sequence: u64) {
         let seat = &mut self.seats[user];
-        if !seat.devices[device].let_in {
-            seat.taken = seat.taken.max(sequence);
-        }
+        seat.taken = seat.taken.max(sequence);
     }
 
     /// Whether a message came.
@@ -403,8 +386,10 @@ impl Ledger {
 
     fn over(&mut self, in_order: bool) {
         self.life += 1;
-        self.seats.iter_mut().for_each(|seat| seat.orphaned(in_order));
-        self.news.over(in_order);
+        // A store that is away cannot be told, however the gateway ends.
+        let keeps = in_order && !self.away;
+        self.seats.iter_mut().for_each(|seat| seat.orphaned(keeps));
+        self.news.over(keeps);
     }
 
     // ---- the end ----

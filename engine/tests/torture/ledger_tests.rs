@@ -162,6 +162,48 @@ fn one_that_was_kept_lasts_over_a_kill() {
 }
 
 #[test]
+fn one_that_was_taken_while_the_store_was_away_lasts_too() {
+    let mut ledger = two();
+    ledger.store_away(true);
+    ledger.connects(0);
+    ledger.welcomed(0, None, 8);
+    ledger.got(0, got(5, 0, false));
+    ledger.acked(0, 5);
+    ledger.confirmed(0, 5);
+    ledger.store_away(false);
+    assert!(ledger.faults().is_empty());
+    ledger.connects(0);
+    ledger.got(0, got(5, 0, true));
+    finds(&ledger, "5 was acknowledged for certain");
+}
+
+#[test]
+fn what_a_client_resumed_with_while_the_store_was_away_does_not_come() {
+    let mut ledger = two();
+    ledger.got(0, got(5, 0, false));
+    ledger.store_away(true);
+    ledger.connects(0);
+    ledger.welcomed(0, Some(5), 8);
+    ledger.store_away(false);
+    ledger.got(0, got(5, 0, true));
+    finds(&ledger, "5 was acknowledged for certain");
+}
+
+#[test]
+fn an_end_in_order_without_its_store_keeps_nothing() {
+    let mut ledger = two();
+    ledger.got(0, got(5, 0, false));
+    ledger.acked(0, 5);
+    ledger.confirmed(0, 5);
+    ledger.store_away(true);
+    ledger.ended();
+    ledger.store_away(false);
+    ledger.connects(0);
+    ledger.got(0, got(5, 0, true));
+    assert!(ledger.faults().is_empty(), "{:?}", ledger.faults());
+}
+
+#[test]
 fn what_a_client_resumed_with_does_not_come() {
     let mut ledger = two();
     ledger.got(0, got(5, 0, false));

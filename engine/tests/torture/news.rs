@@ -6,12 +6,15 @@
 //! - a broadcast that was answered with its job is received by every user that it is for, unless it
 //!   was cancelled; of users whose clients do not remember what they had, some may miss it;
 //! - a device gets it once. It comes again only with a greater number than the client resumed with,
-//!   and says so; or because a gateway was killed before it was kept who had it, or because the
-//!   gateway let it in while the store, which knows, was away; and then not to a client that
-//!   resumed with this very number;
+//!   and says so; or because a gateway was killed before it was kept who had it, and then not to a
+//!   client that resumed with this very number;
 //! - those that were answered before a client came are received in the order of their numbers;
-//! - one that was cancelled reaches nobody who came later, once all shards know that, and unless
-//!   the gateway was killed before it kept that.
+//! - one that was paused reaches nobody until somebody asks to resume it, whatever becomes of the
+//!   gateway, and one that was cancelled reaches nobody any more.
+//!
+//! The last counts from the answer on for whoever connects behind it. To a device that was there
+//! before it may still come what was queued already: until the gateway answered two things that the
+//! client sent behind that answer, one after the other.
 
 use crate::ledger::Id;
 use crate::plan::{Who, devices, is_tagged, product, remembers};
@@ -24,13 +27,13 @@ pub(crate) const FIRST: Id = 1 << 40;
 /// More bytes than what surrounds a body on disk, and than what says that a user had it.
 const RECORD: u64 = 128;
 
-/// Where a cancelled broadcast stands.
+/// A broadcast that is to reach nobody: paused, or cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Cancelled {
+struct Stopped {
+    for_good: bool,
+    /// In which life that was answered, and when.
     life: u32,
-    /// Since when that is certainly on disk and known to every shard: the next broadcast of the
-    /// product began behind it, or the gateway ended in order.
-    sure: Option<u64>,
+    at: u64,
 }
 
 /// A broadcast.
@@ -48,7 +51,16 @@ struct Item {
     began: Option<(u64, JobId, u64)>,
     /// Whether somebody asked to cancel it.
     unwanted: bool,
-    cancelled: Option<Cancelled>,
+    stopped: Option<Stopped>,
+    /// How often it was resumed, and how often in a later life than the one that paused it.
+    resumed: u64,
+    slept: u64,
+}
+
+impl Item {
+    fn is_cancelled(&self) -> bool {
+        self.stopped.is_some_and(|stopped| stopped.for_good)
+    }
 }
 
 /// How a device had a broadcast.
@@ -70,10 +82,8 @@ struct Reader {
     said: u64,
     /// When it was made.
     since: u64,
-    /// Whether it waits for its welcome.
-    waits: bool,
-    /// Whether it waited for that while the store was away.
-    let_in: bool,
+    /// What happened up to then is known to the gateway, and nothing older is on its way to it.
+    aware: u64,
     /// The greatest number, of those that were answered before, that came on it.
     last: u64,
 }
@@ -99,18 +109,14 @@ pub(crate) struct NewsSums {
     pub(crate) asked: usize,
     pub(crate) accepted: usize,
     pub(crate) cancelled: usize,
+    /// Resumed, of those that were paused.
+    pub(crate) resumed: u64,
+    /// Of these, those that were paused over the end of a gateway.
+    pub(crate) slept: u64,
     /// First copies that came to a device.
     pub(crate) came: u64,
     /// Copies that came again.
     pub(crate) repeats: u64,
-}
-
-/// What was cancelled in this life is on disk now, and known.
-fn keep<'a>(items: impl Iterator<Item = &'a mut Item>, life: u32, now: u64) {
-    let cancelled = items.filter_map(|item| item.cancelled.as_mut());
-    for cancelled in cancelled.filter(|cancelled| cancelled.life == life) {
-        cancelled.sure.get_or_insert(now);
-    }
 }
 
 impl News {
@@ -150,7 +156,9 @@ impl News {
             numbers: Vec::new(),
             began: None,
             unwanted: false,
-            cancelled: None,
+            stopped: None,
+            resumed: 0,
+            slept: 0,
         });
         FIRST + self.items.len() as u64 - 1
     }
@@ -173,13 +181,6 @@ impl News {
         self.away = away;
         let on_their_way = self.items.iter_mut().filter(|it| it.tries > 0 && it.began.is_none());
         on_their_way.for_each(|item| item.doubt |= away);
-        let readers = self.readers.iter_mut().flatten();
-        readers.for_each(|reader| reader.let_in |= away && reader.waits);
-    }
-
-    /// The store went away unseen: nobody knows who was let in since.
-    pub(crate) fn surprised(&mut self) {
-        self.readers.iter_mut().flatten().for_each(|reader| reader.let_in = true);
     }
 
     /// It was answered with its job.
@@ -190,9 +191,6 @@ impl News {
         item.began = Some((number, job.id, now));
         let product = item.product;
         self.number(product, number, id);
-        // The store takes what one owner has to say in order: earlier cancellations are kept.
-        let before = self.items.iter_mut().filter(|item| item.product == product);
-        keep(before, self.life, now);
         let item = self.at(id);
         if item.numbers.len() > 1 && !item.doubt {
             self.fault(format!("broadcast {id} has {number} and another number"));
@@ -204,11 +202,21 @@ impl News {
         self.at(id).unwanted = true;
     }
 
-    /// That was answered.
-    pub(crate) fn cancelled(&mut self, id: Id) {
+    /// It was answered that it is cancelled, or, where that is not for good, that it is paused.
+    pub(crate) fn stopped(&mut self, id: Id, for_good: bool) {
         self.now += 1;
+        let (life, at) = (self.life, self.now);
+        self.at(id).stopped = Some(Stopped { for_good, life, at });
+    }
+
+    /// Somebody asks to resume it: from now on it may come.
+    pub(crate) fn resumes(&mut self, id: Id) {
         let life = self.life;
-        self.at(id).cancelled = Some(Cancelled { life, sure: None });
+        let item = self.at(id);
+        if let Some(stopped) = item.stopped.take_if(|stopped| !stopped.for_good) {
+            item.resumed += 1;
+            item.slept += u64::from(stopped.life < life);
+        }
     }
 
     // ---- clients ----
@@ -217,13 +225,7 @@ impl News {
     pub(crate) fn connects(&mut self, who: Who, said: u64) {
         self.now += 1;
         let reader = &mut self.readers[who.user][who.device];
-        (reader.said, reader.since, reader.last) = (said, self.now, 0);
-        (reader.waits, reader.let_in) = (true, self.away);
-    }
-
-    /// A client was welcomed.
-    pub(crate) fn welcomed(&mut self, who: Who) {
-        self.readers[who.user][who.device].waits = false;
+        (reader.said, reader.since, reader.last, reader.aware) = (said, self.now, 0, self.now);
     }
 
     /// A broadcast came.
@@ -253,7 +255,7 @@ impl News {
     fn wrong(&mut self, who: Who, number: u64, id: Id, again: bool) -> Vec<String> {
         let life = self.life;
         let item = &self.items[usize::try_from(id - FIRST).unwrap()];
-        let (began, doubt, cancelled) = (item.began, item.doubt, item.cancelled);
+        let (began, doubt, stopped) = (item.began, item.doubt, item.stopped);
         let reader = &mut self.readers[who.user][who.device];
         let (said, since) = (reader.said, reader.since);
         let mut wrong = Vec::new();
@@ -261,9 +263,7 @@ impl News {
             wrong.push(format!("it resumed with {said}"));
         }
         match reader.had.get(&number) {
-            Some(had)
-                if !again && (had.kept || had.known && had.life == life) && !reader.let_in =>
-            {
+            Some(had) if !again && (had.kept || had.known && had.life == life) => {
                 wrong.push(format!("it had it, {had:?}, in life {life}"));
             }
             Some(_) if number == said => wrong.push("it resumed with that".to_owned()),
@@ -278,10 +278,11 @@ impl News {
             }
             reader.last = number.max(reader.last);
         }
-        // Its answer waited for the store; within a life other shards hear of it a little later.
-        let holds = |it: &Cancelled| it.life < life || it.sure.is_some_and(|sure| sure < since);
-        if let Some(cancelled) = cancelled.filter(holds) {
-            wrong.push(format!("it was cancelled before, {cancelled:?}, in life {life}"));
+        // Its answer waited for the store, and all shards had been told by then. One in doubt may be
+        // there under a number that nobody steered.
+        let holds = |it: &Stopped| it.at <= reader.aware && began.is_some_and(|it| it.0 == number);
+        if let Some(stopped) = stopped.filter(holds) {
+            wrong.push(format!("it was stopped before, {stopped:?}, in life {life}"));
         }
         wrong
     }
@@ -291,9 +292,11 @@ impl News {
         self.now
     }
 
-    /// The gateway knows what was written to a device up to this moment.
-    pub(crate) fn confirmed(&mut self, who: Who, moment: u64) {
+    /// The gateway knows what was written to a device up to this moment. It answered a client that
+    /// had first asked at the moment `asked`.
+    pub(crate) fn confirmed(&mut self, who: Who, asked: u64, moment: u64) {
         let reader = &mut self.readers[who.user][who.device];
+        reader.aware = reader.aware.max(asked);
         let before = reader.had.values_mut().filter(|had| had.at <= moment);
         before.for_each(|had| had.known = true);
     }
@@ -321,9 +324,6 @@ impl News {
 
     /// The gateway is gone, in order or not.
     pub(crate) fn over(&mut self, in_order: bool) {
-        if in_order {
-            keep(self.items.iter_mut(), self.life, self.now);
-        }
         self.life += 1;
         if !in_order {
             // It was not let finish: what it wrote after it was told to leave counts for nothing.
@@ -380,7 +380,9 @@ impl News {
         NewsSums {
             asked: self.items.len(),
             accepted: self.items.iter().filter(|item| item.began.is_some()).count(),
-            cancelled: self.items.iter().filter(|item| item.cancelled.is_some()).count(),
+            cancelled: self.items.iter().filter(|item| item.is_cancelled()).count(),
+            resumed: self.items.iter().map(|item| item.resumed).sum(),
+            slept: self.items.iter().map(|item| item.slept).sum(),
             came: readers.map(|reader| reader.had.len() as u64).sum(),
             repeats: self.repeats,
         }

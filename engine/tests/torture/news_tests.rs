@@ -27,7 +27,7 @@ fn had() -> (News, u64) {
     let id = began(&mut news, 5);
     news.connects(FIRST, 3);
     news.got(FIRST, 5, id, false);
-    news.confirmed(FIRST, news.moment());
+    news.confirmed(FIRST, news.moment(), news.moment());
     assert!(news.faults.is_empty(), "{:?}", news.faults);
     (news, id)
 }
@@ -70,17 +70,11 @@ fn it_comes_again_where_the_client_does_not_know_of_it() {
 }
 
 #[test]
-fn who_is_let_in_while_the_store_is_away_may_have_it_again() {
+fn who_is_let_in_while_the_store_is_away_does_not_have_it_again() {
     let (mut news, id) = had();
     news.store_away(true);
     news.connects(FIRST, 0);
     news.store_away(false);
-    news.got(FIRST, 5, id, false);
-    assert!(news.faults.is_empty(), "{:?}", news.faults);
-    news.confirmed(FIRST, news.moment());
-    news.connects(FIRST, 0);
-    news.welcomed(FIRST);
-    news.store_away(true);
     news.got(FIRST, 5, id, false);
     finds(&news, "it had it");
 }
@@ -119,32 +113,96 @@ fn what_was_there_before_comes_in_order() {
     finds(&news, "it came behind 6");
 }
 
+/// Who has not had the broadcast of [`had`].
+const LATER: Who = Who { user: 3, device: 0 };
+
 #[test]
-fn what_was_cancelled_reaches_nobody_who_comes() {
-    let (mut news, id) = had();
-    let who = Who { user: 3, device: 0 };
-    news.connects(who, 0);
-    news.unwanted(id);
-    news.cancelled(id);
-    news.got(who, 5, id, false);
-    assert!(news.faults.is_empty(), "it was on its way: {:?}", news.faults);
-    began(&mut news, 6);
-    let who = Who { user: 6, device: 0 };
-    news.connects(who, 0);
-    news.got(who, 5, id, false);
-    finds(&news, "it was cancelled before");
+fn what_was_stopped_reaches_nobody_who_comes() {
+    for for_good in [true, false] {
+        let (mut news, id) = had();
+        news.stopped(id, for_good);
+        news.connects(LATER, 0);
+        news.got(LATER, 5, id, false);
+        finds(&news, "it was stopped before");
+    }
 }
 
 #[test]
-fn a_kill_forgets_no_cancellation() {
+fn what_was_on_its_way_as_it_was_stopped_comes_until_the_gateway_answers() {
+    for for_good in [true, false] {
+        let (mut news, id) = had();
+        news.connects(LATER, 0);
+        let before = news.moment();
+        news.stopped(id, for_good);
+        // That was asked before.
+        news.confirmed(LATER, before, news.moment());
+        news.got(LATER, 5, id, false);
+        assert!(news.faults.is_empty(), "it was on its way: {:?}", news.faults);
+        let other = Who { user: 6, device: 0 };
+        let (mut news, id) = had();
+        news.connects(other, 0);
+        news.stopped(id, for_good);
+        news.confirmed(other, news.moment(), news.moment());
+        news.got(other, 5, id, false);
+        finds(&news, "it was stopped before");
+    }
+}
+
+#[test]
+fn a_kill_forgets_nothing_that_was_stopped() {
+    for (for_good, in_order) in [(true, true), (true, false), (false, true), (false, false)] {
+        let (mut news, id) = had();
+        news.stopped(id, for_good);
+        news.over(in_order);
+        news.connects(LATER, 0);
+        news.got(LATER, 5, id, false);
+        finds(&news, "it was stopped before");
+    }
+}
+
+#[test]
+fn what_is_resumed_comes_to_everybody_once() {
     let (mut news, id) = had();
-    news.cancelled(id);
-    news.over(false);
+    news.stopped(id, false);
     news.over(true);
-    let who = Who { user: 3, device: 0 };
-    news.connects(who, 0);
-    news.got(who, 5, id, false);
-    finds(&news, "it was cancelled before");
+    news.connects(FIRST, 5);
+    news.connects(LATER, 0);
+    assert!(news.missing().iter().any(|it| it.starts_with("3 never had")), "it is still owed");
+    news.resumes(id);
+    news.got(LATER, 5, id, false);
+    assert!(!news.missing().iter().any(|it| it.starts_with("3 never had")));
+    assert!(news.faults.is_empty(), "{:?}", news.faults);
+    assert_eq!((news.sums().resumed, news.sums().slept), (1, 1));
+    news.confirmed(LATER, news.moment(), news.moment());
+    news.connects(LATER, 0);
+    news.got(LATER, 5, id, false);
+    finds(&news, "it had it");
+}
+
+#[test]
+fn what_was_cancelled_is_not_resumed() {
+    let (mut news, id) = had();
+    news.stopped(id, true);
+    news.resumes(id);
+    news.connects(LATER, 0);
+    news.got(LATER, 5, id, false);
+    finds(&news, "it was stopped before");
+}
+
+#[test]
+fn one_in_doubt_may_come_under_the_number_that_nobody_steered() {
+    let mut news = News::new(USERS);
+    let id = news.make(0, false, 40);
+    news.tried(id);
+    news.doubted(id);
+    news.tried(id);
+    news.began(id, &job(6));
+    news.stopped(id, true);
+    news.connects(LATER, 0);
+    news.got(LATER, 5, id, false);
+    assert!(news.faults.is_empty(), "{:?}", news.faults);
+    news.got(LATER, 6, id, false);
+    finds(&news, "it was stopped before");
 }
 
 #[test]

@@ -44,22 +44,26 @@ impl Run {
         });
     }
 
-    /// Whether the gateway takes its server for dead, although nobody took it away.
+    /// Looks now and then whether the gateway takes its server for dead, although nobody took it
+    /// away.
+    pub(crate) fn watch_store(&mut self) {
+        if self.watch.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            self.watch.looked = Some(Instant::now());
+            self.look_at_store();
+        }
+    }
+
+    /// Looks whether the gateway takes, or took as it ended, its server for dead.
     pub(crate) fn look_at_store(&mut self) {
-        let due = self.watch.looked.is_none_or(|looked| looked.elapsed() >= LOOK);
-        if self.house.redis.is_none() || self.watch.declared || !due {
+        if self.house.redis.is_none() || self.watch.declared {
             return;
         }
-        self.watch.looked = Some(Instant::now());
         let log = self.house.log();
         let log = log.get(self.watch.from..).unwrap_or_default();
         let away = log.rfind(AWAY) > log.rfind(BACK);
         if away != self.watch.away {
             self.watch.away = away;
             self.ledger.store_away(away);
-        }
-        if away {
-            self.ledger.surprised();
         }
     }
 

@@ -14,10 +14,6 @@ pub(crate) struct Device {
     /// The greatest number whose acknowledgement had certainly been taken when this connection was
     /// made, by whichever device.
     pub(crate) barrier: u64,
-    /// Whether it waits for its welcome.
-    pub(crate) waits: bool,
-    /// Whether it waited for that while the store was away.
-    pub(crate) let_in: bool,
     /// The greatest number that anybody of the user had seen then.
     pub(crate) floor: u64,
 }
