@@ -2,7 +2,7 @@
 //! kernel.
 //!
 //! Half of the gateways have a store, on a disk that loses what was not synced; they crash in the
-//! middle of their work and others begin in their place. Every promise is checked at every step
+//! middle of their work, or are told to stop, and others begin in their place. Every promise is checked at every step
 //! (see `simulate/ledger.rs`, `simulate/durable.rs`, `simulate/phases.rs`). A run that breaks one
 //! prints its seed and the command that replays it with a trace:
 //!

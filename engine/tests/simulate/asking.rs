@@ -261,7 +261,7 @@ pub(crate) fn check(
 ) {
     scene.ledger.count("answers");
     if let Answer::Error { code, .. } = answer {
-        refused(asked, *code, scene);
+        refused(asked, (*code, life), scene);
         return;
     }
     match (&asked.what, answer) {
@@ -305,14 +305,14 @@ pub(crate) fn check(
     }
 }
 
-fn refused(asked: &Asked, code: u16, scene: &mut Scene) {
+fn refused(asked: &Asked, (code, life): (u16, u32), scene: &mut Scene) {
     let Some(code) = ErrorCode::from_number(u64::from(code)) else {
         scene.ledger.fail(format!("an error has the unknown code {code}"));
         return;
     };
     let fair = match (&asked.what, code) {
         (_, ErrorCode::WindowOverrun) => asked.may_overrun,
-        (_, ErrorCode::ShuttingDown) => scene.draining,
+        (_, ErrorCode::ShuttingDown) => scene.leaves(life),
         // A job that is refused for the store's sake was steered, as if nobody had answered: a
         // restart may forget it.
         (What::Push(None, _), ErrorCode::UnknownProduct)

@@ -46,8 +46,8 @@ pub(crate) struct Talk {
     reads_from: u64,
     pings_at: u64,
     manner: Manner,
-    /// The life of the gateway that it talks with.
-    life: u32,
+    /// The life of the gateway that it talks with, once it is connected.
+    life: Option<u32>,
     closed: Option<u16>,
 }
 
@@ -121,7 +121,7 @@ impl Backend {
     /// Does all that it has to do now.
     pub(crate) fn step(&mut self, scene: &mut Scene) {
         if self.talk.is_none() {
-            if scene.draining {
+            if scene.closing {
                 self.timer = u64::MAX;
             }
             if scene.now < self.timer {
@@ -169,7 +169,7 @@ impl Talk {
             reads_from: 0,
             pings_at: scene.now + 10 * SECOND,
             manner,
-            life: scene.ledger.durables.life(),
+            life: None,
             closed: None,
         }
     }
@@ -212,6 +212,7 @@ impl Talk {
             Connect::Broken if self.peer.written() == 0 => return false,
             Connect::Broken | Connect::Done => {}
         }
+        self.life.get_or_insert(scene.ledger.durables.life());
         if scene.calm {
             self.reads_from = 0;
         }
@@ -292,9 +293,9 @@ impl Talk {
 
     fn heard(&mut self, answer: &Answer<'_>, scene: &mut Scene) {
         if let Some(id) = answer.request() {
-            let peer = self.peer.id();
+            let (peer, life) = (self.peer.id(), self.life.unwrap_or_default());
             if let Some(asked) = self.asked.remove(&id) {
-                asking::check((peer, self.life), &asked, answer, scene);
+                asking::check((peer, life), &asked, answer, scene);
                 self.retries.extend(asked.retries(false));
             } else {
                 scene.ledger.fail(format!("backend {peer} gets {answer:?}, not asked"));
@@ -310,7 +311,12 @@ impl Talk {
             }
             Answer::Welcome(_) => scene.ledger.count("backends welcomed"),
             Answer::Close { code, .. } => self.closed = Some(*code),
-            Answer::Receipt(receipt) => asking::receipt(receipt, self.life, scene),
+            Answer::Receipt(receipt) => {
+                scene.trace(|| {
+                    format!("{} reads of life {:?}: {receipt:?}", self.peer.id(), self.life)
+                });
+                asking::receipt(receipt, self.life.unwrap_or_default(), scene);
+            }
             _ => {}
         }
     }

@@ -6,7 +6,7 @@ use holdfast::io::sim::LinkId;
 use holdfast_protocol::backend::JobId;
 use holdfast_protocol::backend::answer::{Job, JobState};
 
-use crate::durable::User;
+use crate::durable::{End, User};
 use crate::ledger::{Identity, MessageId};
 use crate::notices::{Hello, Kept, Notice, Past};
 use crate::plan::SECOND;
@@ -181,13 +181,13 @@ impl Broadcasts {
     }
 
     /// The gateway is gone, and its jobs with it.
-    pub(crate) fn crash(&mut self, now: u64) {
-        self.past.crash(now);
+    pub(crate) fn over(&mut self, end: End) {
+        self.past.over(end);
         for broadcast in &mut self.all {
             broadcast.given_up = true;
             broadcast.job = None;
             if let Some(kept) = &mut broadcast.kept {
-                kept.crash();
+                kept.over(end);
             }
         }
         let all = &self.all;

@@ -106,7 +106,7 @@ impl Client {
     /// Does all that it has to do now.
     pub(crate) fn step(&mut self, scene: &mut Scene) {
         if self.talk.is_none() {
-            if (scene.calm && self.errand.is_none()) || scene.draining {
+            if (scene.calm && self.errand.is_none()) || scene.closing {
                 self.timer = u64::MAX;
             }
             if scene.now < self.timer {

@@ -2,7 +2,7 @@
 //!
 //! A message may be seen under a sequence that was never promised: it was delivered before the
 //! store had it, and the gateway died. What was promised, by an outcome *stored* or *acked*, is
-//! held to for ever. Where it cannot be known from outside what the gateway did, it is believed.
+//! held to for ever; so is what was written to a client by a gateway that ended in order. Where it cannot be known from outside what the gateway did, it is believed.
 //!
 //! [`reading`] has what is owed to one connection.
 
@@ -29,6 +29,14 @@ pub(crate) type User = (usize, String);
 
 /// In which life of the gateway something was said, and when it was heard of.
 pub(crate) type Told = (u32, u64);
+
+/// The end of a gateway.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct End {
+    pub(crate) at: u64,
+    /// It was told to stop, and all that it knew is stored where the disk was well.
+    pub(crate) in_order: bool,
+}
 
 /// What a broken promise is told as.
 pub(crate) type Judged = Result<(), String>;
@@ -70,6 +78,10 @@ impl Message {
     }
 }
 
+fn troubled(troubles: &[(u64, u64)], from: u64, until: u64) -> bool {
+    troubles.iter().any(|&(begun, ended)| begun <= until && from <= ended)
+}
+
 /// All that is known of one user.
 #[derive(Debug, Default)]
 struct Account {
@@ -95,12 +107,22 @@ pub(crate) struct Durables {
     all: Vec<Message>,
     accounts: BTreeMap<User, Account>,
     readings: BTreeMap<LinkId, Reading>,
-    /// When each life ended.
-    crashes: Vec<u64>,
+    /// How each life ended.
+    ends: Vec<End>,
     /// When the disk was not well.
     troubles: Vec<(u64, u64)>,
     /// Until when messages may have been purged, by user.
     purged: BTreeMap<User, u64>,
+    /// What gateways did about what was not acknowledged.
+    rounds: Rounds,
+}
+
+/// How often all gateways of a run sent again what was not acknowledged in time.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Rounds {
+    pub(crate) begun: u64,
+    /// Mailboxes that were given up, for a while, because that was in vain.
+    pub(crate) quarantines: u64,
 }
 
 impl Durables {
@@ -113,14 +135,21 @@ impl Durables {
         self.keeping.is_some()
     }
 
-    /// How many gateways crashed before this one.
+    /// How many gateways ended before this one.
     pub(crate) fn life(&self) -> u32 {
-        u32::try_from(self.crashes.len()).unwrap_or(u32::MAX)
+        u32::try_from(self.ends.len()).unwrap_or(u32::MAX)
     }
 
-    /// What a backend reads after a crash was said before it.
+    /// What a backend reads after the end of a gateway was said before it.
     fn dated(&self, (life, now): Told) -> Told {
-        (life, self.crashes.get(life as usize).map_or(now, |&crash| crash.min(now)))
+        (life, self.ends.get(life as usize).map_or(now, |end| end.at.min(now)))
+    }
+
+    /// Whether the gateway of this life may have ended without having stored what it did at `at`.
+    fn may_have_lost(&self, (life, at): Told, sooner: u64) -> bool {
+        self.ends.get(life as usize).is_some_and(|end| {
+            (!end.in_order && end.at < at.saturating_add(sooner)) || self.troubled(at, end.at)
+        })
     }
 
     fn account(&mut self, user: &User) -> &mut Account {
@@ -165,8 +194,21 @@ impl Durables {
     }
 
     /// The gateway is gone.
-    pub(crate) fn crash(&mut self, now: u64) {
-        self.crashes.push(now);
+    pub(crate) fn over(&mut self, end: End) {
+        let life = self.life();
+        self.ends.push(end);
+        if !end.in_order {
+            return;
+        }
+        let troubles = std::mem::take(&mut self.troubles);
+        let well = |from| !troubled(&troubles, from, end.at);
+        for message in self.all.iter_mut().filter(|it| it.turned_away.is_none()) {
+            let written = |seen: &&Seen| seen.life == life && seen.written.is_some();
+            if let Some(seen) = message.seen.iter().find(written).filter(|seen| well(seen.at)) {
+                message.promised.get_or_insert(seen.sequence);
+            }
+        }
+        self.troubles = troubles;
     }
 
     /// The disk is not well from and until.
@@ -175,7 +217,7 @@ impl Durables {
     }
 
     fn troubled(&self, from: u64, until: u64) -> bool {
-        self.troubles.iter().any(|&(begun, ended)| begun <= until && from <= ended)
+        troubled(&self.troubles, from, until)
     }
 
     /// A message of any class has this sequence.
@@ -201,7 +243,7 @@ impl Durables {
             // A copy that was on its way may be seen after its backend was turned away.
             let excused = message.keyed
                 && message.promised.is_none()
-                && (last.life != life
+                && (self.may_have_lost((last.life, last.at), u64::MAX)
                     || message.turned_away.is_some()
                     || self.troubled(last.at, now));
             if !excused {
@@ -349,6 +391,12 @@ impl Durables {
             message.told_acked.get_or_insert(told);
         }
         Ok(())
+    }
+
+    /// A gateway sent again what was not acknowledged.
+    pub(crate) fn again(&mut self, rounds: Rounds) {
+        self.rounds.begun += rounds.begun;
+        self.rounds.quarantines += rounds.quarantines;
     }
 
     /// A client has read it.

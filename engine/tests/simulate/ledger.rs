@@ -15,7 +15,7 @@ use holdfast_protocol::limits::PUSH_PAYLOAD;
 
 use crate::broadcasts::Broadcasts;
 use crate::durable::reading::Copy;
-use crate::durable::{Durables, Judged};
+use crate::durable::{Durables, End, Judged};
 
 /// A number that stands in the body of a message and says which it is.
 pub(crate) type MessageId = u32;
@@ -96,11 +96,11 @@ impl Ledger {
     }
 
     /// The gateway is gone, and with it all that it had not stored.
-    pub(crate) fn crash(&mut self, now: u64) {
+    pub(crate) fn over(&mut self, end: End) {
         self.life += 1;
-        self.count("crashes");
-        self.durables.crash(now);
-        self.broadcasts.crash(now);
+        self.count(if end.in_order { "stops" } else { "crashes" });
+        self.durables.over(end);
+        self.broadcasts.over(end);
         // A hello that was on its way may yet reach the next gateway.
         self.taps.values_mut().for_each(|tap| tap.careless = true);
     }
@@ -284,7 +284,7 @@ impl Ledger {
             return Some(format!("message {id} for {} is written to {to:?}", message.user));
         }
         if message.life != life {
-            return Some(format!("message {id} is written to {link} after a crash"));
+            return Some(format!("message {id} is written to {link} by another gateway"));
         }
         message.copies += 1;
         if let Some((first, before)) = message.written.replace((link, sequence))

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use holdfast::io::sim::LinkId;
 use holdfast_protocol::backend::answer::{Job, JobState};
 
-use crate::durable::{SAFE, User};
+use crate::durable::{End, SAFE, User};
 use crate::plan::SECOND;
 
 /// That a broadcast was written may take so long to reach the user's home under load.
@@ -55,28 +55,37 @@ pub(crate) struct Kept {
     state: Option<JobState>,
 }
 
-/// When the gateway, or its disk, was not well.
+/// When gateways ended, and when the disk was not well.
 #[derive(Debug, Default)]
 pub(crate) struct Past {
-    crashes: Vec<u64>,
+    ends: Vec<End>,
     troubles: Vec<(u64, u64)>,
 }
 
 impl Past {
-    pub(crate) fn crash(&mut self, now: u64) {
-        self.crashes.push(now);
+    pub(crate) fn over(&mut self, end: End) {
+        self.ends.push(end);
     }
 
     pub(crate) fn trouble(&mut self, from: u64, until: u64) {
         self.troubles.push((from, until));
     }
 
-    /// Whether what was done at `at` may be forgotten at `now`.
+    /// Whether a gateway that knew what was done at `at` may have forgotten it by `now`.
     fn may_forget(&self, at: u64, now: u64) -> bool {
-        let lost = |&crash: &u64| {
-            at <= crash && crash <= now && (crash < at + SAFE || self.ailed(at, crash))
+        let lost = |end: &End| {
+            at <= end.at
+                && end.at <= now
+                && ((!end.in_order && end.at < at + SAFE) || self.ailed(at, end.at))
         };
-        self.crashes.iter().any(lost)
+        self.ends.iter().any(lost)
+    }
+
+    /// Whether what was done at `at` is certainly kept at `now`, since the gateway that did it left
+    /// in order.
+    fn keeps(&self, at: u64, now: u64) -> bool {
+        let end = self.ends.iter().find(|end| at <= end.at);
+        end.is_some_and(|end| end.in_order && end.at < now) && !self.ailed(at, now)
     }
 
     fn ailed(&self, from: u64, until: u64) -> bool {
@@ -93,8 +102,10 @@ impl Kept {
     pub(crate) fn written(&mut self, user: &User, notice: &Notice, past: &Past) -> Option<String> {
         let Notice { link, hello, number, again, now } = *notice;
         let copies = self.copies.entry(user.clone()).or_default();
-        let before = copies.iter().find(|copy| copy.at + ON_ITS_WAY < hello.at);
-        let surely = before.is_some_and(|copy| !past.may_forget(copy.at, hello.at));
+        let surely = copies.iter().any(|copy| {
+            let known = copy.at + ON_ITS_WAY < hello.at && !past.may_forget(copy.at, hello.at);
+            known || past.keeps(copy.at, hello.at)
+        });
         let twice = copies.iter().any(|copy| copy.link == link);
         copies.push(Copy { link, at: now });
         if twice {
@@ -130,9 +141,12 @@ impl Kept {
         self.steered = false;
     }
 
-    /// The gateway is gone: what was said last may not be what its store has.
-    pub(crate) fn crash(&mut self) {
-        (self.state, self.stopped, self.steered) = (None, None, false);
+    /// The gateway is gone: what was said last may not be what its store has, unless it left in
+    /// order.
+    pub(crate) fn over(&mut self, end: End) {
+        if !end.in_order {
+            (self.state, self.stopped, self.steered) = (None, None, false);
+        }
     }
 
     /// Whether everybody who comes gets it.

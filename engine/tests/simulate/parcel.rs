@@ -138,7 +138,7 @@ impl Parcel {
             scene.ledger.count(outcome.name());
             let told = (life, scene.now);
             let judged = scene.ledger.durables.outcome(self.id, outcome, told);
-            if !scene.draining {
+            if !scene.closing {
                 scene.ledger.judged(judged);
             }
             return;
@@ -154,7 +154,7 @@ impl Parcel {
             (Kind::Usual, Outcome::Offline | Outcome::Dropped(DropReason::ConnectionLost)) => {
                 !scene.surely_online(product, &self.user, at)
             }
-            (Kind::Usual, Outcome::Dropped(DropReason::Shutdown)) => scene.draining,
+            (Kind::Usual, Outcome::Dropped(DropReason::Shutdown)) => scene.leaves(life),
             (Kind::Usual, Outcome::Expired) => {
                 self.ttl > 0 && scene.now - at > u64::from(self.ttl) * SECOND
             }

@@ -9,7 +9,7 @@ use crate::asking::What;
 use crate::client::Client;
 use crate::homecoming;
 use crate::ledger::Identity;
-use crate::plan::{Bug, PRODUCTS, Plan, SECOND, Trouble};
+use crate::plan::{Bug, How, PRODUCTS, Plan, SECOND, Trouble};
 use crate::run::{Run, Summary, in_seconds};
 use crate::seat::Seat;
 
@@ -46,9 +46,9 @@ fn load(run: &mut Run, length: u64) -> Result<(), String> {
     let mut events = Vec::new();
     if let Some(keeping) = &run.scene.plan.keeping {
         events.extend(keeping.troubles.iter().map(|&(at, trouble)| (at, Mishap::Disk(trouble))));
-        for crash in &keeping.crashes {
-            events.push((crash.at, Mishap::Crash(crash.power)));
-            events.push((crash.at + crash.down, Mishap::Restart));
+        for exit in &keeping.exits {
+            events.push((exit.at, Mishap::Exit(exit.how)));
+            events.push((exit.at + exit.down, Mishap::Restart));
         }
     }
     // A trouble while no gateway is there would be none.
@@ -58,20 +58,22 @@ fn load(run: &mut Run, length: u64) -> Result<(), String> {
         if at >= length && !down {
             break;
         }
-        run.go_on(at, |_| false)?;
+        // To leave in order takes a while.
+        run.go_on(at.max(run.scene.now), |_| false)?;
         match mishap {
-            Mishap::Crash(power) => run.crash(power),
+            Mishap::Exit(How::Stop(seconds)) => run.stop(seconds)?,
+            Mishap::Exit(how) => run.crash(matches!(how, How::PowerLoss)),
             Mishap::Restart => run.restart()?,
             Mishap::Disk(trouble) if !down => run.ail(trouble),
             Mishap::Disk(_) => {}
         }
         down = match mishap {
-            Mishap::Crash(_) => true,
+            Mishap::Exit(_) => true,
             Mishap::Restart => false,
             Mishap::Disk(_) => down,
         };
     }
-    run.go_on(length, |_| false)?;
+    run.go_on(length.max(run.scene.now), |_| false)?;
     Ok(())
 }
 
@@ -79,7 +81,7 @@ fn load(run: &mut Run, length: u64) -> Result<(), String> {
 #[derive(Debug, Clone, Copy)]
 enum Mishap {
     Disk(Trouble),
-    Crash(bool),
+    Exit(How),
     Restart,
 }
 
@@ -263,15 +265,8 @@ fn hang_up(run: &mut Run) {
 /// The gateway is told to stop, and must be gone within its bound.
 fn drain(run: &mut Run) -> Result<(), String> {
     const BOUND: u64 = 5;
-    run.scene.draining = true;
-    let deadline = in_seconds(run, BOUND);
-    let now = run.scene.now;
-    run.seats.iter_mut().for_each(|seat| seat.begin_drain(now, BOUND));
-    let gone = run.go_on(deadline + SECOND, |run| run.seats.iter().all(Seat::is_drained))?;
-    if !gone {
-        return Err(format!("not drained {BOUND} s after it was told: {}", standing(run)));
-    }
-    Ok(())
+    run.scene.closing = true;
+    run.leave(BOUND)
 }
 
 fn finish(run: &mut Run, drained_early: bool) -> Result<Summary, String> {

@@ -65,12 +65,22 @@ pub(crate) enum Trouble {
 
 /// The end of a gateway in the middle of its work. Times are in microseconds.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Crash {
+pub(crate) struct Exit {
     pub(crate) at: u64,
-    /// Whether the power goes too, and with it what was not synced.
-    pub(crate) power: bool,
+    pub(crate) how: How,
     /// How long until the next gateway.
     pub(crate) down: u64,
+}
+
+/// How a gateway ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum How {
+    /// At once.
+    Crash,
+    /// At once, and the power goes too, and with it what was not synced.
+    PowerLoss,
+    /// In order, as it is told to: within so many seconds.
+    Stop(u64),
 }
 
 /// The store of a run and what it goes through.
@@ -94,7 +104,7 @@ pub(crate) struct Keeping {
     pub(crate) read: u64,
     /// Durable targets, in a thousand.
     pub(crate) durable_permille: u32,
-    pub(crate) crashes: Vec<Crash>,
+    pub(crate) exits: Vec<Exit>,
     /// When, and what.
     pub(crate) troubles: Vec<(u64, Trouble)>,
 }
@@ -105,12 +115,21 @@ impl Keeping {
         if chance.happens(500) {
             return None;
         }
-        let mut crashes = Vec::new();
+        let mut exits = Vec::new();
+        // Of chance of its own, so that all else is the same.
+        let mut stops = Chance::new(seed, "stops");
         let mut at = 0;
         for _ in 0..chance.below(4) {
             at += SECOND / 2 + chance.below(length / 3);
             let (power, down) = (chance.happens(500), chance.below(SECOND));
-            crashes.push(Crash { at, power, down });
+            let how = if stops.happens(500) {
+                How::Stop(stops.between(1, 5))
+            } else if power {
+                How::PowerLoss
+            } else {
+                How::Crash
+            };
+            exits.push(Exit { at, how, down });
             at += down;
         }
         let kinds = [Trouble::Full, Trouble::Sync, Trouble::Write, Trouble::Short, Trouble::Read];
@@ -127,7 +146,7 @@ impl Keeping {
             read: *chance.pick(&[100, 5_000, 50_000]),
             durable_permille: *chance.pick(&[100, 500, 900]),
             rounds: *chance.pick(&[1000, 2]),
-            crashes,
+            exits,
             troubles,
         })
     }

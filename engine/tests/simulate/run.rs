@@ -7,6 +7,8 @@ use holdfast::io::sim::{Chance, LinkId};
 
 use crate::backend::Backend;
 use crate::client::Client;
+use crate::durable::End;
+use crate::phases;
 use crate::plan::{Plan, SECOND, Trouble};
 use crate::scene::Scene;
 use crate::seat::{self, Seat};
@@ -81,7 +83,39 @@ impl Run {
             storage.crash(power, scene.now);
         }
         scene.forgive_all();
-        scene.ledger.crash(scene.now);
+        scene.ledger.over(End { at: scene.now, in_order: false });
+    }
+
+    /// The gateway is told to stop within so many seconds, and does.
+    pub(crate) fn stop(&mut self, seconds: u64) -> Result<(), String> {
+        // A disk that is slow by then leaves more for the end.
+        if self.storage.as_mut().is_some_and(Storage::tires) {
+            let while_later = in_seconds(self, 2);
+            self.go_on(while_later, |_| false)?;
+        }
+        self.leave(seconds)?;
+        self.seats.clear();
+        let scene = &mut self.scene;
+        if let Some(storage) = &mut self.storage {
+            storage.stop(scene.now);
+        }
+        scene.draining = false;
+        scene.forgive_all();
+        scene.ledger.over(End { at: scene.now, in_order: true });
+        Ok(())
+    }
+
+    /// The gateway leaves in order, and must have done so within its bound.
+    pub(crate) fn leave(&mut self, seconds: u64) -> Result<(), String> {
+        self.scene.trace(|| format!("the gateway is told to stop within {seconds} s"));
+        self.scene.draining = true;
+        let (now, deadline) = (self.scene.now, in_seconds(self, seconds));
+        self.seats.iter_mut().for_each(|seat| seat.begin_drain(now, seconds));
+        if self.go_on(deadline + SECOND, |run| run.seats.iter().all(Seat::is_over))? {
+            return Ok(());
+        }
+        let stands = phases::standing(self);
+        Err(format!("not gone {seconds} s after it was told: {stands}"))
     }
 
     /// The disk begins to fail.
@@ -166,7 +200,11 @@ impl Run {
         self.schedule.shuffle(&mut runnable);
         for number in runnable {
             let cost = self.schedule.between(1, 30);
-            self.seats[number].turn(&self.scene, cost);
+            if self.seats[number].turn(&self.scene, cost) {
+                self.seats.iter_mut().for_each(Seat::ring);
+            }
+            let rounds = self.seats[number].take_rounds();
+            self.scene.ledger.durables.again(rounds);
             self.scene.read_recorded();
             self.seats[number].check(&mut self.scene);
         }

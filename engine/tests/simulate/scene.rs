@@ -7,6 +7,7 @@ use crate::ledger::Ledger;
 use crate::plan::{Plan, SECOND};
 
 /// The stage on which clients and backends act.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(crate) struct Scene {
     pub(crate) world: World,
@@ -18,7 +19,9 @@ pub(crate) struct Scene {
     pub(crate) calm: bool,
     /// The gateway was told to stop.
     pub(crate) draining: bool,
-    /// Connections before this one ended with a gateway that crashed, or met none.
+    /// And there will be no other: nobody comes any more.
+    pub(crate) closing: bool,
+    /// Connections before this one ended with a gateway that is gone, or met none.
     pub(crate) forgiven: LinkId,
     /// One more than the youngest connection.
     pub(crate) links: LinkId,
@@ -42,6 +45,7 @@ impl Scene {
             now: 0,
             calm: false,
             draining: false,
+            closing: false,
             forgiven: 0,
             links: 0,
             tracing,
@@ -68,6 +72,12 @@ impl Scene {
     /// Nothing is owed to the connections of now: their gateway is gone.
     pub(crate) fn forgive_past(&mut self) {
         self.forgiven = self.links;
+    }
+
+    /// Whether the gateway of this life was told to stop, or is gone: what it said then may be read
+    /// later.
+    pub(crate) fn leaves(&self, life: u32) -> bool {
+        self.draining || life < self.ledger.durables.life()
     }
 
     /// The clock of the client and backend machines.

@@ -14,12 +14,14 @@ use holdfast::limits::Limits;
 #[cfg(feature = "planted-bugs")]
 use holdfast::mailbox::room::Planted;
 use holdfast::mesh;
-use holdfast::metrics::{Gauge, ShardMetrics};
+use holdfast::metrics::{Counter, Gauge, ShardMetrics};
 use holdfast::shard::Shard;
+use holdfast::shard::parting::{Farewell, Parting, Step};
 use holdfast::shard::settings::Settings;
 
 use holdfast_store::{Bell, Port, Recovered};
 
+use crate::durable::Rounds;
 use crate::plan::{
     API_KEY, BACKEND_IDLE, BODY_MAX, Bug, IDEMPOTENCY_WINDOW, Keeping, PRODUCTS, Plan, SECOND,
     SECRET,
@@ -45,6 +47,14 @@ pub(crate) struct Seat {
     runs_at: Option<u64>,
     /// Its core is busy with the last turn until then.
     free_at: u64,
+    /// A neighbour has got ahead in leaving.
+    rung: bool,
+    farewell: Arc<Farewell>,
+    parting: Parting,
+    /// It has left, and does nothing any more.
+    over: bool,
+    /// As it said last.
+    rounds: Rounds,
     pub(crate) turns: u64,
 }
 
@@ -76,6 +86,7 @@ pub(crate) fn all(
     });
     let kept = storage.map(|storage| storage.open(bells.collect(), scene.now)).transpose()?;
     let mut kept = kept.into_iter().flatten();
+    let farewell = Arc::new(Farewell::new(plan.shards));
     let seats = worlds.into_iter().zip(ends).enumerate().map(|(number, (io, ends))| {
         let (settings, shards) = (Arc::clone(&settings), Arc::clone(&metrics));
         let place = u16::try_from(number).expect("a run has few shards");
@@ -95,6 +106,11 @@ pub(crate) fn all(
             rests_until: None,
             runs_at: None,
             free_at: 0,
+            rung: false,
+            farewell: Arc::clone(&farewell),
+            parting: Parting::default(),
+            over: false,
+            rounds: Rounds::default(),
             turns: 0,
         }
     });
@@ -186,6 +202,9 @@ fn settings(plan: &Plan, life: u32) -> Settings {
 impl Seat {
     /// Looks whether its world has something to report; it will run after `pause`.
     pub(crate) fn notice(&mut self, world: &World, now: u64, pause: impl FnOnce() -> u64) {
+        if self.over {
+            return;
+        }
         if self.wakes_at.is_none() && self.free_at <= now {
             // Others have run since the turn began, so this look at the rings is not for nothing.
             let sleep = self.shard.sleep();
@@ -195,6 +214,9 @@ impl Seat {
             };
             self.wakes_at = Some(after(sleep));
             self.rests_until = Some(after(rest));
+        }
+        if self.wakes_at.is_some() && std::mem::take(&mut self.rung) {
+            (self.wakes_at, self.rests_until) = (Some(0), None);
         }
         self.rests_until = self.rests_until.filter(|&until| until > now);
         let ready = match self.rests_until {
@@ -213,11 +235,15 @@ impl Seat {
 
     /// When it is worth looking at again.
     pub(crate) fn next_time(&self) -> u64 {
+        if self.over {
+            return u64::MAX;
+        }
         self.runs_at.or(self.rests_until).or(self.wakes_at).unwrap_or(self.free_at)
     }
 
     /// Wakes, does one turn and goes to sleep again; its core is busy for `cost` microseconds.
-    pub(crate) fn turn(&mut self, scene: &Scene, cost: u64) {
+    /// Whether its neighbours are to be woken, because it leaves and has got ahead.
+    pub(crate) fn turn(&mut self, scene: &Scene, cost: u64) -> bool {
         let micros = scene.now;
         let wait = self.shard.io().wait(Some(Duration::ZERO), &mut self.events);
         wait.expect("a simulated wait with a limit cannot fail");
@@ -230,6 +256,25 @@ impl Seat {
         self.free_at = micros + cost;
         self.wakes_at = None;
         self.rests_until = None;
+        self.part()
+    }
+
+    /// Leaves a step further, as a shard's thread does; whether it got ahead.
+    fn part(&mut self) -> bool {
+        if self.shard.drained().is_none() {
+            return false;
+        }
+        let step = self.shard.part(&mut self.parting, &self.farewell);
+        if step == Step::Over {
+            self.over = true;
+            self.shard.part_from_store();
+        }
+        step != Step::Waits
+    }
+
+    /// Its neighbours want it to look round.
+    pub(crate) fn ring(&mut self) {
+        self.rung = true;
     }
 
     /// Checks that it keeps to its limits.
@@ -246,6 +291,15 @@ impl Seat {
 
     pub(crate) fn connections(&self) -> usize {
         self.shard.connections()
+    }
+
+    /// How often it sent again what was not acknowledged, since it was asked before.
+    pub(crate) fn take_rounds(&mut self) -> Rounds {
+        let metrics = &self.metrics[self.number];
+        let (begun, quarantines) =
+            (metrics.counter(Counter::RedeliveryRounds), metrics.counter(Counter::Quarantines));
+        let before = std::mem::replace(&mut self.rounds, Rounds { begun, quarantines });
+        Rounds { begun: begun - before.begun, quarantines: quarantines - before.quarantines }
     }
 
     /// Messages in all its mailboxes.
@@ -280,8 +334,8 @@ impl Seat {
         self.rests_until = None;
     }
 
-    pub(crate) fn is_drained(&self) -> bool {
-        self.shard.drained().is_some()
+    pub(crate) fn is_over(&self) -> bool {
+        self.over
     }
 }
 

@@ -18,6 +18,9 @@ use crate::seat::unix_seconds;
 /// After the disk is well again it takes the store so long to find out, in microseconds.
 const RECOVERY: u64 = 4 * SECOND;
 
+/// The longest that a group waits for its turn on a disk that is tired, in microseconds.
+const TIRED: u64 = 2 * SECOND;
+
 /// Segments that may be left when nothing is needed.
 const SEGMENTS: u64 = 2;
 
@@ -61,6 +64,8 @@ pub(crate) struct Storage {
     keeping: Keeping,
     shards: u16,
     lives: u64,
+    /// The longest that a group waits for its turn, in microseconds.
+    sync: u64,
     writes_at: u64,
     reads_at: u64,
     ticks_at: u64,
@@ -81,6 +86,7 @@ impl Storage {
         Some(Self {
             disk: Memory::new(),
             stepped: None,
+            sync: keeping.sync,
             chance: Chance::new(plan.seed, "storage"),
             keeping,
             shards: u16::try_from(plan.shards).expect("a run has few shards"),
@@ -99,6 +105,7 @@ impl Storage {
         now: u64,
     ) -> Result<Vec<(Port, Recovered)>, String> {
         self.lives += 1;
+        self.sync = self.keeping.sync;
         let settings = Settings {
             segment_bytes: self.keeping.segment_bytes,
             idempotency_window: IDEMPOTENCY_WINDOW,
@@ -174,11 +181,20 @@ impl Storage {
     pub(crate) fn notice(&mut self, now: u64) {
         let Some(stepped) = &self.stepped else { return };
         if self.writes_at == u64::MAX && stepped.has_to_write() {
-            self.writes_at = now + 1 + self.chance.below(self.keeping.sync);
+            self.writes_at = now + 1 + self.chance.below(self.sync);
         }
         if self.reads_at == u64::MAX && stepped.has_to_read() {
             self.reads_at = now + 1 + self.chance.below(self.keeping.read);
         }
+    }
+
+    /// The gateway is to be told to stop soon: most disks are slow from now on; whether this is one.
+    pub(crate) fn tires(&mut self) -> bool {
+        let tires = self.chance.happens(700);
+        if tires {
+            self.sync = TIRED;
+        }
+        tires
     }
 
     /// The disk begins to fail.
@@ -207,6 +223,15 @@ impl Storage {
     fn bytes(&self) -> u64 {
         let names = self.disk.list().unwrap_or_default();
         names.iter().filter_map(|name| self.disk.length(name)).map(|length| length as u64).sum()
+    }
+
+    /// The process ends in order: what shards gave the store is written.
+    pub(crate) fn stop(&mut self, now: u64) {
+        if let Some(stepped) = self.stepped.take() {
+            stepped.stop(clock(now));
+        }
+        (self.writes_at, self.reads_at, self.ticks_at) = (u64::MAX, u64::MAX, u64::MAX);
+        self.heal();
     }
 
     /// The process ends at once; with the power, if `power`. Perhaps in the middle of a write.
