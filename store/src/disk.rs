@@ -1,5 +1,5 @@
-//! What the embedded store asks of a disk, and nothing more: files of one directory that grow at
-//! their end, are synced, cut and removed.
+//! What the embedded store asks of a disk, and nothing more: files of one directory that are
+//! written from their start on, synced, cut, renamed and removed.
 //!
 //! Two implementations: [`files`], the product's, and [`memory`], which keeps what was synced apart
 //! from what was not, so that a power cut can be played. What is written is safe only after
@@ -20,6 +20,11 @@ pub trait Disk: Send + Sync + 'static {
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
     /// Opens a file that is there, for reading and cutting.
     fn open(&self, name: &str) -> io::Result<Box<dyn DiskFile>>;
+    /// Gives a file another name, which no other has; files open under the old one stay what they
+    /// are.
+    fn rename(&self, from: &str, to: &str) -> io::Result<()>;
+    /// Whether writing over a file that is there is cheaper than having another one grow.
+    fn reuses(&self) -> bool;
     /// Takes the name away; files open under it can still be read.
     fn remove(&self, name: &str) -> io::Result<()>;
     /// Makes names that were made or removed survive a power cut.

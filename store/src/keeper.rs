@@ -63,6 +63,8 @@ pub struct Keeper {
     health: Health,
     /// Unanswered commands of groups that failed.
     waiting: VecDeque<Command>,
+    /// Something was written since the last tick.
+    is_busy: bool,
     /// What shards are to hear first of all.
     news: Events,
     stats: Arc<Stats>,
@@ -107,6 +109,7 @@ impl Keeper {
             round: None,
             health: Health::default(),
             waiting: VecDeque::new(),
+            is_busy: false,
             news: Events::new(),
             stats,
         };
@@ -235,6 +238,9 @@ impl Keeper {
             self.keep_house(Vec::new(), now, out);
         }
         self.roll_if_useless(now);
+        if !std::mem::take(&mut self.is_busy) {
+            self.log.give_up_spare();
+        }
         self.show(now);
     }
 
@@ -299,6 +305,7 @@ impl Keeper {
         if self.health.trouble().is_none() {
             self.health.size = bytes.len();
         }
+        self.is_busy = true;
         self.log.commit(bytes, &draft.tally)?;
         let micros = start.elapsed().as_micros();
         self.stats.synced(u64::try_from(micros).unwrap_or(u64::MAX));
@@ -346,6 +353,7 @@ impl Keeper {
 
     fn show(&mut self, now: u32) {
         let mut figures = Figures {
+            disk_bytes: self.log.blank_bytes(),
             needed_bytes: self.own.bytes(),
             oldest: u64::from(self.log.oldest()),
             waiting: self.waiting.len() as u64,

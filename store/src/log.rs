@@ -2,9 +2,10 @@
 //!
 //! Invariants: what is not synced is the end of the active segment and nothing else. A segment is
 //! synced before the next one is begun, and the next one's header says how much of it counts, so
-//! only the last segment can have a torn tail. (The next one's file may be there before, empty; its
-//! header is written with its first group, so that going over to it costs no sync of its own. Until
-//! that is synced the segment counts for nothing and is begun again where something fails.) A
+//! only the last segment can have a torn tail. (The next one's file may be there before; its header
+//! is written with its first group, so that going over to it costs no sync of its own. Until that
+//! is synced the segment counts for nothing and is begun again where something fails. Its file may
+//! be an older segment's, see [`supply`]: what lies behind its last record counts for nothing.) A
 //! segment of an earlier life, or one whose sync failed, is never written again. Segments go in the
 //! order of their age, each for good before the next: what a trim record cancels goes before the
 //! trim does.
@@ -14,31 +15,31 @@
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod shelf;
+mod supply;
 
 use self::segment::{Id, Segment, Tally};
+use self::supply::{Blank, Supply};
 use crate::disk::{Disk, DiskFile, write_all};
 use crate::letter::{Freed, Place};
 use crate::record::{Header, Pen, VERSION};
-use siphasher::sip::SipHasher13;
 use std::collections::VecDeque;
-use std::hash::Hasher;
 use std::io;
 use std::sync::Arc;
 
 /// The file that a keeper keeps room with. It is no part of the log.
 pub(crate) const RESERVE: &str = "reserve";
 
+/// The part of a segment that may lie behind the end of a sealed one: less is not worth a cut.
+const SLACK: u32 = 16;
+
 /// The log of one directory.
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
     segment_bytes: u32,
-    /// What salts are made from: chance, new with each life.
-    seed: u64,
+    supply: Supply,
     /// By age, oldest first.
     sealed: VecDeque<Segment>,
     active: Option<Active>,
-    /// The file of the next segment, empty, its name safe.
-    prepared: Option<(Id, Box<dyn DiskFile>)>,
     /// The next segment that has something in it gets this number.
     next: u32,
     /// How much of the last sealed segment counts.
@@ -54,6 +55,8 @@ pub(crate) struct Log {
 struct Active {
     segment: Segment,
     file: Box<dyn DiskFile>,
+    /// How long the file is, in bytes: longer than the segment where it was another's.
+    room: u32,
     /// How much of it counts; 0 until its header does.
     synced: u32,
     /// A mark says how much is synced.
@@ -64,18 +67,34 @@ impl Active {
     const fn is_born(&self) -> bool {
         self.synced > 0
     }
+
+    /// So much of the file is the segment's now.
+    const fn reach(&mut self, end: u32) {
+        self.segment.length = end;
+        if self.room < end {
+            self.room = end;
+        }
+    }
+
+    /// Cuts the file off behind this.
+    fn cut(&mut self, end: u32) -> io::Result<()> {
+        self.file.truncate(u64::from(end))?;
+        self.segment.length = end;
+        self.room = end;
+        Ok(())
+    }
 }
 
 impl Log {
     /// A log whose earlier segments these are; `before` bytes of the last of them count.
     pub(crate) fn new(disk: Arc<dyn Disk>, segment_bytes: u32, seed: u64) -> Self {
+        let supply = Supply::new(disk.clone(), seed);
         Self {
             disk,
             segment_bytes,
-            seed,
+            supply,
             sealed: VecDeque::new(),
             active: None,
-            prepared: None,
             next: 1,
             before: 0,
             reserved: 0,
@@ -92,6 +111,7 @@ impl Log {
         }
         self.sealed = segments.into();
         self.reserved = reserved;
+        self.supply.give_up();
     }
 
     pub(crate) const fn disk(&self) -> &Arc<dyn Disk> {
@@ -146,9 +166,9 @@ impl Log {
             self.seal();
         }
         if self.active.is_none() {
-            let (id, file) = self.prepared.take().map_or_else(|| self.make(), Ok)?;
+            let Blank { id, file, length: room } = self.supply.blank(self.next)?;
             let segment = Segment { id, length: 0, tally: Tally::default() };
-            self.active = Some(Active { segment, file, synced: 0, is_marked: false });
+            self.active = Some(Active { segment, file, room, synced: 0, is_marked: false });
         }
         let Some(active) = &self.active else { return Err(io::ErrorKind::NotFound.into()) };
         let Id { number, salt } = active.segment.id;
@@ -174,22 +194,19 @@ impl Log {
     /// Makes the next segment's file before it is needed, once half of this one is written.
     pub(crate) fn prepare(&mut self) -> io::Result<()> {
         let half = self.segment_bytes / 2;
-        if self.prepared.is_none() && self.written().is_some_and(|it| it.length > half) {
-            self.prepared = Some(self.make()?);
-        }
-        Ok(())
+        let is_near = self.written().is_some_and(|it| it.length > half);
+        if is_near { self.supply.prepare(self.next) } else { Ok(()) }
     }
 
-    /// Makes an empty file for the next segment.
-    fn make(&self) -> io::Result<(Id, Box<dyn DiskFile>)> {
-        let number = self.next;
-        let mut hasher = SipHasher13::new_with_keys(self.seed, u64::from(number));
-        hasher.write_u32(number);
-        let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
-        let id = Id { number, salt: u32::from_le_bytes([a, b, c, d]) };
-        let file = self.disk.create(&id.name())?;
-        self.disk.sync_directory()?;
-        Ok((id, file))
+    /// Gives back the file that is kept for a segment to come.
+    pub(crate) fn give_up_spare(&mut self) {
+        self.supply.give_up();
+    }
+
+    /// What files take of the disk besides segments, in bytes.
+    pub(crate) fn blank_bytes(&self) -> u64 {
+        let behind = self.active.as_ref().map_or(0, |it| it.room - it.segment.length);
+        u64::from(behind) + self.supply.bytes()
     }
 
     /// Ends the active segment at what is surely synced, or has it begun again where nothing is.
@@ -202,12 +219,11 @@ impl Log {
             let _ = active.file.truncate(0);
             return;
         }
-        // A mark may stay, since nobody reads behind the end: cutting it off would cost a group.
-        if !active.is_marked
-            && active.segment.length > active.synced
-            && active.file.truncate(u64::from(active.synced)).is_ok()
-        {
-            active.segment.length = active.synced;
+        // Nobody reads behind the end, so a mark may stay, and a little more: a cut costs a group.
+        let end = if active.is_marked { active.segment.length } else { active.synced };
+        if active.segment.length > end || active.room - end > self.segment_bytes / SLACK {
+            // Where that fails, more of the disk is taken than has to be.
+            let _ = active.cut(end);
         }
         self.before = active.synced;
         self.sealed.push_back(active.segment);
@@ -223,7 +239,7 @@ impl Log {
             self.take_back();
             return Err(error);
         }
-        active.segment.length = end;
+        active.reach(end);
         active.is_marked = false;
         if let Err(error) = active.file.sync_data() {
             // The kernel may have thrown the pages away and call the next sync a success.
@@ -239,12 +255,11 @@ impl Log {
     /// Undoes a write that went wrong half way.
     fn take_back(&mut self) {
         let Some(active) = &mut self.active else { return };
-        if active.file.truncate(u64::from(active.synced)).is_ok() {
-            active.segment.length = active.synced;
+        if active.cut(active.synced).is_ok() {
             active.is_marked = false;
         } else {
             let length = active.file.length().unwrap_or_default();
-            active.segment.length = u32::try_from(length).unwrap_or(active.synced);
+            active.reach(u32::try_from(length).unwrap_or(active.synced));
             self.seal();
         }
     }
@@ -263,17 +278,22 @@ impl Log {
         match write_all(active.file.as_mut(), start, self.pen.bytes()) {
             Ok(()) => {
                 let length = u32::try_from(self.pen.bytes().len()).unwrap_or_default();
-                active.segment.length += length;
+                active.reach(active.segment.length + length);
                 active.is_marked = true;
             }
             Err(_) => self.take_back(),
         }
     }
 
-    /// Makes the last mark safe too, at the end of a life.
+    /// Makes the last mark safe too, at the end of a life, and leaves nothing behind it.
     pub(crate) fn rest(&mut self) -> io::Result<()> {
         self.mark();
-        self.active.as_mut().map_or(Ok(()), |active| active.file.sync_data())
+        self.supply.end();
+        let Some(active) = &mut self.active else { return Ok(()) };
+        if active.room > active.segment.length {
+            active.cut(active.segment.length)?;
+        }
+        active.file.sync_data()
     }
 
     /// Tries whether so many bytes can be written and synced, and takes them back.
@@ -295,7 +315,7 @@ impl Log {
     pub(crate) fn remove_oldest(&mut self) -> io::Result<()> {
         if !self.removal_unsynced {
             let Some(oldest) = self.sealed.front() else { return Ok(()) };
-            self.disk.remove(&oldest.id.name())?;
+            self.supply.take(oldest, oldest.length >= self.segment_bytes)?;
             self.sealed.pop_front();
             self.removal_unsynced = true;
         }

@@ -91,6 +91,14 @@ impl Disk for Files {
         Ok(Box::new(OpenOptions::new().read(true).write(self.writes).open(path)?))
     }
 
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        fs::rename(self.directory.join(from), self.directory.join(to))
+    }
+
+    fn reuses(&self) -> bool {
+        true
+    }
+
     fn remove(&self, name: &str) -> io::Result<()> {
         let path = self.directory.join(name);
         let file = File::options().write(true).open(&path)?;

@@ -64,6 +64,8 @@ struct Inside {
     size: Option<u64>,
     /// What they take.
     bytes: u64,
+    /// Whether files are to be written over.
+    reuses: bool,
 }
 
 impl Inside {
@@ -93,6 +95,12 @@ impl Memory {
     /// beyond it stays. A power cut does not change it.
     pub fn set_size(&self, bytes: Option<u64>) {
         locked(&self.inside).size = bytes;
+    }
+
+    /// Has stores here write over files that they need no more, as on a real disk. (Here that is
+    /// dearer than to grow another.)
+    pub fn set_reuses(&self, reuses: bool) {
+        locked(&self.inside).reuses = reuses;
     }
 
     /// Whether [`Faults::calls_left`] has run out.
@@ -151,8 +159,8 @@ impl Memory {
             (name.clone(), Arc::new(Mutex::new(locked(node).clone())))
         };
         let names: BTreeMap<_, _> = inside.names.iter().map(copied).collect();
-        let Inside { faults, size, bytes, .. } = *inside;
-        let copy = Inside { synced: names.clone(), names, faults, size, bytes };
+        let Inside { faults, size, bytes, reuses, .. } = *inside;
+        let copy = Inside { synced: names.clone(), names, faults, size, bytes, reuses };
         Self { inside: Arc::new(Mutex::new(copy)) }
     }
 
@@ -188,6 +196,18 @@ impl Disk for Memory {
         let node = locked(&self.inside).names.get(name).cloned();
         let node = node.ok_or(io::ErrorKind::NotFound)?;
         Ok(Box::new(Open { node, disk: self.clone() }))
+    }
+
+    fn rename(&self, from: &str, to: &str) -> io::Result<()> {
+        let mut inside = locked(&self.inside);
+        inside.faults.call()?;
+        let node = inside.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
+        inside.names.insert(to.to_owned(), node);
+        Ok(())
+    }
+
+    fn reuses(&self) -> bool {
+        locked(&self.inside).reuses
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {

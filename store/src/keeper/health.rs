@@ -55,6 +55,7 @@ impl Keeper {
                 self.health.dry = now;
             }
             self.reserve.give_up();
+            self.log.give_up_spare();
         }
         if self.health.trouble != Some(trouble) {
             self.health.trouble = Some(trouble);

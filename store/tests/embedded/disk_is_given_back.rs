@@ -3,6 +3,7 @@
 //! its segment.
 
 use crate::support::{Life, NOW, SEGMENT, Two, WINDOW, keyed, mailboxes, message, segments, trim};
+use holdfast_store::check::{State, check_disk};
 use holdfast_store::disk::memory::Memory;
 use holdfast_store::embedded::Stats;
 use holdfast_store::{Broadcast, BroadcastState, Command, Event, Freed, KeyMark, Place, Wanted};
@@ -50,6 +51,61 @@ fn two_segments_are_left_when_all_is_acknowledged() {
     let (_, recovered) = Life::open(&disk, 2);
     assert!(mailboxes(&recovered).is_empty());
     assert!(recovered[0].sequence >= 1 << 30, "what the first life reserved");
+}
+
+#[test]
+fn files_are_written_over_while_writing_goes_on() {
+    let disk = Memory::new();
+    disk.set_reuses(true);
+    let (mut life, _) = Life::open(&disk, 1);
+    let stats = life.store.stats();
+    let mut spares = 0;
+    for sequence in 1..=600 {
+        come_and_go(&mut life, sequence);
+        spares += u32::from(disk.length("spare").is_some());
+        assert!(bytes(&stats) <= 3 * u64::from(SEGMENT) + 1000, "{}", bytes(&stats));
+    }
+    assert!(spares > 0);
+    // What is written where another segment was is read as what it is.
+    life.written(0, vec![Command::Append(message("u0", 601, b"kept"))]);
+    life.pass(1);
+    life.pass(1);
+    assert_eq!(disk.length("spare"), None, "an idle store keeps no file");
+    drop(life);
+    disk.crash(&mut |_| 0);
+    let (mut life, recovered) = Life::open(&disk, 2);
+    let [(user, sequence, place, length)] = &mailboxes(&recovered)[..] else { panic!() };
+    let wanted = Wanted { sequence: *sequence, place: *place, length: *length };
+    assert_eq!(life.body(0, user, wanted).as_deref(), Some(&b"kept"[..]));
+}
+
+#[test]
+fn a_file_of_a_killed_life_is_given_back() {
+    let disk = Memory::new();
+    disk.set_reuses(true);
+    let (mut life, _) = Life::open(&disk, 1);
+    let mut sequence = 0;
+    while disk.length("spare").is_none() {
+        sequence += 1;
+        come_and_go(&mut life, sequence);
+    }
+    drop(life);
+    drop(Life::open(&disk, 2));
+    assert_eq!(disk.length("spare"), None);
+}
+
+#[test]
+fn an_orderly_end_leaves_nothing_behind_the_log() {
+    let disk = Memory::new();
+    disk.set_reuses(true);
+    let (mut life, _) = Life::open(&disk, 1);
+    for sequence in 1..=400 {
+        come_and_go(&mut life, sequence);
+    }
+    life.store.stop(NOW);
+    let report = check_disk(&disk, NOW).unwrap();
+    assert!(report.segments.iter().all(|segment| segment.state == State::Whole), "{report:?}");
+    assert_eq!(disk.length("spare"), None);
 }
 
 #[test]
