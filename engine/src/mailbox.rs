@@ -6,7 +6,7 @@
 //!
 //! Pure: time comes in, nothing goes out but values. [`journal`] is the way to the store and back,
 //! [`keys`] remembers idempotency keys, [`load`] what the store was asked for, [`unopened`] what it
-//! could not say; [`merge`] takes in what another host did; [`room`] has all of one shard.
+//! could not say; [`merge`] takes in what other hosts did; [`room`] has all of one shard.
 
 pub mod journal;
 pub mod keys;
@@ -99,8 +99,9 @@ pub struct Mailbox {
     bytes: u64,
     /// The greatest sequence that a session was ever handed, also in an earlier life.
     sent: u64,
-    /// The greatest sequence that a shared store was told to forget.
-    forgotten: u64,
+    /// Where hosts share the store: everything that it has up to this sequence is here. [`ALONE`]
+    /// where nobody else has it. See [`merge`].
+    known: u64,
     attention: Option<Box<Attention>>,
     /// The second of the process's clock in which what was sent is sent again.
     due: u32,
@@ -110,6 +111,9 @@ pub struct Mailbox {
     handed: bool,
     quarantined: bool,
 }
+
+/// Nobody else stores anything for the user.
+const ALONE: u64 = u64::MAX;
 
 const _: () = assert!(size_of::<Mailbox>() <= 80, "a host may hold millions");
 const _: () = assert!(size_of::<Entry>() == 24, "and many more of these");
@@ -155,7 +159,7 @@ impl Mailbox {
             entries: VecDeque::new(),
             bytes: 0,
             sent: 0,
-            forgotten: 0,
+            known: ALONE,
             attention: None,
             due: u32::MAX,
             rounds: 0,
@@ -214,12 +218,13 @@ impl Mailbox {
     }
 
     /// The store is told to forget everything up to `upto`, and a shared one with it how the
-    /// deliveries stand.
-    pub fn forgotten(&mut self, upto: u64) {
-        self.forgotten = self.forgotten.max(upto);
+    /// deliveries stand. Gives up to what it may be told that: what this mailbox does not know of
+    /// is for others.
+    pub fn forgets(&mut self, upto: u64) -> u64 {
         if let Some(attention) = &mut self.attention {
             attention.marked = None;
         }
+        upto.min(self.known)
     }
 
     /// Its messages, the oldest first.
@@ -281,6 +286,7 @@ impl Mailbox {
 
     /// The store has the message, or moved it; whether it is still wanted.
     pub fn stored(&mut self, sequence: u64, place: Place) -> bool {
+        self.known = self.known.max(sequence);
         let entry = self.position(sequence).and_then(|at| self.entries.get_mut(at));
         entry.map(|entry| entry.place = place).is_some()
     }
@@ -295,8 +301,11 @@ impl Mailbox {
         Gone { entry, subscriber }
     }
 
-    /// Takes the oldest message away.
+    /// Takes the oldest message away, if it may leave.
     pub fn pop(&mut self) -> Option<Gone> {
+        if self.entries.front().is_some_and(|entry| self.must_stay(entry)) {
+            return None;
+        }
         let entry = self.entries.pop_front()?;
         let gone = self.gone(entry);
         if self.entries.len() * 4 < self.entries.capacity() {
@@ -330,7 +339,7 @@ impl Mailbox {
     /// The sequences whose time to live ended before the second `unix`.
     pub fn expired(&self, unix: u32) -> Vec<u64> {
         let old = self.entries.iter().filter(|entry| entry.expires < unix);
-        old.map(|entry| entry.sequence).collect()
+        old.filter(|entry| !self.must_stay(entry)).map(|entry| entry.sequence).collect()
     }
 
     /// Whether nothing is sent to its user, because a client took it too often in vain.
@@ -423,12 +432,14 @@ impl Mailbox {
     }
 
     /// What a session gets next: messages behind `cursor` of which the first is stored, or one that
-    /// is not, within these bounds; nothing whose time to live ended before the second `unix`.
+    /// is not, within these bounds; nothing whose time to live ended before the second `unix`, and
+    /// of a shared store nothing from the first on that it does not have.
     pub fn next_slice(&self, cursor: u64, unix: u32, most: Bounds) -> Vec<Entry> {
         let start = self.entries.partition_point(|entry| entry.sequence <= cursor);
         let mut bytes = 0;
         let mut slice: Vec<Entry> = Vec::new();
-        for entry in self.entries.range(start..).filter(|entry| entry.expires >= unix) {
+        let ready = self.entries.range(start..).take_while(|entry| !self.must_stay(entry));
+        for entry in ready.filter(|entry| entry.expires >= unix) {
             let same_kind =
                 slice.first().is_none_or(|it| it.place().is_some() == entry.place().is_some());
             bytes += u64::from(entry.length);

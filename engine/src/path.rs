@@ -10,9 +10,9 @@
 //!
 //! A message of class durable takes a longer way at its home: [`keep`] gives it to the store and to
 //! the sessions that are there, [`hear`] is what the store answers, [`feed`] brings a session up to
-//! date that was away or slow, [`open`] fetches the mailbox from a store that several hosts share
-//! and [`elsewhere`] hears what those did, [`acknowledge`] lets go of what is acknowledged, and
-//! [`sweep`] of what nobody wants any more.
+//! date that was away or slow, [`open`] fetches the mailbox from a store that several hosts share,
+//! [`merge`] goes behind what those stored and [`elsewhere`] hears what else they did,
+//! [`acknowledge`] lets go of what is acknowledged, and [`sweep`] of what nobody wants any more.
 //!
 //! [`order`] begins and steers a broadcast, [`spread`] is its walk, which joins the path at
 //! deliver, and [`catch_up`] gives it to who missed it; [`close`] is the end of every connection,
@@ -31,6 +31,7 @@ pub mod flush;
 pub mod hear;
 pub mod keep;
 pub mod login;
+pub mod merge;
 pub mod note;
 pub mod open;
 pub mod order;

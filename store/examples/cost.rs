@@ -89,6 +89,8 @@ fn message(sequence: u64) -> Append {
     Append {
         product: 0,
         sequence,
+        behind: 0,
+        chained: false,
         at: 1,
         expires: u32::MAX,
         bytes: bytes.into(),

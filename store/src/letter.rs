@@ -14,7 +14,8 @@ pub struct Place {
 
 impl Place {
     /// In place of a place: this one was not taken, while the store and the rest of the batch are
-    /// well. Another host has given the user, or the product, as great a number.
+    /// well. Another host stored something for the user that the shard did not know of (see
+    /// [`Append::behind`]), or has given the product this number.
     pub const REFUSED: Self = Self { segment: u32::MAX, offset: u32::MAX };
     /// In place of a place: the part of a shared store that this one belongs to is away, while the
     /// rest of the batch is well. It may be there all the same.
@@ -85,7 +86,8 @@ pub struct Freed {
 pub enum Command {
     /// Keep a message. Answered.
     Append(Append),
-    /// Forget all of a user's messages up to this sequence.
+    /// Forget all of a user's messages up to this sequence. Where several hosts share the store, a
+    /// shard says this only of what it knows all of: see [`Append::behind`].
     Trim {
         /// The product's number.
         product: u16,
@@ -99,7 +101,8 @@ pub enum Command {
     Move(Place),
     /// Keep a durable broadcast. Answered.
     Broadcast(Arc<Broadcast>),
-    /// A durable broadcast stands so now.
+    /// A durable broadcast stands so now. Where that is not safe although its batch is written,
+    /// [`Event::Unsteered`] says so.
     Steer {
         /// The product's number.
         product: u16,
@@ -153,6 +156,13 @@ pub struct Append {
     pub product: u16,
     /// Its place in the user's order.
     pub sequence: u64,
+    /// Only for stores that several hosts share: the greatest sequence that the store knows of the
+    /// user, as the shard believes. Everything that the store has up to it, the shard has. Where it
+    /// is not so any more, another host stored something in between, and this is refused.
+    pub behind: u64,
+    /// Whether that sequence is of a message of this shard which the store has not answered yet. It
+    /// may be refused, and another host's have its sequence: then this is refused too.
+    pub chained: bool,
     /// When it was accepted, in seconds since 1970 UTC.
     pub at: u32,
     /// The second since 1970 UTC after which it is of no use.
@@ -281,6 +291,9 @@ pub enum Event {
     /// Everything in the batch is safe, but for what has [`Place::REFUSED`]; these are the places
     /// of what is answered, in order.
     Written(Vec<Place>),
+    /// How durable broadcasts stand by the batch that is answered next is not safe, or not all of
+    /// it, whatever becomes of the rest. It is carried out later.
+    Unsteered(Trouble),
     /// Nothing of what is answered in the batch is kept, nor may it be called so.
     Failed(Trouble),
     /// What was asked for, in the order asked.

@@ -9,11 +9,11 @@
 //!
 //! A user's keys share a hash tag, the user's hash in hexadecimal, so Cluster spreads users and
 //! keeps each whole: an *index* (sorted set: sequence → length, expiry, receipt; and the greatest
-//! sequence ever given, under the negative score of a member `last`), the *bodies* (hash: sequence
-//! → body, so that opening a mailbox moves no bodies), and *marks* (sorted set by time: idempotency
-//! keys). Streams would be fewer commands, but a stream takes 4.7 KB for its first message of 200
-//! bytes (measured with `MEMORY USAGE` on 7.0); this layout takes 0.5 KB. Every key expires by
-//! itself. `redis/names.rs` and `redis/script.rs` say the rest.
+//! sequence ever given, under the negative score of a member `last`; and who stored last), the
+//! *bodies* (hash: sequence → body, so that opening a mailbox moves no bodies), and *marks*
+//! (sorted set by time: idempotency keys). Streams would be fewer commands, but a stream takes 4.7
+//! KB for its first message of 200 bytes (measured with `MEMORY USAGE` on 7.0); this layout takes
+//! 0.5 KB. Every key expires by itself. `redis/names.rs` and `redis/script.rs` say the rest.
 //!
 //! # Why this client library, and what is our own
 //!

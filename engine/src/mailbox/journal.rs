@@ -6,8 +6,9 @@
 
 use crate::directory::homes::HomeId;
 use crate::mesh::letter::{Origin, Parcel};
+use compact_str::CompactString;
 use holdfast_protocol::backend::JobId;
-use holdfast_store::{Append, Batch, Command, Freed, Place, Trouble};
+use holdfast_store::{Append, Batch, Command, Freed, Place, Span, Trouble};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Who waits for the store to have a message.
@@ -23,6 +24,19 @@ pub struct Message {
     pub key: Option<(u64, u64)>,
     /// Where the outcome goes; empty once it was told.
     pub origins: Vec<Origin>,
+    /// Where hosts share the store: with what it is kept again, behind what others stored.
+    pub again: Option<Box<Again>>,
+}
+
+/// What a push says beside user and body.
+#[derive(Debug, Clone)]
+pub struct Again {
+    /// For how many seconds it is of use.
+    pub ttl: u32,
+    /// Where the idempotency key lies in the parcel's request; empty for none.
+    pub key: Span,
+    /// The backend's name, where it wants a receipt.
+    pub receipt: Option<CompactString>,
 }
 
 /// What the store answers with a place, in order.

@@ -3,6 +3,7 @@
 use super::journal::Journal;
 use super::keys::{Keys, Known};
 use super::load::Loads;
+use super::merge::{Answer, Merged};
 use super::unopened::Unopened;
 use super::{Bounds, Entry, Mailbox, Redelivery};
 use crate::broadcast::steered::Steered;
@@ -10,7 +11,7 @@ use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use crate::directory::place::FixedState;
 use crate::mesh::ToHome;
-use holdfast_store::{Kept, KeyMark, Port};
+use holdfast_store::{KeyMark, Port, Trouble};
 use slab::Slab;
 use std::collections::{HashMap, VecDeque};
 
@@ -23,6 +24,15 @@ pub struct Clearing {
     pub next: usize,
     /// Copies that the store has not answered yet.
     pub moving: usize,
+}
+
+/// A mailbox that the store was asked for.
+#[derive(Debug, Default)]
+pub struct Opening {
+    /// What waits for it, in order.
+    pub letters: Vec<ToHome>,
+    /// What was known of it then, see [`Mailbox::known`].
+    pub asked: u64,
 }
 
 /// What a shard keeps for its users.
@@ -47,13 +57,17 @@ pub struct Mailroom {
     /// Whether other hosts use the store too, so that a mailbox is fetched before it is used.
     pub shared: bool,
     /// Mailboxes that were asked for, and what waits for them.
-    pub opening: HashMap<HomeId, Vec<ToHome>, FixedState>,
+    pub opening: HashMap<HomeId, Opening, FixedState>,
+    /// How often in a row a shared store has refused what a home wanted to keep.
+    pub refusals: HashMap<HomeId, u32, FixedState>,
     /// Homes of users who are here and whose mailbox could not be fetched.
     pub unopened: Unopened,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,
     /// Durable jobs that were steered, until the store has it.
     pub steered: Steered,
+    /// Why what steers them in the batch that is answered next is not safe.
+    pub unsteered: Option<Trouble>,
     /// Old segments that are to go.
     pub clearing: Option<Clearing>,
     /// The mailbox that the sweep looks at next.
@@ -138,9 +152,11 @@ impl Mailroom {
             stalled: Vec::new(),
             shared: rules.shared_store,
             opening: HashMap::default(),
+            refusals: HashMap::default(),
             unopened: Unopened::default(),
             leaving: VecDeque::new(),
             steered: Steered::default(),
+            unsteered: None,
             clearing: None,
             sweep: 0,
             sweep_left: 0,
@@ -164,14 +180,14 @@ impl Mailroom {
     }
 
     /// Makes a mailbox equal to what the store has, see [`Mailbox::merge`].
-    pub fn merge(&mut self, place: u32, kept: Vec<Kept>, last: u64, unix: u32) -> Option<u64> {
-        let mailbox = self.boxes.get_mut(place as usize)?;
+    pub fn merge(&mut self, place: u32, answer: Answer, unix: u32) -> Merged {
+        let Some(mailbox) = self.boxes.get_mut(place as usize) else { return Merged::default() };
         self.messages -= mailbox.entries().len() as u64;
         self.bytes -= mailbox.bytes();
-        let first = mailbox.merge(kept, last, unix);
+        let merged = mailbox.merge(answer, unix);
         self.messages += mailbox.entries().len() as u64;
         self.bytes += mailbox.bytes();
-        first
+        merged
     }
 
     /// Lets go of a mailbox.

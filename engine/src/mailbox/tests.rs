@@ -1,5 +1,6 @@
 //! What a mailbox keeps, lets go of, and sends again.
 
+use super::merge::{Answer, Merged};
 use super::*;
 
 const BOUNDS: Bounds = Bounds { messages: 3, bytes: 100 };
@@ -134,49 +135,144 @@ fn kept(sequence: u64) -> Kept {
     Kept { sequence, place: Place::default(), length: 10, expires: 1000, receipt: None }
 }
 
+/// Takes in what a store says that was asked when so much was known as is.
+fn merge(mailbox: &mut Mailbox, sequences: &[u64], last: u64) -> Merged {
+    let kept = sequences.iter().copied().map(kept).collect();
+    mailbox.merge(Answer { kept, last, asked: mailbox.known() }, 1000)
+}
+
+fn new_from(first: u64) -> Merged {
+    Merged { first: Some(first), lost: Vec::new() }
+}
+
+/// What a shared store has, with these on their way.
+fn shared(stored: &[u64], on_their_way: &[u64]) -> Mailbox {
+    let last = stored.last().copied().unwrap_or(0);
+    let kept = stored.iter().copied().map(kept).collect();
+    let mut mailbox = Mailbox::recovered(HOME, kept).shared(last);
+    for (ticket, &sequence) in (0..).zip(on_their_way) {
+        mailbox.push(sequence, 10, 1000, ticket);
+    }
+    mailbox
+}
+
 #[test]
 fn what_another_host_put_there_is_taken_in_its_order() {
-    let mut mailbox = filled(&[2, 5, 8]);
-    mailbox.hand_over(5, 0, REDELIVERY);
-    assert_eq!(mailbox.merge([2, 5].map(kept).into(), 5, 1000), None, "that is here");
-    assert_eq!(mailbox.sent(), 5);
-    assert_eq!(mailbox.merge([2, 4, 5, 6].map(kept).into(), 6, 1000), Some(4));
-    assert_eq!((held(&mailbox), mailbox.bytes()), (vec![2, 4, 5, 6, 8], 50));
-    assert_eq!(mailbox.sent(), 6, "it may have been sent there");
-    assert_eq!(mailbox.merge(vec![kept(9)], 9, 1001), None, "it is out of date");
+    let mut mailbox = shared(&[2, 5], &[]);
+    assert_eq!(merge(&mut mailbox, &[2, 5], 5), Merged::default(), "that is here");
+    assert_eq!(merge(&mut mailbox, &[2, 5, 6, 8], 9), new_from(6));
+    assert_eq!((held(&mailbox), mailbox.bytes()), (vec![2, 5, 6, 8], 40));
+    assert_eq!((mailbox.sent(), mailbox.behind()), (8, (9, false)), "it may have been sent there");
+    let answer = Answer { kept: vec![kept(10)], last: 10, asked: 9 };
+    assert_eq!(mailbox.merge(answer, 1001), Merged::default(), "it is out of date");
+}
+
+#[test]
+fn each_message_goes_behind_the_one_before_it() {
+    let mut mailbox = shared(&[3], &[]);
+    assert_eq!(mailbox.behind(), (3, false));
+    mailbox.push(7, 10, 1000, 0);
+    assert_eq!(mailbox.behind(), (7, true));
+    mailbox.push(8, 10, 1000, 1);
+    mailbox.stored(7, Place::default());
+    assert_eq!((mailbox.known(), mailbox.behind()), (7, (8, true)));
+    mailbox.stored(8, Place::default());
+    // Whether the store has what failed is not known: it is asked for with the next.
+    mailbox.push(9, 10, 1000, 2);
+    mailbox.take(9);
+    mailbox.unsettled(9);
+    assert_eq!(mailbox.behind(), (8, false));
+    mailbox.unsettled(8);
+    assert_eq!((mailbox.known(), mailbox.forgets(8)), (7, 7), "nor is it acknowledged unread");
+}
+
+#[test]
+fn what_may_be_refused_stays_and_holds_up_what_is_behind_it() {
+    let mut mailbox = shared(&[2], &[7]);
+    // The store had 7 when it answered, but has not said yet that it is safe.
+    assert_eq!(merge(&mut mailbox, &[2, 7, 9], 9), Merged::default(), "9 waits for 7");
+    assert_eq!(held(&mailbox), [2, 7, 9]);
+    let slice = |mailbox: &Mailbox| {
+        let slice = mailbox.next_slice(0, 0, BOUNDS);
+        slice.iter().map(|entry| entry.sequence).collect::<Vec<_>>()
+    };
+    assert_eq!(slice(&mailbox), [2]);
+    assert_eq!(mailbox.expired(1001), [2, 9]);
+    assert_eq!(mailbox.forgets(20), 9);
+    assert_eq!(mailbox.waited_for(2), None);
+    assert_eq!(mailbox.waited_for(7), None, "it is not stored yet");
+    assert_eq!(mailbox.pop().map(|gone| gone.entry.sequence), Some(2));
+    assert_eq!(mailbox.pop(), None);
+    mailbox.stored(7, Place::default());
+    assert_eq!(mailbox.waited_for(7), Some(9));
+    assert_eq!(slice(&mailbox), [7, 9]);
+}
+
+#[test]
+fn a_message_of_another_host_under_the_same_number_is_not_taken_for_the_own_one() {
+    let mut mailbox = shared(&[2], &[3]);
+    // The other host stored 3 and 4 while this one's was on its way, which is then refused.
+    assert_eq!(merge(&mut mailbox, &[2, 3, 4], 4), Merged::default());
+    mailbox.unsettled(3);
+    mailbox.take(3);
+    assert!(mailbox.has_a_gap());
+    assert_eq!(mailbox.waited_for(3), None, "4 does not come before the other 3");
+    assert!(mailbox.next_slice(2, 0, BOUNDS).is_empty());
+    assert_eq!(merge(&mut mailbox, &[2, 3, 4], 4), new_from(3));
+    assert!(!mailbox.has_a_gap());
+}
+
+#[test]
+fn what_had_to_wait_for_what_has_gone_is_sent_when_that_is_known() {
+    let mut mailbox = shared(&[2], &[3]);
+    merge(&mut mailbox, &[2, 3, 4], 4);
+    mailbox.unsettled(3);
+    mailbox.take(3);
+    assert_eq!(merge(&mut mailbox, &[2, 4], 4), new_from(4));
 }
 
 #[test]
 fn what_left_does_not_come_back() {
-    let mut mailbox = filled(&[2, 5]);
+    let mut mailbox = shared(&[2, 5], &[]);
     mailbox.pop();
-    mailbox.forgotten(2);
-    assert_eq!(mailbox.merge([1, 2, 3, 5].map(kept).into(), 5, 1000), Some(3));
-    assert_eq!(held(&mailbox), [3, 5]);
+    assert_eq!(mailbox.forgets(2), 2);
+    assert_eq!(merge(&mut mailbox, &[2, 5, 7], 7), new_from(7));
+    assert_eq!(held(&mailbox), [5, 7]);
 }
 
 #[test]
 fn what_came_elsewhere_ends_no_quarantine() {
-    let mut mailbox = filled(&[2]);
+    let mut mailbox = shared(&[2], &[]);
     mailbox.hand_over(2, 0, REDELIVERY);
     for _ in 0..3 {
         mailbox.again(0, REDELIVERY);
     }
     assert!(mailbox.is_quarantined());
-    assert_eq!(mailbox.merge(vec![kept(2), kept(7)], 7, 1000), Some(7));
+    assert_eq!(merge(&mut mailbox, &[2, 7], 7), new_from(7));
     assert_eq!(mailbox.covered(7), Some(2), "it was sent to nobody here");
 }
 
 #[test]
 fn what_left_at_another_host_leaves_here_too() {
-    let mut mailbox = filled(&[2, 5, 6, 9]);
+    let mut mailbox = shared(&[], &[2, 5, 9]);
     for sequence in [2, 5, 9] {
         assert!(mailbox.stored(sequence, Place::default()));
     }
+    mailbox.push(10, 10, 1000, 3);
     let name = "billing".into();
     mailbox.subscribe(2, Subscriber { connection: None, name });
-    assert_eq!(mailbox.merge(vec![kept(5)], 6, 1000), None);
-    assert_eq!(held(&mailbox), [5, 6, 9], "6 is on its way, and 9 came after the answer");
-    assert_eq!(mailbox.bytes(), 30);
+    let answer = Answer { kept: vec![kept(5)], last: 5, asked: 5 };
+    assert_eq!(mailbox.merge(answer, 1000), Merged::default());
+    assert_eq!(held(&mailbox), [5, 9, 10], "10 is on its way, and 9 came after the answer");
+    assert_eq!((mailbox.bytes(), mailbox.known()), (30, 9));
     assert!(mailbox.attention.unwrap().subscribers.is_empty());
+}
+
+#[test]
+fn what_a_store_has_lost_is_known() {
+    let mut mailbox = shared(&[2, 5, 9], &[]);
+    mailbox.pop();
+    let merged = merge(&mut mailbox, &[2, 4], 4);
+    assert_eq!((merged.first, merged.lost), (Some(2), vec![5, 9]));
+    assert_eq!((mailbox.known(), mailbox.behind()), (4, (4, false)));
 }

@@ -72,11 +72,10 @@ impl<I: Io> Shard<I> {
         if let Some(place) = entry.place() {
             room.journal.free(place, entry.length);
         } else if let Some(ticket) = entry.ticket() {
-            // A record with a key is what remembers the key over a restart, and one in a shared
-            // store what keeps another host from giving the sequence again.
-            let shared = room.shared;
+            // A record with a key is what remembers the key over a restart. (What is on its way to
+            // a shared store stays here until that is done.)
             let waits = room.journal.message(ticket);
-            let skipped = !shared && waits.as_ref().is_some_and(|message| message.key.is_none());
+            let skipped = waits.as_ref().is_some_and(|message| message.key.is_none());
             let key = waits.as_ref().and_then(|message| message.key);
             // With a key the answer waits for the store all the same: it must outlive a restart.
             let waits = waits.filter(|_| key.is_none() || why != Why::Acked);
@@ -119,9 +118,7 @@ impl<I: Io> Shard<I> {
     pub(crate) fn trim(&mut self, home: HomeId, upto: Option<u64>) {
         let (Some(upto), Some(owner)) = (upto, self.homes.get(home)) else { return };
         let (product, user) = (owner.product, owner.user.clone());
-        if let Some(mailbox) = self.mailbox(home) {
-            mailbox.forgotten(upto);
-        }
+        let upto = self.mailbox(home).map_or(upto, |mailbox| mailbox.forgets(upto));
         if let Some(room) = self.mailroom.as_mut() {
             room.journal.order(Command::Trim { product, user, upto });
         }

@@ -7,6 +7,7 @@ use crate::mailbox::journal::{Message, Moved, Waiting};
 use crate::mailbox::keys::Known;
 use crate::mailbox::room::Clearing;
 use crate::metrics::{Counter, Histogram};
+use crate::path::merge::Unsettled;
 use crate::shard::Shard;
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::backend::answer::{DropReason, Rejection};
@@ -37,10 +38,19 @@ impl<I: Io> Shard<I> {
         match event {
             Event::Written(places) => {
                 self.written(&places);
-                self.answer_steered(None);
+                let unsteered = self.mailroom.as_mut().and_then(|room| room.unsteered.take());
+                self.answer_steered(unsteered);
                 self.let_go_of_leaving();
             }
+            Event::Unsteered(trouble) => {
+                if let Some(room) = self.mailroom.as_mut() {
+                    room.unsteered = Some(trouble);
+                }
+            }
             Event::Failed(trouble) => {
+                if let Some(room) = self.mailroom.as_mut() {
+                    room.unsteered = None;
+                }
                 self.not_written(trouble);
                 self.answer_steered(Some(trouble));
                 self.let_go_of_leaving();
@@ -70,12 +80,16 @@ impl<I: Io> Shard<I> {
         if let Some(since) = room.journal.since() {
             self.metrics.observe(Histogram::StoreCommit, now.saturating_sub(since));
         }
-        let waiting = room.journal.answered_batch();
+        let (shared, waiting) = (room.shared, room.journal.answered_batch());
         debug_assert_eq!(waiting.len(), places.len(), "every command is answered");
+        let mut unsettled = Unsettled::default();
         for (waiting, &place) in waiting.into_iter().zip(places) {
             match waiting {
-                Waiting::Message(message) if place == Place::REFUSED => self.refused(message),
-                Waiting::Message(message) if place == Place::AWAY => {
+                Waiting::Message(message) if place == Place::REFUSED && shared => {
+                    unsettled.refused.push(message);
+                }
+                Waiting::Message(message) if !place.is_one() => {
+                    unsettled.away.insert(message.home);
                     self.not_stored(message, Trouble::Down);
                 }
                 Waiting::Broadcast(job) if !place.is_one() => {
@@ -87,10 +101,11 @@ impl<I: Io> Shard<I> {
                 Waiting::Skipped => {}
             }
         }
+        self.keep_again(unsettled);
     }
 
     fn stored(&mut self, message: Message, place: Place) {
-        let Message { home, sequence, parcel, key, origins } = message;
+        let Message { home, sequence, parcel, key, origins, .. } = message;
         self.metrics.count(Counter::DurableStored);
         let wanted = self.mailbox(home).is_some_and(|mailbox| mailbox.stored(sequence, place));
         let Some(room) = self.mailroom.as_mut() else { return };
@@ -110,6 +125,7 @@ impl<I: Io> Shard<I> {
         for origin in origins {
             self.report(origin, Outcome::Stored(sequence));
         }
+        self.send_stored(home, sequence, &parcel);
         self.let_go_if_idle(home);
     }
 
@@ -135,8 +151,18 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// The disk does not give back what was stored: the message is lost, and that is said.
+    /// The store does not give back what it had. Where hosts share it, one of them may have had it
+    /// forgotten: the store is asked.
     pub(crate) fn unreadable(&mut self, home: HomeId, sequence: u64) {
+        if self.mailroom.as_ref().is_some_and(|room| room.shared) {
+            self.open_unused(home);
+        } else {
+            self.lose(home, sequence);
+        }
+    }
+
+    /// A message that was stored is lost, and that is said.
+    pub(crate) fn lose(&mut self, home: HomeId, sequence: u64) {
         self.metrics.count(Counter::StoreUnreadable);
         if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
             self.depart(home, &gone, Why::Dropped(DropReason::Unreadable));
@@ -147,9 +173,13 @@ impl<I: Io> Shard<I> {
     /// Nothing of a batch is safe: what it had is not accepted.
     fn not_written(&mut self, trouble: Trouble) {
         let Some(room) = self.mailroom.as_mut() else { return };
+        let mut unsettled = Unsettled::default();
         for waiting in room.journal.answered_batch() {
             match waiting {
-                Waiting::Message(message) => self.not_stored(message, trouble),
+                Waiting::Message(message) => {
+                    unsettled.away.insert(message.home);
+                    self.not_stored(message, trouble);
+                }
                 Waiting::Moved(..) => {
                     let room = self.mailroom.as_mut();
                     if let Some(clearing) = room.and_then(|room| room.clearing.as_mut()) {
@@ -160,32 +190,19 @@ impl<I: Io> Shard<I> {
                 Waiting::Skipped => {}
             }
         }
+        self.keep_again(unsettled);
     }
 
-    /// Another host gave this user a greater sequence: the message is not accepted, and the next
-    /// ones go behind that.
-    fn refused(&mut self, message: Message) {
-        let home = message.home;
-        self.not_stored(message, Trouble::Down);
-        self.ask_for_mailbox(home);
-    }
-
-    fn not_stored(&mut self, message: Message, trouble: Trouble) {
-        let Message { home, sequence, key, origins, .. } = message;
-        self.metrics.count(Counter::DurableNotStored);
-        let taken = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence));
-        let Some(room) = self.mailroom.as_mut() else { return };
-        let Some(gone) = taken else {
+    pub(crate) fn not_stored(&mut self, message: Message, trouble: Trouble) {
+        let (home, sequence) = (message.home, message.sequence);
+        let taken = self.take_back(&message);
+        let origins = message.origins;
+        if !taken {
             // A client has it, which is all that was asked for.
             for origin in origins {
                 self.report(origin, Outcome::Acked(sequence));
             }
             return;
-        };
-        room.messages -= 1;
-        room.bytes -= u64::from(gone.entry.length);
-        if let Some(key) = key {
-            room.keys.forget(key);
         }
         let outcome = match trouble {
             Trouble::Full => Outcome::Rejected(Rejection::StoreFull),
@@ -194,7 +211,23 @@ impl<I: Io> Shard<I> {
         for origin in origins {
             self.report(origin, outcome);
         }
+        self.send_waiting(home, sequence);
         self.give_up_if_empty(home);
+    }
+
+    /// Takes a message out of its mailbox that is not to be stored; whether it was there.
+    pub(crate) fn take_back(&mut self, message: &Message) -> bool {
+        self.metrics.count(Counter::DurableNotStored);
+        let Some(mailbox) = self.mailbox(message.home) else { return false };
+        mailbox.unsettled(message.sequence);
+        let taken = mailbox.take(message.sequence);
+        let (Some(room), Some(gone)) = (self.mailroom.as_mut(), taken) else { return false };
+        room.messages -= 1;
+        room.bytes -= u64::from(gone.entry.length);
+        if let Some(key) = message.key {
+            room.keys.forget(key);
+        }
+        true
     }
 
     /// Old segments are to go.

@@ -1,12 +1,14 @@
 //! A message of class durable at its user's home: it gets its place in the user's order, goes to
-//! the store and, at the same time, to the sessions that are there.
+//! the store and, at the same time, to the sessions that are there. Where several hosts share the
+//! store it goes to them when the store has it: only then is its place in the order certain (see
+//! [`crate::mailbox::merge`]).
 //!
 //! The backend is answered when the store has it, or when a client acknowledged it before.
 
 use crate::connection::id::ConnectionId;
 use crate::directory::homes::HomeId;
 use crate::io::Io;
-use crate::mailbox::journal::{Message, Refusal};
+use crate::mailbox::journal::{Again, Message, Refusal};
 use crate::mailbox::keys::Known;
 #[cfg(feature = "planted-bugs")]
 use crate::mailbox::room::Planted;
@@ -111,27 +113,21 @@ impl<I: Io> Shard<I> {
         let sequence = self.homes.number(home);
         self.reserve();
         let unix = self.unix_seconds();
-        let Keep { origin, product, ttl, parcel, receipt, .. } = keep;
-        let expires = unix.saturating_add(ttl);
-        let append = Append {
-            product,
-            sequence,
-            at: unix,
-            expires,
-            bytes: parcel.request.clone(),
-            user: Span { at: parcel.user_at, length: u32::from(parcel.user_length) },
-            key: keep.key,
-            body: Span { at: parcel.body_at, length: parcel.body_length },
-            receipt: receipt.clone(),
-        };
         let (Some(owner), Some(room)) = (self.homes.get_mut(home), self.mailroom.as_mut()) else {
             return;
         };
-        let place = owner.mailbox().unwrap_or_else(|| room.insert(Mailbox::new(home)));
+        let shared = room.shared;
+        let new = || if shared { Mailbox::new(home).shared(0) } else { Mailbox::new(home) };
+        let place = owner.mailbox().unwrap_or_else(|| room.insert(new()));
         owner.set_mailbox(Some(place));
-        let message =
-            Message { home, sequence, parcel: parcel.clone(), key, origins: vec![origin] };
-        let length = parcel.body_length;
+        let behind = room.get(place).map_or((0, false), |mailbox| mailbox.behind());
+        let append = append(&keep, sequence, behind, unix);
+        let (expires, length) = (append.expires, append.body.length);
+        let Keep { origin, ttl, parcel, receipt, .. } = keep;
+        let again = || Box::new(Again { ttl, key: keep.key, receipt: receipt.clone() });
+        let again = shared.then(again);
+        let origins = vec![origin];
+        let message = Message { home, sequence, parcel: parcel.clone(), key, origins, again };
         let ticket = room.journal.keep(append, message);
         if let Some(key) = key {
             let segment = room.journal.newest();
@@ -148,7 +144,9 @@ impl<I: Io> Shard<I> {
         }
         #[cfg(feature = "planted-bugs")]
         self.answer_early(ticket);
-        self.send_to_live(home, sequence, &parcel);
+        if !shared {
+            self.send_to_live(home, sequence, &parcel);
+        }
     }
 
     /// Plants a fault for the simulator to find, where there is a store.
@@ -169,8 +167,8 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    /// A message that has just come goes to every session of its user that has all before it.
-    fn send_to_live(&mut self, home: HomeId, sequence: u64, parcel: &Parcel) {
+    /// A new message goes to every session of its user that has all before it.
+    pub(crate) fn send_to_live(&mut self, home: HomeId, sequence: u64, parcel: &Parcel) {
         let rules = self.settings.rules.redelivery;
         let now = self.now.seconds();
         let Some(owner) = self.homes.get(home) else { return };
@@ -208,6 +206,24 @@ impl<I: Io> Shard<I> {
     /// Seconds since 1970 UTC.
     pub(crate) fn unix_seconds(&self) -> u32 {
         u32::try_from(self.now.unix_millis / 1000).unwrap_or(u32::MAX)
+    }
+}
+
+/// What the store is to keep of a push that has this sequence and goes behind that one.
+fn append(keep: &Keep, sequence: u64, (behind, chained): (u64, bool), unix: u32) -> Append {
+    let Keep { product, ttl, parcel, key, receipt, .. } = keep;
+    Append {
+        product: *product,
+        sequence,
+        behind,
+        chained,
+        at: unix,
+        expires: unix.saturating_add(*ttl),
+        bytes: parcel.request.clone(),
+        user: Span { at: parcel.user_at, length: u32::from(parcel.user_length) },
+        key: *key,
+        body: Span { at: parcel.body_at, length: parcel.body_length },
+        receipt: receipt.clone(),
     }
 }
 

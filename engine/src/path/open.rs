@@ -1,6 +1,7 @@
 //! A mailbox of a store that several hosts share is fetched before it is used, and let go of when
 //! nobody needs it: another host may be its home next. It is fetched again with each login: the
-//! user may have been elsewhere since, and what came there must not be acknowledged away unread.
+//! user may have been elsewhere since, and gets what came there. So it is where the store refused a
+//! message, because of what another host stored, and where a message is not there any more.
 //!
 //! What comes for the user meanwhile waits here, in order. Where the store cannot be asked, the
 //! user may log in all the same: with a sequence of this host's own block, which nobody else gives,
@@ -13,12 +14,13 @@ use crate::directory::homes::{Home, HomeId, UserKey};
 use crate::io::Io;
 use crate::mailbox::Mailbox;
 use crate::mailbox::load::Load;
-use crate::mailbox::room::Mailroom;
+use crate::mailbox::merge::{Answer, Merged};
+use crate::mailbox::room::{Mailroom, Opening};
 use crate::mesh::{ToHome, ToOrigin, ToSession};
 use crate::shard::Shard;
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::backend::answer::ErrorCode;
-use holdfast_store::{Ask, Command, Event, Kept, Mark};
+use holdfast_store::{Ask, Command, Event, Mark};
 use std::collections::hash_map::Entry;
 
 /// After how many milliseconds it is worth asking again for a mailbox that could not be fetched.
@@ -39,20 +41,27 @@ impl<I: Io> Shard<I> {
         // Who comes may have been at another host, and have been sent messages and broadcasts.
         let comes = matches!(letter, ToHome::Register(_));
         let home = self.homes.open(key);
-        if !comes && self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
+        let Some(room) = self.mailroom.as_mut() else { return };
+        if let Some(opening) = room.opening.get_mut(&home) {
+            opening.letters.push(letter);
+        } else if !comes && self.homes.get(home).is_some_and(|home| home.mailbox().is_some()) {
             self.use_mailbox(letter);
             self.let_go_if_idle(home);
-            return;
-        }
-        let Some(room) = self.mailroom.as_mut() else { return };
-        let asked = room.opening.contains_key(&home);
-        room.opening.entry(home).or_default().push(letter);
-        if !asked {
-            self.ask_for_mailbox(home);
+        } else {
+            self.fetch_first(home, vec![letter]);
         }
     }
 
-    pub(crate) fn ask_for_mailbox(&mut self, home: HomeId) {
+    /// Has these wait until a mailbox is fetched, before what waits for it already.
+    pub(crate) fn fetch_first(&mut self, home: HomeId, letters: Vec<ToHome>) {
+        self.open_unused(home);
+        let opening = self.mailroom.as_mut().and_then(|room| room.opening.get_mut(&home));
+        if let Some(opening) = opening {
+            opening.letters.splice(0..0, letters);
+        }
+    }
+
+    fn ask_for_mailbox(&mut self, home: HomeId) {
         let Some(owner) = self.homes.get(home) else { return };
         let (product, user) = (owner.product, owner.user.clone());
         let Some(room) = self.mailroom.as_mut() else { return };
@@ -75,13 +84,13 @@ impl<I: Io> Shard<I> {
         let Event::Opened { token, messages, last, keys, seen, mark } = event else { return };
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, .. }) = room.loads.answered(token) else { return };
-        let letters = room.opening.remove(&home).unwrap_or_default();
+        let Opening { letters, asked } = room.opening.remove(&home).unwrap_or_default();
         if self.homes.get(home).is_none() {
             self.fetch_anew(letters);
             return;
         }
         let late = room.unopened.remove(home);
-        let new = self.take_mailbox(home, messages, (last, mark));
+        let new = self.take_mailbox(home, Answer { kept: messages, last, asked }, mark);
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
                 self.notices.saw(product, number, hash);
@@ -146,21 +155,19 @@ impl<I: Io> Shard<I> {
 
     /// Takes a mailbox in, or what has changed of it where it is here already. Gives the sequence
     /// from which on there may be something that sessions do not have.
-    fn take_mailbox(
-        &mut self,
-        home: HomeId,
-        messages: Vec<Kept>,
-        (last, mark): (u64, Option<Mark>),
-    ) -> Option<u64> {
+    fn take_mailbox(&mut self, home: HomeId, answer: Answer, mark: Option<Mark>) -> Option<u64> {
         let unix = self.unix_seconds();
-        self.homes.begin_behind(home, last);
+        self.homes.begin_behind(home, answer.last);
         let (owner, room) = (self.homes.get_mut(home)?, self.mailroom.as_mut()?);
         if let Some(place) = owner.mailbox() {
-            let first = room.merge(place, messages, last, unix);
+            let Merged { first, lost } = room.merge(place, answer, unix);
+            for sequence in lost {
+                self.lose(home, sequence);
+            }
             self.relieve(home);
             return first;
         }
-        let mut mailbox = Mailbox::recovered(home, messages);
+        let mut mailbox = Mailbox::recovered(home, answer.kept).shared(answer.last);
         if mark.is_some_and(|mark| mailbox.resume_deliveries(mark)) {
             room.quarantined += 1;
         }
@@ -173,7 +180,7 @@ impl<I: Io> Shard<I> {
     /// The store could not say what a mailbox holds.
     pub(crate) fn not_opened(&mut self, home: HomeId) {
         let Some(room) = self.mailroom.as_mut() else { return };
-        let letters = room.opening.remove(&home).unwrap_or_default();
+        let Opening { letters, .. } = room.opening.remove(&home).unwrap_or_default();
         if self.homes.get(home).is_none() {
             self.fetch_anew(letters);
             return;
@@ -226,10 +233,14 @@ impl<I: Io> Shard<I> {
     }
 
     /// Fetches a mailbox that nothing waits for; `false` where it was asked for already.
-    fn open_unused(&mut self, home: HomeId) -> bool {
+    pub(crate) fn open_unused(&mut self, home: HomeId) -> bool {
+        if self.homes.get(home).is_none() {
+            return false;
+        }
+        let asked = self.mailbox(home).map_or(0, |mailbox| mailbox.known());
         let Some(room) = self.mailroom.as_mut() else { return false };
         let Entry::Vacant(opening) = room.opening.entry(home) else { return false };
-        opening.insert(Vec::new());
+        opening.insert(Opening { letters: Vec::new(), asked });
         self.ask_for_mailbox(home);
         true
     }
@@ -318,6 +329,7 @@ impl<I: Io> Shard<I> {
             return;
         }
         room.remove(place);
+        room.refusals.remove(&home);
         owner.set_mailbox(None);
         self.homes.tidy(home);
     }

@@ -2,8 +2,9 @@
 //! other; and who comes while the store is away is treated by what is known once it is back.
 
 use crate::support::backend::{durable, kept};
-use crate::support::{Backend, Client, Gateway, Hello, Store, Which, until};
-use holdfast_protocol::backend::request::{JobAction, MailboxAction};
+use crate::support::{Backend, Client, Gateway, Hello, Store, Told, Which, until};
+use holdfast_protocol::backend::answer::ErrorCode;
+use holdfast_protocol::backend::request::{self, Broadcast, JobAction, MailboxAction};
 use holdfast_protocol::backend::{JobState, Outcome, Target};
 use holdfast_protocol::client::from_client::Resume;
 use rustix::process::Signal;
@@ -18,6 +19,7 @@ on_both! {
     the_end_of_a_message_is_told_after_a_restart,
     what_came_at_one_host_is_not_acknowledged_away_unread_at_another,
     a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session,
+    a_broadcast_whose_end_is_not_safe_is_not_said_to_have_ended,
 }
 
 const QUICK: [&str; 2] = ["redis.timeout=1", "client.linger=0"];
@@ -291,4 +293,42 @@ fn a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session(io: Wh
     let mut ann = other.client("ann");
     assert_eq!(ann.durable_again(), (marker, b"marker".to_vec()));
     ann.hears_nothing_else();
+}
+
+fn a_broadcast_whose_end_is_not_safe_is_not_said_to_have_ended(io: Which) {
+    let store = Store::cluster();
+    // What is asked at once goes to the store at once. The second product is the other server's.
+    let changes = ["shards=1", "products=[\"demo\",\"chat\"]", QUICK[0]];
+    let gateway = host(&store, io, 1, &changes);
+    let mut backend = gateway.backend();
+    let elsewhere = Broadcast { product: "chat", ..kept(b"chat") };
+    let job = backend.broadcast(&elsewhere);
+    let Store::Cluster([_, server]) = &store else { panic!("not a cluster") };
+    server.signal(Signal::STOP);
+    let (mut bytes, news) = (Vec::new(), kept(b"news"));
+    request::put_broadcast(100, &news, &mut bytes);
+    request::put_job(101, JobAction::Cancel, job.id, &mut bytes);
+    backend.peer.send(&bytes);
+    let mut told = [backend.peer.told(), backend.peer.told()];
+    told.sort_by_key(|told| matches!(told, Told::Error { .. }));
+    assert!(matches!(&told[0], Told::Job(100, _)), "{told:?}");
+    let busy = u16::from(ErrorCode::StoreBusy.number());
+    assert_eq!(told[1], Told::Error { id: 101, code: busy });
+    server.signal(Signal::CONT);
+    // Who asks again hears when it is safe.
+    let mut id = 101;
+    until("it has ended", || {
+        id += 1;
+        bytes.clear();
+        request::put_job(id, JobAction::Cancel, job.id, &mut bytes);
+        backend.peer.send(&bytes);
+        match backend.peer.told() {
+            Told::Job(_, job) => job.state == JobState::Cancelled,
+            Told::Error { code, .. } => {
+                assert_eq!(code, busy);
+                false
+            }
+            other => panic!("not an answer: {other:?}"),
+        }
+    });
 }

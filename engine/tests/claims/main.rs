@@ -64,6 +64,7 @@ mod durable_messages_reach_their_user;
 mod frames_may_be_cut_anywhere;
 mod heartbeats_of_an_idle_shard_gather;
 mod hosts_share_a_store;
+mod hosts_share_a_user;
 mod idempotent_retries_make_one_message;
 mod leaving_is_in_order;
 mod logins_under_load_lose_nothing;

@@ -30,6 +30,8 @@ pub(super) struct Desk {
     pub(super) homes: Arc<dyn Homes>,
     pub(super) atlas: Rc<Atlas>,
     pub(super) health: Health,
+    /// Names this process among those that share the store: chance, under 2^48 and not 0.
+    pub(super) process: u64,
     /// How far sequences are reserved, as far as this process knows.
     pub(super) reserved: Cell<u64>,
     /// What is known of each product's durable broadcasts.

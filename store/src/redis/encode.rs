@@ -159,6 +159,8 @@ mod tests {
             let append = Append {
                 product: 0,
                 sequence,
+                behind: 0,
+                chained: false,
                 at: 0,
                 expires,
                 bytes: Arc::from([].as_slice()),

@@ -130,7 +130,8 @@ impl Desk {
         for pair in list(index).chunks_exact(2) {
             let score = integer(&pair[1]).unwrap_or(0);
             if score < 0 {
-                last = score.unsigned_abs();
+                let is_last = bytes(&pair[0]) == Some(b"last");
+                last = if is_last { score.unsigned_abs() } else { last };
             } else if score == 0 {
                 mark = bytes(&pair[0]).and_then(encode::delivered_of);
             } else if let Some(kept) = bytes(&pair[0]).and_then(encode::kept) {

@@ -17,6 +17,7 @@ use crate::redis::recovery;
 use crate::redis::write::write;
 use crate::{Homes, Recovered};
 use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -141,6 +142,7 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
             homes: life.homes,
             atlas: Rc::clone(&atlas),
             health: Health::new(life.server.ears.clone(), life.counters),
+            process: RandomState::new().build_hasher().finish() >> 16 | 1,
             reserved: Cell::new(0),
             known: RefCell::default(),
             asks: life.server.asks.clone(),

@@ -10,7 +10,7 @@ use crate::redis::encode;
 use crate::redis::names::{Key, by_bucket, user_of};
 use crate::redis::owed::split;
 use crate::redis::reply::{Fault, integer};
-use crate::redis::script::Script;
+use crate::redis::script::{OVERTAKEN, Script};
 use redis::{Cmd, Value};
 use std::rc::Rc;
 
@@ -30,20 +30,22 @@ pub(super) async fn write(desk: Rc<Desk>, batches: flume::Receiver<Batch>) {
         count(&desk.health.counters.batches, 1);
         let shard = batch.shard;
         let mut commands = split(batch.commands);
-        let event = if let Some(trouble) = desk.health.trouble() {
+        let events = if let Some(trouble) = desk.health.trouble() {
             // The watcher tries; nobody else waits for a server that is known not to answer.
             caller.hang_up();
             desk.owe(commands.into_iter().filter(|command| !is_answered(command)));
             count(&desk.health.counters.failed, 1);
-            Event::Failed(trouble)
+            vec![Event::Failed(trouble)]
         } else {
             commands.extend(due(&commands));
             let begun = clock::instant();
-            let event = carry(&desk, &mut caller, commands).await;
+            let events = carry(&desk, &mut caller, commands).await;
             desk.health.counters.wrote(begun.elapsed());
-            event
+            events
         };
-        desk.health.tell(shard, event);
+        for event in events {
+            desk.health.tell(shard, event);
+        }
     }
 }
 
@@ -59,9 +61,11 @@ fn due(commands: &[Command]) -> Vec<Command> {
     due.collect()
 }
 
-/// Carries commands out; those without an answer that failed are owed.
-async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Event {
-    let faults = attempt_all(desk, caller, &commands).await;
+/// Carries commands out and says what became of them; those without an answer that failed are owed.
+/// Who steers a broadcast waits for the batch, and hears whether that is safe: of that the event
+/// before says what there is to say.
+async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Vec<Event> {
+    let faults = attempt(desk, caller, &commands.iter().collect::<Vec<_>>()).await;
     let (mut worst, mut unsteered) = (None, None);
     let mut places = Vec::new();
     let mut owed = Vec::new();
@@ -70,9 +74,12 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
         match fault {
             None if answered => places.push(place(&command)),
             None => {}
-            Some(fault @ Fault::Refused(_)) if answered => {
-                judge(desk, &fault);
-                places.push(Place::REFUSED);
+            Some(Fault::Refused(why)) => {
+                refuse(desk, &command, &why);
+                places.extend(answered.then_some(Place::REFUSED));
+                if matches!(command, Command::Steer { .. }) {
+                    unsteered = Some(Trouble::Down);
+                }
             }
             Some(fault @ Fault::Away(_)) if answered && !desk.atlas.is_dark() => {
                 judge(desk, &fault);
@@ -85,80 +92,36 @@ async fn carry(desk: &Desk, caller: &mut Caller, commands: Vec<Command>) -> Even
                     Command::Steer { .. } => unsteered = Some(trouble),
                     _ => {}
                 }
-                if !answered && !matches!(fault, Fault::Refused(_)) {
+                if !answered {
                     owed.push(command);
                 }
             }
         }
     }
     desk.owe(owed);
-    let taken = places.iter().filter(|place| place.is_one()).count();
-    if let Some(trouble) = worst.or(unsteered.filter(|_| taken == 0)) {
-        count(&desk.health.counters.failed, 1);
-        return Event::Failed(trouble);
+    let counters = &desk.health.counters;
+    if let Some(trouble) = worst {
+        count(&counters.failed, 1);
+        return vec![Event::Failed(trouble)];
     }
-    count(&desk.health.counters.appended, taken);
-    Event::Written(places)
-}
-
-/// Carries commands out once and says of each what went wrong, if something did.
-///
-/// Who steers a broadcast waits for the batch, and hears whether that is safe. So how broadcasts
-/// stand goes first where a batch has that, behind the broadcasts themselves; where it cannot be
-/// carried out, nothing else that is answered is tried, so that the batch can be said to have
-/// failed.
-async fn attempt_all(desk: &Desk, caller: &mut Caller, commands: &[Command]) -> Vec<Option<Fault>> {
-    let steers = |command: &Command| matches!(command, Command::Steer { .. });
-    if !commands.iter().any(steers) {
-        return attempt(desk, caller, &commands.iter().collect::<Vec<_>>()).await;
-    }
-    let of_a_job =
-        |at: &usize| steers(&commands[*at]) || matches!(commands[*at], Command::Broadcast(_));
-    let (first, mut rest): (Vec<_>, Vec<_>) = (0..commands.len()).partition(of_a_job);
-    let mut faults = vec![None; commands.len()];
-    attempt_some(desk, caller, (commands, &first), &mut faults).await;
-    let kept = |at: &usize| is_answered(&commands[*at]) && faults[*at].is_none();
-    let failed = first.iter().find(|at| steers(&commands[**at]) && faults[**at].is_some());
-    if failed.is_some() && !first.iter().any(kept) {
-        for at in rest.extract_if(.., |at| is_answered(&commands[*at])) {
-            faults[at] =
-                Some(Fault::Away("not tried: a broadcast could not be steered".to_owned()));
-        }
-    }
-    attempt_some(desk, caller, (commands, &rest), &mut faults).await;
-    faults
-}
-
-/// Carries out those at these places.
-async fn attempt_some(
-    desk: &Desk,
-    caller: &mut Caller,
-    (commands, which): (&[Command], &[usize]),
-    faults: &mut [Option<Fault>],
-) {
-    let some: Vec<_> = which.iter().map(|at| &commands[*at]).collect();
-    for (at, fault) in which.iter().zip(attempt(desk, caller, &some).await) {
-        faults[*at] = fault;
-    }
+    count(&counters.appended, places.iter().filter(|place| place.is_one()).count());
+    unsteered.map(Event::Unsteered).into_iter().chain([Event::Written(places)]).collect()
 }
 
 /// Says what a fault means for the store, and for the batch.
 fn judge(desk: &Desk, fault: &Fault) -> Trouble {
-    match fault {
-        Fault::Full(_) => {
-            desk.say(fault);
-            Trouble::Full
-        }
-        Fault::Down(_) | Fault::Away(_) => {
-            desk.say(fault);
-            Trouble::Down
-        }
-        Fault::Refused(why) => {
-            // The store is well: somebody else is the home of this user now, or was.
-            count(&desk.health.counters.overtaken, 1);
-            tracing::warn!(why, "the store in Redis refused a command");
-            Trouble::Down
-        }
+    desk.say(fault);
+    if matches!(fault, Fault::Full(_)) { Trouble::Full } else { Trouble::Down }
+}
+
+/// The store is well, and did not take this command.
+fn refuse(desk: &Desk, command: &Command, why: &str) {
+    count(&desk.health.counters.overtaken, 1);
+    if matches!(command, Command::Append(_)) && why.contains(OVERTAKEN) {
+        // It comes again, behind what others stored.
+        tracing::debug!(why, "another host stored something for this user");
+    } else {
+        tracing::warn!(why, "the store in Redis refused a command");
     }
 }
 
@@ -278,6 +241,7 @@ impl Desk {
         call.arg(append.body.of(&append.bytes)).arg(append.expires.saturating_add(SPARED));
         call.arg(self.names.remembered(append.at, append.expires));
         call.arg(encode::mark_of(append)).arg(append.at).arg(self.names.window.as_secs());
+        call.arg(append.behind).arg(self.process).arg(u8::from(append.chained));
         op(&keys.index, call)
     }
 

@@ -177,6 +177,8 @@ pub(crate) fn keyed(user: &str, sequence: u64, key: &[u8], body: &[u8]) -> Appen
     Append {
         product: 0,
         sequence,
+        behind: 0,
+        chained: false,
         at: NOW,
         expires: NOW + 1_000_000,
         user: span(0, user.len()),

@@ -7,6 +7,7 @@ use holdfast_store::{
     Ask, Batch, Bell, Command, Event, Homes, Kept, KeyMark, Loaded, Mark, Place, Port, Span,
     Trouble, Wanted,
 };
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -56,6 +57,10 @@ pub(crate) struct Shard {
     pub(crate) state: Option<Trouble>,
     /// What it said that was no answer.
     pub(crate) news: Vec<Event>,
+    /// Why how broadcasts stand by a batch is not safe, where it said that.
+    pub(crate) unsteered: Option<Trouble>,
+    /// The greatest sequence of each user, as this process believes.
+    last: HashMap<String, u64>,
 }
 
 /// What opening a mailbox told.
@@ -89,6 +94,9 @@ pub(crate) fn now() -> u32 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs().try_into().unwrap()
 }
 
+/// In place of what a message goes behind: whatever the process believes, see [`Shard::send`].
+const UNSAID: u64 = u64::MAX;
+
 /// A message of a user of the product 0.
 pub(crate) fn append(user: &str, sequence: u64, body: &str) -> Command {
     Command::Append(message(user, sequence, body, ""))
@@ -103,6 +111,8 @@ pub(crate) fn message(user: &str, sequence: u64, body: &str, key: &str) -> Appen
     Append {
         product: 0,
         sequence,
+        behind: UNSAID,
+        chained: false,
         at: now(),
         expires: now() + 1000,
         bytes: [user, key, body].concat().into_bytes().into(),
@@ -126,7 +136,16 @@ impl Shard {
     pub(crate) fn start(options: &Options) -> Self {
         for _ in 0..STARTS {
             match start(options, OneShard::new(), vec![Arc::new(Silent)]) {
-                Ok(started) => return Self { started, token: 0, state: None, news: Vec::new() },
+                Ok(started) => {
+                    return Self {
+                        started,
+                        token: 0,
+                        state: None,
+                        news: Vec::new(),
+                        unsteered: None,
+                        last: HashMap::new(),
+                    };
+                }
                 Err(OpenError::Unreachable(_)) => std::thread::sleep(Duration::from_millis(100)),
                 Err(error) => panic!("{error}"),
             }
@@ -143,6 +162,7 @@ impl Shard {
         loop {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
+                Some(Event::Unsteered(trouble)) => self.unsteered = Some(trouble),
                 Some(event) if is_news(&event) => self.news.push(event),
                 Some(event) => return event,
                 None => pause(),
@@ -150,14 +170,72 @@ impl Shard {
         }
     }
 
-    /// Sends a batch and waits for what becomes of it.
-    pub(crate) fn send(&mut self, commands: Vec<Command>) -> Result<Vec<Place>, Trouble> {
+    /// Says of each message that does not say it itself what it goes behind: what was sent before
+    /// or, where that may not be what the store has, what the store says. Gives of each command
+    /// that is answered whose message it is.
+    fn link(&mut self, commands: &mut [Command]) -> Vec<Option<String>> {
+        let mut answers = Vec::new();
+        let mut before = HashMap::new();
+        for command in commands {
+            let append = match command {
+                Command::Append(append) => append,
+                Command::Broadcast(_) | Command::Move(_) => {
+                    answers.push(None);
+                    continue;
+                }
+                _ => continue,
+            };
+            let user = String::from_utf8(append.user.of(&append.bytes).to_vec()).unwrap();
+            let name = format!("{}/{user}", append.product);
+            if append.behind == UNSAID {
+                append.behind = match self.last.get(&name) {
+                    Some(last) => *last,
+                    None => self.last_of(append.product, &user),
+                };
+                self.last.insert(name.clone(), append.sequence);
+            }
+            let before = before.insert(name.clone(), append.sequence);
+            append.chained = before == Some(append.behind);
+            answers.push(Some(name));
+        }
+        answers
+    }
+
+    /// Sends a batch without waiting; gives what [`Self::settle`] needs.
+    pub(crate) fn post(&mut self, mut commands: Vec<Command>) -> Vec<Option<String>> {
+        let answers = self.link(&mut commands);
         let batch = Batch { shard: 0, commands, freed: Vec::new() };
         assert!(self.port().send(batch), "the store ended");
-        match self.hear() {
+        answers
+    }
+
+    /// Waits for what becomes of a batch.
+    pub(crate) fn settle(&mut self, answers: &[Option<String>]) -> Result<Vec<Place>, Trouble> {
+        let places = match self.hear() {
             Event::Written(places) => Ok(places),
             Event::Failed(trouble) => Err(trouble),
             other => panic!("{other:?} for a batch"),
+        };
+        for (at, name) in answers.iter().enumerate() {
+            let kept = places.as_ref().is_ok_and(|places| places[at].is_one());
+            if let Some(name) = name.as_ref().filter(|_| !kept) {
+                self.last.remove(name);
+            }
+        }
+        places
+    }
+
+    /// Sends a batch and waits for what becomes of it.
+    pub(crate) fn send(&mut self, commands: Vec<Command>) -> Result<Vec<Place>, Trouble> {
+        let answers = self.post(commands);
+        self.settle(&answers)
+    }
+
+    /// What the store says is a user's greatest sequence; 0 where it cannot say.
+    fn last_of(&mut self, product: u16, user: &str) -> u64 {
+        match self.ask_of(product, user, Vec::new()) {
+            Event::Opened { last, .. } => last,
+            _ => 0,
         }
     }
 
@@ -195,15 +273,14 @@ impl Shard {
         self.news.remove(0)
     }
 
-    /// What became of a batch that was sent without waiting.
-    pub(crate) fn settle(&mut self) -> Event {
-        self.hear()
+    fn ask(&mut self, user: &str, wanted: Vec<Wanted>) -> Event {
+        self.ask_of(0, user, wanted)
     }
 
-    fn ask(&mut self, user: &str, wanted: Vec<Wanted>) -> Event {
+    fn ask_of(&mut self, product: u16, user: &str, wanted: Vec<Wanted>) -> Event {
         self.token += 1;
         let (token, user) = (self.token, CompactString::from(user));
-        assert!(self.port().ask(Ask { shard: 0, token, product: 0, user, wanted }));
+        assert!(self.port().ask(Ask { shard: 0, token, product, user, wanted }));
         self.hear()
     }
 

@@ -2,8 +2,9 @@
 
 use crate::server::{self, Server};
 use crate::shard::{self, OneShard, Shard, append, message, now, options, trim};
+use holdfast_store::letter::Append;
 use holdfast_store::redis::{Credentials, Durability, OpenError, Options, start};
-use holdfast_store::{Broadcast, BroadcastState, Command, Event, KeyMark, Seen, Trouble};
+use holdfast_store::{Broadcast, BroadcastState, Command, KeyMark, Seen, Trouble};
 use holdfast_store::{Homes, Place, port::key_hash};
 use std::time::Duration;
 
@@ -35,10 +36,10 @@ fn what_is_stored_is_opened_loaded_and_trimmed_in_order() {
     assert_eq!((left.sequences(), left.last), (vec![10], 10));
     assert_eq!(shard.load("u", &opened.messages), ["", "", ""], "trimmed bodies are gone");
 
-    // An empty mailbox still knows the greatest sequence, also of what was never stored.
-    shard.send(vec![trim("u", 12)]).unwrap();
+    // An empty mailbox still knows the greatest sequence.
+    shard.send(vec![trim("u", 10)]).unwrap();
     let empty = shard.open("u");
-    assert_eq!((empty.sequences(), empty.last), (vec![], 12));
+    assert_eq!((empty.sequences(), empty.last), (vec![], 10));
     let never = shard.open("nobody");
     assert_eq!((never.sequences(), never.last), (vec![], 0));
 }
@@ -54,14 +55,21 @@ fn bodies_may_be_any_bytes_and_products_stay_apart() {
     assert_eq!(shard.load("u", &opened.messages), ["\0\r\n$5\r\n{}"]);
 }
 
+/// How many seconds a body outlives its message.
+const GRACE: u32 = 60;
+
+/// A message that is known for a moment more, and so is its body: it was out of date long ago.
+fn almost_gone(key: &str) -> Append {
+    let (at, expires) = (now() + 2, now() + 2 - GRACE);
+    Append { at, expires, ..message("u", 5, "soon", key) }
+}
+
 #[test]
 fn everything_expires_by_itself() {
     let server = Server::start(&[]);
     let remember = Duration::ZERO;
     let mut shard = Shard::start(&Options { remember, ..one(&server) });
-    let mut soon = message("u", 5, "soon", "key");
-    soon.expires = now() + 1;
-    shard.send(vec![Command::Append(soon)]).unwrap();
+    shard.send(vec![Command::Append(almost_gone("key"))]).unwrap();
     let keys = server.cli(&["keys", "*"]);
     let endless = keys.lines().filter(|key| server.cli(&["ttl", key]).trim() == "-1");
     let endless: Vec<_> = endless.filter(|key| !key.ends_with(":sequence")).collect();
@@ -80,9 +88,7 @@ fn everything_expires_by_itself() {
 fn a_greater_sequence_is_remembered_beyond_its_message() {
     let server = Server::start(&[]);
     let mut shard = Shard::start(&one(&server));
-    let mut soon = message("u", 5, "soon", "");
-    soon.expires = now() + 1;
-    shard.send(vec![Command::Append(soon)]).unwrap();
+    shard.send(vec![Command::Append(almost_gone(""))]).unwrap();
     while shard.load("u", &shard::kept(5, 4)) != [""] {
         server::pause();
     }
@@ -127,7 +133,66 @@ fn what_another_process_overtook_is_refused() {
     assert_ne!(mixed[1], Place::REFUSED, "nobody else's message is refused with it");
     assert_eq!(old.started.handle.numbers().overtaken, 1);
     assert_eq!(new.open("u").sequences(), [0; 0]);
-    assert_eq!(old.send(vec![append("u", 8, "eight")]).unwrap().len(), 1, "the store is well");
+    assert!(
+        old.send(vec![append("u", 8, "eight")]).is_ok_and(|places| all_kept(&places)),
+        "the store is well"
+    );
+}
+
+/// A message that goes behind this sequence.
+fn behind(user: &str, sequence: u64, behind: u64) -> Command {
+    Command::Append(Append { behind, ..message(user, sequence, "body", "") })
+}
+
+#[test]
+fn nothing_is_stored_behind_what_its_process_does_not_know() {
+    let server = Server::start(&[]);
+    let (mut low, mut high) = (Shard::start(&one(&server)), Shard::start(&one(&server)));
+    low.send(vec![behind("u", 5, 0)]).unwrap();
+    high.open("u");
+    low.send(vec![behind("u", 6, 5)]).unwrap();
+    // The other process gives greater numbers, and knows nothing of 6: neither the first nor what
+    // follows it is kept, in the batch and behind it, and an acknowledgement does not speak for 6.
+    let batch = vec![behind("u", 100, 5), behind("u", 101, 100), behind("v", 100, 0)];
+    assert_eq!(high.send(batch).unwrap()[..2], [Place::REFUSED; 2]);
+    assert_eq!(high.send(vec![behind("u", 102, 101), trim("u", 5)]), Ok(vec![Place::REFUSED]));
+    assert_eq!(low.open("u").sequences(), [6]);
+    // Once it knows, it goes on behind that, and then the first one does not know.
+    let known = high.open("u");
+    assert_eq!((known.sequences(), known.last), (vec![6], 6));
+    assert!(
+        high.send(vec![behind("u", 103, 6), behind("u", 104, 103)])
+            .is_ok_and(|places| all_kept(&places))
+    );
+    assert_eq!(low.send(vec![behind("u", 105, 6)]), Ok(vec![Place::REFUSED]));
+    assert_eq!(low.open("u").sequences(), [6, 103, 104]);
+    // Both give the next sequence: that it is there does not say whose message it is of.
+    low.open("u");
+    low.send(vec![behind("u", 105, 104)]).unwrap();
+    let batch = vec![behind("u", 105, 104), behind("u", 106, 105)];
+    assert_eq!(high.send(batch), Ok(vec![Place::REFUSED; 2]));
+    assert_eq!(low.open("u").sequences(), [6, 103, 104, 105]);
+    // What was given and not stored counts too.
+    let given = Command::Given { product: 0, user: "u".into(), upto: 200 };
+    low.send(vec![given]).unwrap();
+    assert_eq!(high.send(vec![behind("u", 201, 105)]), Ok(vec![Place::REFUSED]));
+    assert!(high.send(vec![behind("u", 201, 200)]).is_ok_and(|places| all_kept(&places)));
+    assert_eq!(high.started.handle.numbers().overtaken, 6);
+}
+
+#[test]
+fn a_server_that_lost_a_sequence_forgets_nothing_that_came_in_its_place() {
+    let server = Server::start(&[]);
+    let (mut one, mut other) = (Shard::start(&one(&server)), Shard::start(&one(&server)));
+    one.send(vec![append("u", 5, "five"), append("u", 9, "nine")]).unwrap();
+    // As after a failover to a replica that had not got 9.
+    let index = server.cli(&["keys", "*:i:chat/u"]);
+    server.cli(&["zremrangebyscore", index.trim(), "9", "9"]);
+    server.cli(&["zadd", index.trim(), "-5", "last"]);
+    other.send(vec![append("u", 6, "six")]).unwrap();
+    one.send(vec![trim("u", 9)]).unwrap();
+    let left = other.open("u");
+    assert_eq!((left.sequences(), left.last), (vec![5, 6], 9));
 }
 
 fn news(number: u64, expires: u32) -> Broadcast {
@@ -260,6 +325,10 @@ fn an_idle_store_says_that_its_server_is_gone() {
     shard.await_state(None);
 }
 
+fn all_kept(places: &[Place]) -> bool {
+    places.iter().all(|place| place.is_one())
+}
+
 #[test]
 fn what_was_answered_as_synced_is_there_after_kill_9() {
     // Where the server can be asked to sync, its own time for it must not matter.
@@ -278,19 +347,17 @@ fn what_was_answered_as_synced_is_there_after_kill_9() {
                 })
                 .collect();
             let commands = batch.iter().map(|&at| append(&format!("u{}", at % 7), at, "body"));
-            if shard.send(commands.collect()).is_ok() {
+            if shard.send(commands.collect()).is_ok_and(|places| all_kept(&places)) {
                 answered.extend(batch);
             }
         }
         // In the middle of a batch: nobody waits for this one.
         let commands = (0..200).map(|at| append(&format!("u{}", at % 7), next + 1 + at, "body"));
-        let batch = holdfast_store::Batch { shard: 0, commands: commands.collect(), freed: vec![] };
-        assert!(shard.started.ports[0].send(batch));
+        let answers = shard.post(commands.collect());
         next += 200;
         server.kill();
         server.again();
-        let done = shard.settle();
-        if matches!(done, Event::Written(_)) {
+        if shard.settle(&answers).is_ok_and(|places| all_kept(&places)) {
             answered.extend(next - 199..=next);
         }
         shard.insist(|| {
@@ -380,10 +447,8 @@ fn settings_that_make_no_sense_are_refused() {
 #[test]
 fn what_was_sent_before_the_end_is_written() {
     let server = Server::start(&[]);
-    let shard = Shard::start(&one(&server));
-    let commands = vec![append("u", 1, "last words")];
-    let batch = holdfast_store::Batch { shard: 0, commands, freed: Vec::new() };
-    assert!(shard.started.ports[0].send(batch));
+    let mut shard = Shard::start(&one(&server));
+    shard.post(vec![append("u", 1, "last words")]);
     shard.started.handle.stop();
     assert_eq!(Shard::start(&one(&server)).open("u").sequences(), [1]);
 }
