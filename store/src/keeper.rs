@@ -239,7 +239,8 @@ impl Keeper {
         }
         self.roll_if_useless(now);
         if !std::mem::take(&mut self.is_busy) {
-            self.log.give_up_spare();
+            // Should that fail, more of the disk is taken than has to be.
+            let _ = self.log.slim();
         }
         self.show(now);
     }

@@ -111,7 +111,7 @@ impl Log {
         }
         self.sealed = segments.into();
         self.reserved = reserved;
-        self.supply.give_up();
+        self.supply.inherit();
     }
 
     pub(crate) const fn disk(&self) -> &Arc<dyn Disk> {
@@ -196,6 +196,15 @@ impl Log {
         let half = self.segment_bytes / 2;
         let is_near = self.written().is_some_and(|it| it.length > half);
         if is_near { self.supply.prepare(self.next) } else { Ok(()) }
+    }
+
+    /// Gives back what is kept for segments to come, and what lies behind the end.
+    pub(crate) fn slim(&mut self) -> io::Result<()> {
+        self.supply.empty();
+        match &mut self.active {
+            Some(active) if active.room > active.segment.length => active.cut(active.segment.length),
+            _ => Ok(()),
+        }
     }
 
     /// Gives back the file that is kept for a segment to come.
@@ -288,12 +297,8 @@ impl Log {
     /// Makes the last mark safe too, at the end of a life, and leaves nothing behind it.
     pub(crate) fn rest(&mut self) -> io::Result<()> {
         self.mark();
-        self.supply.end();
-        let Some(active) = &mut self.active else { return Ok(()) };
-        if active.room > active.segment.length {
-            active.cut(active.segment.length)?;
-        }
-        active.file.sync_data()
+        self.slim()?;
+        self.active.as_mut().map_or(Ok(()), |active| active.file.sync_data())
     }
 
     /// Tries whether so many bytes can be written and synced, and takes them back.

@@ -84,7 +84,7 @@ impl Storage {
     pub(crate) fn new(plan: &Plan) -> Option<Self> {
         let keeping = plan.keeping.clone()?;
         Some(Self {
-            disk: Memory::new(),
+            disk: disk(plan.seed),
             stepped: None,
             sync: keeping.sync,
             chance: Chance::new(plan.seed, "storage"),
@@ -269,4 +269,11 @@ impl Storage {
 
 fn clock(now: u64) -> u32 {
     u32::try_from(unix_seconds(now)).unwrap_or(u32::MAX)
+}
+
+/// A disk whose stores write over old files, or do not.
+fn disk(seed: u64) -> Memory {
+    let disk = Memory::new();
+    disk.set_reuses(!seed.is_multiple_of(4));
+    disk
 }

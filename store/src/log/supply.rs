@@ -82,18 +82,26 @@ impl Supply {
         Ok(())
     }
 
-    /// Gives back the file that is kept, also one of an earlier life.
+    /// Takes what an earlier life kept.
+    pub(super) fn inherit(&mut self) {
+        let length = self.disk.open(SPARE).and_then(|file| file.length());
+        self.spare = length.ok().map(|length| u32::try_from(length).unwrap_or(u32::MAX));
+    }
+
+    /// Gives back the file that is kept.
     pub(super) fn give_up(&mut self) {
-        let there = self.spare.take().is_some() || self.disk.open(SPARE).is_ok();
-        if there && let Err(error) = self.disk.remove(SPARE) {
-            tracing::warn!(%error, "the file that was kept for the next segment could not be removed");
+        if self.spare.take().is_some()
+            && let Err(error) = self.disk.remove(SPARE)
+        {
+            tracing::warn!(%error, "a file that was kept for a segment could not be removed");
         }
     }
 
-    /// Gives back the room of files that nothing was written to.
-    pub(super) fn end(&mut self) {
+    /// Gives back the room of all files that nothing was written to.
+    pub(super) fn empty(&mut self) {
         self.give_up();
-        if let Some(blank) = &mut self.prepared
+        let blank = self.prepared.as_mut().filter(|blank| blank.length > 0);
+        if let Some(blank) = blank
             && blank.file.truncate(0).is_ok()
         {
             blank.length = 0;
