@@ -202,7 +202,9 @@ impl Log {
     pub(crate) fn slim(&mut self) -> io::Result<()> {
         self.supply.empty();
         match &mut self.active {
-            Some(active) if active.room > active.segment.length => active.cut(active.segment.length),
+            Some(active) if active.room > active.segment.length => {
+                active.cut(active.segment.length)
+            }
             _ => Ok(()),
         }
     }
