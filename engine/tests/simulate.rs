@@ -2,9 +2,9 @@
 //! kernel.
 //!
 //! Half of the gateways have a store, on a disk that loses what was not synced; they crash in the
-//! middle of their work, or are told to stop, and others begin in their place. Every promise is checked at every step
-//! (see `simulate/ledger.rs`, `simulate/durable.rs`, `simulate/phases.rs`). A run that breaks one
-//! prints its seed and the command that replays it with a trace:
+//! middle of their work, or are told to stop, and others begin in their place. Every promise is
+//! checked at every step (see `simulate/ledger.rs`, `simulate/durable.rs`, `simulate/phases.rs`). A
+//! run that breaks one prints its seed and the command that replays it with a trace:
 //!
 //! ```text
 //! HOLDFAST_SEED=17 cargo test -p holdfast --test simulate -- --nocapture

@@ -54,6 +54,8 @@ pub struct Home {
     live: bool,
     /// Whether the user was given a number since the store was last told.
     numbered: bool,
+    /// Whether the home stays without a session and a mailbox, since something is still to be done.
+    awaited: bool,
 }
 
 const _: () = assert!(size_of::<Home>() <= crate::limits::HOME_BYTES, "the memory sum is right");
@@ -242,6 +244,7 @@ impl Homes {
                 product: 0,
                 live: false,
                 numbered: false,
+                awaited: false,
             });
             slot
         });
@@ -294,10 +297,17 @@ impl Homes {
         ended.live().collect()
     }
 
+    /// Has a home stay although nobody is there, or lets it go with the next [`Homes::tidy`].
+    pub fn await_mailbox(&mut self, id: HomeId, awaited: bool) {
+        if let Some(home) = self.get_mut(id) {
+            home.awaited = awaited;
+        }
+    }
+
     /// Gives up a home that nothing needs.
     pub fn tidy(&mut self, id: HomeId) {
         let Some(home) = self.get_mut(id) else { return };
-        if !home.sessions.is_empty() || home.mailbox != NONE {
+        if !home.sessions.is_empty() || home.mailbox != NONE || home.awaited {
             return;
         }
         home.live = false;

@@ -22,6 +22,11 @@ impl Unopened {
         *greatest = said.max(*greatest);
     }
 
+    /// The greatest sequence that a client of this home said it has dealt with; 0 for none.
+    pub fn said(&self, home: HomeId) -> u64 {
+        self.homes.get(&home).copied().unwrap_or_default()
+    }
+
     /// Whether it is one of them.
     pub fn contains(&self, home: HomeId) -> bool {
         self.homes.contains_key(&home)

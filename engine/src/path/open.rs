@@ -90,6 +90,7 @@ impl<I: Io> Shard<I> {
             return;
         }
         let late = room.unopened.remove(home);
+        self.homes.await_mailbox(home, false);
         let new = self.take_mailbox(home, Answer { kept: messages, last, asked }, mark);
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
@@ -193,6 +194,9 @@ impl<I: Io> Shard<I> {
         let is_there = self.homes.get(home).is_some_and(|home| !home.is_offline());
         if is_there || said.is_some() {
             room.unopened.note(home, said.unwrap_or(0));
+            // What a client has said is heard also if it goes before the store is back.
+            let awaited = room.unopened.said(home) > 0;
+            self.homes.await_mailbox(home, awaited);
         } else if letters.is_empty() {
             self.look_later(home);
         }
@@ -210,7 +214,7 @@ impl<I: Io> Shard<I> {
         self.homes.tidy(home);
     }
 
-    /// Asks again for mailboxes that could not be fetched, of users who are there.
+    /// Asks again for mailboxes that could not be fetched, of who is there or has left word.
     pub(crate) fn open_again(&mut self) {
         if self.mailroom.as_ref().is_none_or(|room| room.journal.trouble().is_some()) {
             return;
@@ -224,7 +228,9 @@ impl<I: Io> Shard<I> {
         for _ in 0..AGAIN.min(unopened) {
             let Some(room) = self.mailroom.as_mut().filter(|_| many > 0) else { return };
             let Some(home) = room.unopened.turn() else { return };
-            if self.homes.get(home).is_none_or(Home::is_offline) {
+            let is_said = room.unopened.said(home) > 0;
+            let of_use = |owner: &Home| is_said || !owner.is_offline();
+            if !self.homes.get(home).is_some_and(of_use) {
                 room.unopened.remove(home);
             } else if self.open_unused(home) {
                 many -= 1;

@@ -16,6 +16,7 @@ on_both! {
     a_durable_broadcast_of_one_host_reaches_who_logs_in_at_the_other,
     who_comes_while_the_store_is_away_gets_no_sequence_and_no_broadcast_twice,
     an_acknowledgement_at_a_login_without_the_store_counts,
+    an_acknowledgement_without_the_store_counts_when_its_client_has_gone,
     the_end_of_a_message_is_told_after_a_restart,
     what_came_at_one_host_is_not_acknowledged_away_unread_at_another,
     a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session,
@@ -223,6 +224,24 @@ fn an_acknowledgement_at_a_login_without_the_store_counts(io: Which) {
     ann.hears_nothing_else();
     store.server().signal(Signal::CONT);
     assert_eq!(ann.durable_again(), (waits, b"waits".to_vec()));
+}
+
+fn an_acknowledgement_without_the_store_counts_when_its_client_has_gone(io: Which) {
+    let store = Store::redis();
+    let gateway = host(&store, io, 1, &QUICK);
+    let mut backend = gateway.backend();
+    let sequences = [b"one", b"two"].map(|body| backend.keep("ann", body));
+    let ann = gateway.client("ann");
+    let session = ann.welcome.session;
+    drop(ann);
+    gone(&gateway, "ann");
+    stop(&store, &mut backend);
+    let resume = Resume { session, sequence: sequences[1], broadcast: 0 };
+    let hello = Hello { resume: Some(resume), ..Hello::default() }.bytes("ann");
+    drop(Client::log_in(gateway.stranger(), &hello));
+    gone(&gateway, "ann");
+    store.server().signal(Signal::CONT);
+    until("both are acknowledged", || gateway.count("durable_acked") == 2);
 }
 
 fn the_end_of_a_message_is_told_after_a_restart(io: Which) {

@@ -2,7 +2,8 @@
 //!
 //! A message may be seen under a sequence that was never promised: it was delivered before the
 //! store had it, and the gateway died. What was promised, by an outcome *stored* or *acked*, is
-//! held to for ever; so is what was written to a client by a gateway that ended in order. Where it cannot be known from outside what the gateway did, it is believed.
+//! held to for ever; so is what was written to a client by a gateway that ended in order. Where it
+//! cannot be known from outside what the gateway did, it is believed.
 //!
 //! [`reading`] has what is owed to one connection.
 

@@ -188,7 +188,7 @@ impl Storage {
         }
     }
 
-    /// The gateway is to be told to stop soon: most disks are slow from now on; whether this is one.
+    /// The gateway is to stop soon: most disks are slow from now on; whether this is one.
     pub(crate) fn tires(&mut self) -> bool {
         let tires = self.chance.happens(700);
         if tires {

@@ -278,8 +278,8 @@ impl News {
             }
             reader.last = number.max(reader.last);
         }
-        // Its answer waited for the store, and all shards had been told by then. One in doubt may be
-        // there under a number that nobody steered.
+        // Its answer waited for the store, and all shards had been told by then. One in doubt may
+        // be there under a number that nobody steered.
         let holds = |it: &Stopped| it.at <= reader.aware && began.is_some_and(|it| it.0 == number);
         if let Some(stopped) = stopped.filter(holds) {
             wrong.push(format!("it was stopped before, {stopped:?}, in life {life}"));
