@@ -270,6 +270,8 @@ impl<I: Io> Shard<I> {
 
     /// Starts to accept on both ports.
     pub fn open(&mut self) {
+        // Who asks at once sees what was kept.
+        self.show_mailboxes();
         self.io.accept(io::Port::Client);
         self.io.accept(io::Port::Backend);
     }

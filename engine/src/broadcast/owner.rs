@@ -98,8 +98,9 @@ impl Owner {
     /// `jobs_max` run at once.
     pub fn new(place: Place, products: usize, jobs_max: usize) -> Self {
         let Place { host, shard, shards, incarnation } = place;
-        // An id of an earlier life of this process must not name a job of this one.
-        let first = incarnation.wrapping_mul(4096);
+        // An id of an earlier life of this process must not name a job of this one. An incarnation
+        // lasts for an eighth of a second at least, in which no shard begins so many.
+        let first = incarnation.wrapping_mul(512);
         Self {
             host,
             shard,
@@ -137,8 +138,8 @@ impl Owner {
         self.ended.push_back(Job { id, state, sequence, total: 0, delivered: 0, dropped: 0 });
     }
 
-    /// Names no job as that one of an earlier life is named: two lives may begin in one second, and
-    /// then they have one incarnation.
+    /// Names no job as that one of an earlier life is named: where the clock was set back between
+    /// two lives, they may have one incarnation.
     fn begin_behind_job(&mut self, id: JobId) {
         let number = number(id);
         if is_behind(self.next, number) {

@@ -177,7 +177,7 @@ impl<I: Io> Shard<I> {
         }
     }
 
-    fn show_mailboxes(&self) {
+    pub(super) fn show_mailboxes(&self) {
         let Some(room) = &self.mailroom else { return };
         self.metrics.set(Gauge::Mailboxes, room.boxes.len() as u64);
         self.metrics.set(Gauge::MailboxMessages, room.messages);

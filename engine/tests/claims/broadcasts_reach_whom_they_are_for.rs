@@ -19,6 +19,7 @@ on_both! {
     what_is_left_at_its_time_to_live_is_dropped,
     more_jobs_than_may_run_are_refused,
     it_costs_what_its_recipients_cost,
+    a_job_is_named_as_none_of_an_earlier_life,
 }
 
 const TWO: &str = "products=[\"demo\", \"other\"]";
@@ -223,4 +224,16 @@ fn it_costs_what_its_recipients_cost(io: Which) {
     assert_eq!(gateway.count("broadcast_deliveries") - deliveries, 4);
     let turns = gateway.count("turns") - turns;
     assert!(turns < 200, "{turns} turns for 4 recipients");
+}
+
+fn a_job_is_named_as_none_of_an_earlier_life(io: Which) {
+    let mut lives = Vec::new();
+    for _ in 0..3 {
+        let gateway = Gateway::start(io, &[]);
+        let mut backend = gateway.backend();
+        let job = backend.broadcast(&everybody(b"x"));
+        lives.push((backend.welcome.incarnation, job.id));
+    }
+    let grows = |pair: &[(u32, u64)]| pair[0].0 < pair[1].0 && pair[0].1 != pair[1].1;
+    assert!(lives.windows(2).all(grows), "{lives:?}");
 }
