@@ -37,6 +37,7 @@ mod follow;
 mod health;
 mod link;
 mod names;
+mod namesake;
 mod news;
 mod options;
 mod owed;

@@ -94,6 +94,12 @@ fn shared(of: &redis::Numbers) -> impl IntoIterator<Item = Number> + use<> {
         gauge("store_down", Things, u64::from(of.trouble == 2), "Whether no server serves."),
         gauge("store_owed", Things, of.owed, "Commands that wait for the store to be well."),
         gauge("store_servers_away", Things, of.away, "Primaries that do not serve."),
+        gauge(
+            "store_namesake",
+            Things,
+            of.namesake,
+            "Whether another process has this host's number.",
+        ),
         gauge("store_in_flight", Things, of.in_flight, "Commands that servers have not answered."),
         gauge(
             "store_write_longest",

@@ -55,6 +55,8 @@ numbers! {
     connections,
     /// Connections that failed, or could not be made.
     connections_lost,
+    /// 1 while another process has this host's number too, now.
+    namesake,
     /// Primaries that are known not to serve, now.
     away,
     /// How often a primary was found not to serve.

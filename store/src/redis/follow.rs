@@ -23,11 +23,16 @@ type Versions = HashMap<u16, Option<i64>>;
 pub(super) async fn follow(desk: Rc<Desk>) {
     let mut caller = Caller::new(Rc::clone(&desk.atlas));
     let mut versions = Versions::new();
+    let mut held = false;
     loop {
         tokio::time::sleep(LOOK).await;
         if desk.health.trouble().is_some() {
             caller.hang_up();
-        } else if let Err(fault) = desk.news(&mut caller, &mut versions).await {
+            continue;
+        }
+        let number = desk.hold_number(&mut caller, &mut held).await;
+        let news = desk.news(&mut caller, &mut versions).await;
+        for fault in [number, news].into_iter().filter_map(Result::err) {
             // What cannot be asked now is asked in the next round.
             desk.say(&fault);
         }

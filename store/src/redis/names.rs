@@ -76,6 +76,12 @@ impl Names {
         self.tagged(&format!("host{host}"), &format!("deadlines:{host}"))
     }
 
+    /// Which process has this host's number.
+    pub(super) fn number(&self) -> Key {
+        let host = self.host;
+        self.tagged(&format!("host{host}"), &format!("process:{host}"))
+    }
+
     /// The greatest sequence that any process reserved.
     pub(super) fn sequence(&self) -> Key {
         self.tagged("sequence", "sequence")

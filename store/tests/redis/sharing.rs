@@ -1,8 +1,9 @@
 //! What processes that share a server tell each other by it.
 
-use crate::server::Server;
+use crate::server::{Server, pause};
 use crate::shard::{OneShard, Shard, append, message, now, options, trim};
 use holdfast_store::letter::Append;
+use holdfast_store::redis::Options;
 use holdfast_store::{Broadcast, BroadcastState, Command, Event, Homes, Mark, Seen};
 use std::sync::Arc;
 
@@ -44,6 +45,34 @@ fn a_broadcast_of_one_process_is_heard_of_and_followed_by_the_others() {
         }
     }
     assert!(one.news.is_empty(), "nobody hears of its own");
+}
+
+fn until(what: &str, holds: impl Fn() -> bool) {
+    let looks = (0..3000).any(|_| {
+        pause();
+        holds()
+    });
+    assert!(looks, "{what}");
+}
+
+#[test]
+fn a_number_that_two_hosts_have_is_noticed() {
+    let server = Server::start(&[]);
+    let options = options(&[server.address()]);
+    let other = Options { host: options.host + 1, ..options.clone() };
+    let (one, namesake) = (Shard::start(&options), Shard::start(&options));
+    let well = Shard::start(&other);
+    let numbers = |shard: &Shard| shard.started.handle.numbers();
+    let noticed = |shard: &Shard| numbers(shard).namesake == 1;
+    until("both say it", || noticed(&one) && noticed(&namesake));
+    assert!(!noticed(&well), "a number of its own");
+    drop(namesake);
+    until("the number is its own again", || !noticed(&one));
+    // Who begins in place of another is no namesake.
+    drop(one);
+    let next = Shard::start(&options);
+    until("it has looked", || numbers(&next).commands > 30);
+    assert!(!noticed(&next));
 }
 
 #[test]
@@ -121,7 +150,7 @@ fn who_wants_to_hear_of_the_end_of_a_message_is_not_forgotten() {
         }
     }
     while !server.cli(&["keys", "*deadlines*"]).trim().is_empty() {
-        crate::server::pause();
+        pause();
     }
 }
 
@@ -136,7 +165,7 @@ fn a_message_that_was_acknowledged_is_not_looked_at_when_it_would_end() {
     }
     shard.send(vec![brief("ann")]).unwrap();
     while !server.cli(&["keys", "*deadlines*"]).trim().is_empty() {
-        crate::server::pause();
+        pause();
     }
     looks(&mut shard, "ann");
     assert_eq!(shard.started.handle.numbers().looks, 1, "nobody else has anything left");
