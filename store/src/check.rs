@@ -101,8 +101,9 @@ pub fn check_disk(disk: &dyn Disk, now: u32) -> io::Result<Report> {
     }
     if let Some(id) = chain.unborn {
         let bytes = disk.open(&id.name())?.length()?;
-        // An empty one was made ahead of its time.
-        let state = if bytes == 0 { State::Whole } else { State::Torn(0) };
+        // It was made ahead of its time, empty or of an older one's file.
+        let is_blank = bytes == 0 || Found::head(disk, id)?.is_blank();
+        let state = if is_blank { State::Whole } else { State::Torn(0) };
         let records = BTreeMap::new();
         segments.push(SegmentReport { file: id.name(), bytes, records, live: 0, state });
     }

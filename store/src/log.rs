@@ -174,8 +174,8 @@ impl Log {
         let Id { number, salt } = active.segment.id;
         let place = Place { segment: number, offset: active.segment.length };
         let unmarked = (!active.is_marked && active.is_born()).then_some(active.synced);
-        let (before, reserved) = (self.before, self.reserved);
-        let header = Header { version: VERSION, number, before, reserved };
+        let (before, reserved, room) = (self.before, self.reserved, active.room);
+        let header = Header { version: VERSION, number, before, reserved, room };
         let header = (!active.is_born()).then_some(header);
         Ok(Spot { place, salt, header, unmarked })
     }

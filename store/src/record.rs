@@ -26,8 +26,10 @@ use crate::letter::{BroadcastState, KeyMark};
 pub(crate) const HEAD: usize = 9;
 /// The bytes of one key mark.
 pub(crate) const KEY_MARK: usize = 28;
-/// The version of the format that this code writes and reads.
-pub(crate) const VERSION: u16 = 1;
+/// The version of the format that this code writes. It reads those from [`OLDEST`] on.
+pub(crate) const VERSION: u16 = 2;
+/// The oldest version that this code reads: its headers do not say [`Header::room`].
+pub(crate) const OLDEST: u16 = 1;
 
 /// What a record is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +133,9 @@ pub(crate) struct Header {
     pub(crate) before: u32,
     /// The greatest sequence that may have been given out when this segment was begun.
     pub(crate) reserved: u64,
+    /// How long the file was before this was written, in bytes: what lies below that and is no
+    /// record may be an older segment's. 0 where the version does not say it.
+    pub(crate) room: u32,
 }
 
 /// A message to keep.

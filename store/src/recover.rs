@@ -4,7 +4,9 @@
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
 //! every segment but the last, the next one's header says how much had been synced; in the last, a
 //! mark behind the place says so. (What cannot be told from a torn tail: a last segment that a
-//! broken file system has cut short, marks and all.)
+//! broken file system has cut short, marks and all.) Where the last segment was written over an
+//! older one's file and has not grown beyond it, what lies behind its records is taken for the older
+//! one's: a torn tail there, which nobody was told is safe either, is cut off without a word.
 
 mod index;
 
@@ -14,7 +16,7 @@ use crate::disk::Disk;
 use crate::log::scan::Found;
 use crate::log::segment::{Id, Segment, Tally};
 use crate::own::Own;
-use crate::record::{Header, VERSION};
+use crate::record::{Header, OLDEST, VERSION};
 use crate::{Homes, Recovered};
 use std::io;
 
@@ -38,7 +40,7 @@ pub enum OpenError {
         what: &'static str,
     },
     /// It was written by a later version of this program.
-    #[error("{file} has format {version}, and this program reads {VERSION}")]
+    #[error("{file} has format {version}, and this program reads {OLDEST} to {VERSION}")]
     Version {
         /// The segment.
         file: String,
@@ -150,6 +152,7 @@ pub(crate) fn follow<'a>(
         None if found.is_marked_behind(reached) => {
             End::Damaged(reached, "there is no record where one was written")
         }
+        None if found.is_within_room() => End::Whole(reached),
         None => End::Torn(reached),
     }
 }
@@ -175,11 +178,11 @@ pub(crate) fn recover(
     let (mut segments, mut done, mut reserved) = (Vec::new(), 0, 0);
     let mut buffer = Vec::new();
     for (position, (id, header)) in chain.links.iter().enumerate() {
-        let header = header.unwrap_or(Header { version: 0, number: 0, before: 0, reserved: 0 });
-        if header.version != VERSION {
-            return Err(OpenError::Version { file: id.name(), version: header.version });
+        let (version, promised) = header.map_or((0, 0), |it| (it.version, it.reserved));
+        if !(OLDEST..=VERSION).contains(&version) {
+            return Err(OpenError::Version { file: id.name(), version });
         }
-        reserved = header.reserved.max(reserved);
+        reserved = promised.max(reserved);
         let found = Found::read(terms.disk, *id, buffer).map_err(failed)?;
         let mut tally = Tally::default();
         let trusted = chain.trusted(position);

@@ -3,7 +3,7 @@
 use super::segment::Id;
 use crate::disk::{Disk, read_full};
 use crate::letter::Place;
-use crate::record::{HEAD, Header, Kind, Record, parse};
+use crate::record::{HEAD, Header, Kind, Record, parse, parse_payload};
 use std::io;
 
 /// The bytes of a segment, as they were found.
@@ -56,6 +56,23 @@ impl Found {
             Ok((Record::Header(header), _)) if header.number == self.id.number => Some(header),
             _ => None,
         }
+    }
+
+    /// Whether it begins with the header of an older segment, over whose file this one was to be
+    /// written. (Its salt is not known here, so its sum is not looked at.)
+    pub(crate) fn is_blank(&self) -> bool {
+        let Some((head, rest)) = self.bytes.split_first_chunk::<HEAD>() else { return false };
+        let [_, _, _, _, l0, l1, l2, l3, kind] = *head;
+        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+        let payload = rest.get(..length).filter(|_| kind == Kind::Header as u8);
+        let record = payload.and_then(|payload| parse_payload(Kind::Header, payload));
+        matches!(record, Some(Record::Header(header)) if header.number < self.id.number)
+    }
+
+    /// Whether all that lies in the file was there before the segment, so that nothing says that
+    /// what is no record there was written for it.
+    pub(crate) fn is_within_room(&self) -> bool {
+        self.header().is_some_and(|header| self.length() <= header.room)
     }
 
     /// The bytes from this offset on.

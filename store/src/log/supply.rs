@@ -3,7 +3,7 @@
 //! A segment that goes leaves its file, and the next but one is written over what lies there: so
 //! the file system has nothing to note in its journal, and a sync takes about half as long as where
 //! the file grows. Nothing of the older segment is taken for anything, since records are summed
-//! with the salt of their segment. At most one file is kept, while writing goes on and the disk is
+//! with the salt of their segment, and its header says how much of the file was there before. At most one file is kept, while writing goes on and the disk is
 //! not full.
 
 use super::segment::{Id, Segment};
@@ -58,13 +58,14 @@ impl Supply {
         hasher.write_u32(number);
         let [a, b, c, d, ..] = hasher.finish().to_le_bytes();
         let id = Id { number, salt: u32::from_le_bytes([a, b, c, d]) };
-        let (file, length) = match self.spare.take() {
-            Some(length) => {
-                self.disk.rename(SPARE, &id.name())?;
-                (self.disk.open(&id.name())?, length)
-            }
-            None => (self.disk.create(&id.name())?, 0),
+        let file = if self.spare.take().is_some() {
+            self.disk.rename(SPARE, &id.name())?;
+            self.disk.open(&id.name())?
+        } else {
+            self.disk.create(&id.name())?
         };
+        // Longer than the segment that it was, where that was not cut at its end.
+        let length = u32::try_from(file.length()?).unwrap_or(u32::MAX);
         // Before anything is written over: a name that comes back has what belongs to it.
         self.disk.sync_directory()?;
         Ok(Blank { id, file, length })

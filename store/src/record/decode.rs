@@ -1,6 +1,6 @@
 //! From bytes to records. Whatever the bytes are, the answer is a record or a reason.
 
-use super::{Cast, HEAD, Hashes, Header, KEY_MARK, Kind, Marks, Message, Record};
+use super::{Cast, HEAD, Hashes, Header, KEY_MARK, Kind, Marks, Message, OLDEST, Record, VERSION};
 use crate::letter::{BroadcastState, KeyMark};
 
 /// Why there is no record at the start of some bytes.
@@ -65,9 +65,14 @@ fn header(rest: &mut Rest<'_>) -> Option<Header> {
     if rest.take(super::encode::MAGIC.len())? != super::encode::MAGIC {
         return None;
     }
-    let [a, b] = *rest.chunk()?;
-    let (number, before) = (rest.u32()?, rest.u32()?);
-    Some(Header { version: u16::from_le_bytes([a, b]), number, before, reserved: rest.u64()? })
+    let version = u16::from_le_bytes(*rest.chunk()?);
+    let (number, before, reserved) = (rest.u32()?, rest.u32()?, rest.u64()?);
+    let room = if version > OLDEST { rest.u32()? } else { 0 };
+    if version > VERSION {
+        // What a later version says besides is not known here; that it is one is to be told.
+        rest.all();
+    }
+    Some(Header { version, number, before, reserved, room })
 }
 
 fn message<'a>(rest: &mut Rest<'a>) -> Option<Message<'a>> {

@@ -1,6 +1,6 @@
 //! From records to bytes: a pen that writes a whole group into one buffer.
 
-use super::{Cast, HEAD, Header, Kind, Message};
+use super::{Cast, HEAD, Header, Kind, Message, OLDEST};
 use crate::letter::{BroadcastState, KeyMark, Seen};
 
 /// What the payload of a header begins with.
@@ -38,6 +38,9 @@ impl Pen {
             to.extend_from_slice(&header.number.to_le_bytes());
             to.extend_from_slice(&header.before.to_le_bytes());
             to.extend_from_slice(&header.reserved.to_le_bytes());
+            if header.version > OLDEST {
+                to.extend_from_slice(&header.room.to_le_bytes());
+            }
         });
     }
 

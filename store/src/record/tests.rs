@@ -1,6 +1,6 @@
 //! Every record comes back as it was written; whatever else the bytes are, nothing panics.
 
-use super::{Bad, Cast, Header, Kind, Message, Pen, Record, parse};
+use super::{Bad, Cast, HEAD, Header, Kind, Message, OLDEST, Pen, Record, VERSION, parse};
 use crate::letter::{BroadcastState, KeyMark, Seen};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -68,8 +68,14 @@ proptest! {
         back(salt, |pen| pen.reserve(upto), |record| record == Record::Reserve(upto));
         let trim = Record::Trim { product: "p", user: "u", upto };
         back(salt, |pen| pen.trim("p", "u", upto), |record| record == trim);
-        let header = Header { version: 1, number: offset, before: offset ^ 7, reserved: upto };
+        let room = offset ^ 9;
+        let header =
+            Header { version: VERSION, number: offset, before: offset ^ 7, reserved: upto, room };
         back(salt, |pen| pen.header(header), |record| record == Record::Header(header));
+        // As the version before wrote it: without the last field.
+        let old = Header { version: OLDEST, ..header };
+        let read = Record::Header(Header { room: 0, ..old });
+        back(salt, |pen| pen.header(old), |record| record == read);
         let seen = Seen { product: 0, number: upto, until: offset, users };
         back(salt, |pen| pen.seen("p", &seen), |record| {
             matches!(record, Record::Seen { product: "p", number, until, users }
@@ -112,4 +118,16 @@ proptest! {
         bytes[bit / 8] ^= 1 << (bit % 8);
         prop_assert!(super::shape(&bytes, salt).is_err());
     }
+}
+
+/// A later version's header is read as one, so that its version can be told, whatever it adds.
+#[test]
+fn a_header_of_a_later_version_says_so() {
+    let mut pen = Pen::default();
+    pen.header(Header { version: VERSION + 1, number: 1, before: 2, reserved: 3, room: 4 });
+    let longer = [&pen.bytes()[HEAD..], b"more"].concat();
+    pen.begin(5);
+    pen.again(Kind::Header, &longer);
+    let read = parse(pen.bytes(), 5).unwrap();
+    assert!(matches!(read, (Record::Header(header), _) if header.version == VERSION + 1));
 }

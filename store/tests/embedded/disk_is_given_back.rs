@@ -3,7 +3,8 @@
 //! its segment.
 
 use crate::support::{Life, NOW, SEGMENT, Two, WINDOW, keyed, mailboxes, message, segments, trim};
-use holdfast_store::check::{State, check_disk};
+use holdfast_store::check::{State, check_disk, salvage_disk};
+use holdfast_store::disk::Disk;
 use holdfast_store::disk::memory::Memory;
 use holdfast_store::embedded::Stats;
 use holdfast_store::{Broadcast, BroadcastState, Command, Event, Freed, KeyMark, Place, Wanted};
@@ -77,6 +78,62 @@ fn files_are_written_over_while_writing_goes_on() {
     let [(user, sequence, place, length)] = &mailboxes(&recovered)[..] else { panic!() };
     let wanted = Wanted { sequence: *sequence, place: *place, length: *length };
     assert_eq!(life.body(0, user, wanted).as_deref(), Some(&b"kept"[..]));
+}
+
+/// What lies in a file of an older segment is neither torn nor lost, whenever the process is killed.
+#[test]
+fn a_killed_store_that_wrote_over_files_is_whole() {
+    let disk = Memory::new();
+    disk.set_reuses(true);
+    let (mut life, _) = Life::open(&disk, 1);
+    let (mut over, mut prepared) = (0, 0);
+    for sequence in 1..=200 {
+        come_and_go(&mut life, sequence);
+        let killed = disk.copy();
+        let report = check_disk(&killed, NOW).unwrap();
+        assert!(report.segments.iter().all(|it| it.state == State::Whole), "{report:?}");
+        let done = salvage_disk(&killed, &Memory::new()).unwrap();
+        assert_eq!((done.losses, done.missing), (vec![], vec![]), "after {sequence}");
+        let last = report.segments.last().unwrap();
+        let is_prepared = last.records.is_empty();
+        prepared += u32::from(is_prepared && last.bytes > 0);
+        over += u32::from(!is_prepared && last.bytes > 2 * u64::from(SEGMENT) / 3);
+    }
+    assert!(over > 10 && prepared > 10, "{over} and {prepared}");
+}
+
+/// Damage, and what was torn behind the older file's end, are told there too.
+#[test]
+fn a_segment_over_an_older_file_hides_no_damage() {
+    let disk = Memory::new();
+    disk.set_reuses(true);
+    let (mut life, _) = Life::open(&disk, 1);
+    let mut sequence = 0;
+    let (name, room, place) = loop {
+        sequence += 1;
+        let append = Command::Append(message("u0", sequence, &[1; 300]));
+        let place = life.written(0, vec![append])[0];
+        let number = format!("{:010}-", place.segment);
+        let name = segments(&disk).into_iter().find(|name| name.starts_with(&number)).unwrap();
+        let room = disk.length(&name).unwrap();
+        if place.offset < 800 && room > 2000 {
+            break (name, room, place);
+        }
+        let freed = vec![Freed { segment: place.segment, records: 1, bytes: 300 }];
+        life.batch_freeing(0, vec![trim("u0", sequence)], freed);
+    };
+    let state = |disk: &Memory| {
+        let report = check_disk(disk, NOW).unwrap();
+        report.segments.iter().find(|it| it.file == name).unwrap().state
+    };
+    let damaged = disk.copy();
+    damaged.flip(&name, u64::from(place.offset + 50) * 8);
+    assert!(matches!(state(&damaged), State::Damaged(at, _) if at == place.offset));
+    assert_eq!(salvage_disk(&damaged, &Memory::new()).unwrap().losses.len(), 1);
+    let torn = disk.copy();
+    torn.open(&name).unwrap().write_at(room as u64, &[7; 100]).unwrap();
+    assert!(matches!(state(&torn), State::Torn(_)));
+    assert_eq!(state(&disk), State::Whole);
 }
 
 #[test]
