@@ -170,6 +170,12 @@ fn check(options: &Options) -> Result<(), String> {
             "--durable is a share from 0 to 1".to_owned(),
         ),
         (
+            !push.receipts || mix(options).has_durable(),
+            "--receipts is of use only with --class durable or --durable: what is not stored is \
+             not acknowledged"
+                .to_owned(),
+        ),
+        (
             (1..=PRODUCT_BYTES).contains(&clients.product.len()),
             format!("--product must have 1 to {PRODUCT_BYTES} bytes"),
         ),

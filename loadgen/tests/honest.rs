@@ -328,6 +328,8 @@ fn options_that_cannot_work_are_refused_before_anything_is_opened() {
         (&["--churn", "2"], "--churn"),
         (&["--connections", "0"], "--connections"),
         (&["--broadcasts", "65"], "--broadcasts"),
+        (&["--receipts"], "--receipts is of use only with --class durable"),
+        (&["--receipts", "--durable", "0"], "--receipts is of use only with --class durable"),
         (&["--threads", "1", "--connections", "2000000"], "ulimit -n"),
     ] {
         let output = loadgen(&[&["run"][..], extra].concat());
