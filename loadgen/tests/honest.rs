@@ -339,6 +339,24 @@ fn options_that_cannot_work_are_refused_before_anything_is_opened() {
     }
 }
 
+/// What a run of few messages with `extra` options prints to standard output.
+fn printed(fate: fn(u64) -> Fate, extra: &[&str]) -> String {
+    let gateway = Gateway::start(Script { fate, ..Script::default() });
+    let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
+    let common = ["run", "--gateway", &clients, "--api", &api, "--connections", "40"];
+    let short = ["--rate", "400", "--duration", "1", "--settle", "0", "--drain", "1"];
+    String::from_utf8(loadgen(&[&common[..], &short, extra].concat()).stdout).unwrap()
+}
+
+#[test]
+fn a_quiet_run_prints_its_verdict_and_nothing_else() {
+    let good = printed(|_| Fate::Deliver, &["-q"]);
+    let all = "all is accounted for: nothing lost, doubled, out of order or corrupt\n";
+    assert_eq!(good, all);
+    let bad = printed(|number| every_tenth(number, Fate::Lose), &["-q"]);
+    assert_eq!(bad, "FAILED: 40 pushed messages are lost\n");
+}
+
 #[test]
 fn an_interrupted_run_reports_what_was_offered_until_then() {
     let gateway = Gateway::start(Script::default());

@@ -1,5 +1,5 @@
-//! Where the report goes: the table to standard output, JSON where the options say, findings to
-//! standard error.
+//! Where the report goes: the table, or the verdict alone, to standard output, JSON where the
+//! options say, findings to standard error.
 
 use super::{Report, table};
 use crate::options::Output;
@@ -41,16 +41,18 @@ impl Publisher {
         Ok(Self { json, quiet: options.quiet })
     }
 
-    /// Prints the table and writes the JSON.
+    /// Prints the table, or its verdict alone, and writes the JSON.
     ///
     /// # Errors
     /// The JSON cannot be written.
     pub(crate) fn publish(self, report: &Report) -> Result<(), String> {
-        let shown = !self.quiet && !matches!(self.json, Json::Stdout);
-        if shown {
+        let shown = !matches!(self.json, Json::Stdout);
+        if shown && self.quiet {
+            print!("{}", table::verdict(report));
+        } else if shown {
             print!("{}", table::render(report));
         }
-        // The table ends with the findings: who reads both in one place has read them.
+        // Both end with the findings: who reads both streams in one place has read them.
         if !shown || !same_file(io::stdout().as_fd(), io::stderr().as_fd()) {
             for finding in &report.verdict {
                 eprintln!("holdfast-loadgen: {finding}");

@@ -48,16 +48,26 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
             writeln!(out, "  {count:>10}  {reason}")?;
         }
     }
+    write!(out, "\n{}", verdict(report))
+}
+
+/// The end of the table: whether all is well, and what is not.
+pub(super) fn verdict(report: &Report) -> String {
+    let mut text = String::new();
     if report.interrupted {
-        writeln!(out, "\nINTERRUPTED after {:.1} s of pushing", report.seconds.push)?;
+        let seconds = report.seconds.push;
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "INTERRUPTED after {seconds:.1} s of pushing\n");
     }
-    if report.verdict.is_empty() {
-        writeln!(out, "\nall is accounted for: nothing lost, doubled, out of order or corrupt")?;
-        let refused: u64 = report.pushes.refused.values().sum();
-        if refused > 0 { writeln!(out, "the gateway refused {refused} pushes") } else { Ok(()) }
-    } else {
-        writeln!(out, "\nFAILED: {}", report.verdict.join("; "))
+    if !report.verdict.is_empty() {
+        return text + &format!("FAILED: {}\n", report.verdict.join("; "));
     }
+    text.push_str("all is accounted for: nothing lost, doubled, out of order or corrupt\n");
+    let refused: u64 = report.pushes.refused.values().sum();
+    if refused > 0 {
+        let _ = writeln!(text, "the gateway refused {refused} pushes");
+    }
+    text
 }
 
 fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
