@@ -358,6 +358,17 @@ fn a_quiet_run_prints_its_verdict_and_nothing_else() {
 }
 
 #[test]
+fn the_time_that_users_are_away_is_said_to_be_in_the_latency_of_durable_pushes() {
+    let away = ["--churn", "0.5", "--churn-pause", "50"];
+    let said = "push: from when it was due to its arrival; where its user was away, that time too";
+    assert!(
+        printed(|_| Fate::Deliver, &[&away[..], &["--class", "durable"]].concat()).contains(said)
+    );
+    assert!(!printed(|_| Fate::Deliver, &away).contains(said));
+    assert!(!printed(|_| Fate::Deliver, &["--class", "durable"]).contains(said));
+}
+
+#[test]
 fn an_interrupted_run_reports_what_was_offered_until_then() {
     let gateway = Gateway::start(Script::default());
     let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());

@@ -15,6 +15,9 @@ const LEGEND: [(&str, &str); 3] = [
     ("generator_lateness", "from when a push was due to its sending, a full window included"),
 ];
 
+/// What is in the latency of pushes where clients drop and durable messages wait for them.
+const AWAY: &str = "from when it was due to its arrival; where its user was away, that time too";
+
 /// The whole table.
 pub(super) fn render(report: &Report) -> String {
     let mut text = String::new();
@@ -86,6 +89,9 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
         if report.latencies.get(name).is_some_and(|values| values.count > 0) {
             writeln!(out, "  {}: {meaning}", name.replace('_', " "))?;
         }
+    }
+    if report.durable.is_some() && report.counts.get("churned").is_some_and(|&left| left > 0) {
+        writeln!(out, "  push: {AWAY}")?;
     }
     Ok(())
 }
