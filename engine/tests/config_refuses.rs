@@ -124,6 +124,8 @@ fn a_wrong_value_is_refused_with_what_is_allowed() {
         ("admin.listen=localhost:1", "an IP address with a port"),
         ("client.listen=[]", "a list, each item an IP address with a port"),
         ("client.hello_timeout=0", "a time from 1 s to 600 s"),
+        ("mailbox.ttl=31 d", "a time from 1 s to 30 d, such as \"7 d\" (ms, s, min, h or d)"),
+        ("store.segment_bytes=100 MB", "a size from 1 MiB to 128 MiB, such as \"64 MiB\""),
         ("client.heartbeat_min=4", "whole seconds from 5 s to 3600 s"),
         ("mesh.capacity=100", "a power of two from 64 to 1048576"),
         ("log.level=loud", "\"error\", \"warn\", \"info\""),
@@ -203,6 +205,15 @@ fn settings_that_do_not_go_together_are_refused() {
     let words = refusal("", &["backend.listen=127.0.0.1:7500"]);
     assert!(words.contains("client.listen and backend.listen both name"), "{words}");
     parse("", &["client.listen=127.0.0.1:0", "backend.listen=127.0.0.1:0"]).unwrap();
+}
+
+#[test]
+fn a_first_redelivery_after_the_last_is_refused() {
+    let both = ["mailbox.redelivery_after=20 s", "mailbox.redelivery_at_most=10 s"];
+    let words = refusal("", &both);
+    assert!(words.starts_with("mailbox.redelivery_after = 20s is longer than"), "{words}");
+    assert!(words.contains("mailbox.redelivery_at_most = 10s"), "{words}");
+    parse("", &["mailbox.redelivery_after=10 s", both[1]]).unwrap();
 }
 
 #[test]

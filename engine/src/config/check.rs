@@ -43,6 +43,18 @@ impl Config {
         self.check_addresses(problems);
         self.check_keys(problems);
         self.check_products(problems);
+        self.check_redelivery(problems);
+    }
+
+    /// The first time that a client has to acknowledge is no longer than the longest.
+    fn check_redelivery(&self, problems: &mut Vec<Problem>) {
+        let (first, longest) = (self.mailbox.redelivery_after, self.mailbox.redelivery_at_most);
+        if first > longest {
+            problems.push(Problem::Conflict(format!(
+                "mailbox.redelivery_after = {first:?} is longer than mailbox.redelivery_at_most = \
+                 {longest:?}, the longest such time"
+            )));
+        }
     }
 
     fn check_products(&self, problems: &mut Vec<Problem>) {
