@@ -217,6 +217,19 @@ fn a_first_redelivery_after_the_last_is_refused() {
 }
 
 #[test]
+fn a_store_in_a_file_is_refused_and_one_that_is_not_there_yet_is_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("afile"), "").unwrap();
+    let set = format!("store.directory={}", path("afile"));
+    let words = refusal("", &[&set]);
+    assert!(words.ends_with("afile\" is there and is not a directory"), "{words}");
+    parse("", &[&set, "store.kind=memory"]).unwrap();
+    parse("", &[&format!("store.directory={}", path("later"))]).unwrap();
+    parse("", &[&format!("store.directory={}", path(""))]).unwrap();
+}
+
+#[test]
 fn the_outbox_holds_at_least_one_push() {
     let config = parse("", &["body_max=1 MiB", "client.outbox_bytes=1"]).unwrap();
     assert_eq!(config.client.outbox_bytes, (1 << 20) + 12);

@@ -1,6 +1,7 @@
 //! Which settings go together, and the keys that are read from files.
 
 use super::keys::{self, API_KEY_BYTES_MIN, HMAC_SECRET_BYTES, Material};
+use super::sections::StoreKind;
 use super::{Algorithm, Config, Problem};
 use holdfast_protocol::limits::{API_KEY_BYTES, PUSH_OVERHEAD};
 use std::net::SocketAddr;
@@ -44,6 +45,7 @@ impl Config {
         self.check_keys(problems);
         self.check_products(problems);
         self.check_redelivery(problems);
+        self.check_store(problems);
     }
 
     /// The first time that a client has to acknowledge is no longer than the longest.
@@ -53,6 +55,17 @@ impl Config {
             problems.push(Problem::Conflict(format!(
                 "mailbox.redelivery_after = {first:?} is longer than mailbox.redelivery_at_most = \
                  {longest:?}, the longest such time"
+            )));
+        }
+    }
+
+    /// What stands in the place of the store's directory is one.
+    fn check_store(&self, problems: &mut Vec<Problem>) {
+        let directory = &self.store.directory;
+        if self.store.kind == StoreKind::Embedded && directory.exists() && !directory.is_dir() {
+            problems.push(Problem::Conflict(format!(
+                "store.directory = \"{}\" is there and is not a directory",
+                directory.display()
             )));
         }
     }
