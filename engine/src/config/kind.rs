@@ -84,7 +84,10 @@ impl Kind<usize> for Size {
 
     fn allowed(&self) -> String {
         let [low, high] = [self.0, self.1].map(|bytes| in_unit(bytes as u64, SIZES));
-        format!("a size from {low} to {high}, such as \"64 KiB\", or a number of bytes")
+        let fits = |example: &&usize| (self.0..=self.1).contains(*example);
+        let example = [64 << 10, 64 << 20].iter().find(fits).unwrap_or(&self.1);
+        let such_as = in_unit(*example as u64, SIZES);
+        format!("a size from {low} to {high}, such as \"{such_as}\", or a number of bytes")
     }
 }
 
@@ -105,8 +108,12 @@ impl Kind<PathBuf> for Directory {
     }
 }
 
+/// Milliseconds of a day.
+const DAY: u64 = 86_400_000;
+
 /// Units of times in milliseconds, the largest first.
-const TIMES: &[(&str, u64)] = &[("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
+const TIMES: &[(&str, u64)] =
+    &[("d", DAY), ("h", 3_600_000), ("min", 60_000), ("s", 1_000), ("ms", 1)];
 
 /// A time within bounds of whole seconds, both included.
 pub(crate) struct Time(pub(crate) u64, pub(crate) u64);
@@ -121,9 +128,12 @@ impl Time {
         (self.0 * 1_000..=self.1 * 1_000).contains(&millis).then_some(millis)
     }
 
-    /// Seconds where they are whole: an operator compares settings more easily in one unit.
+    /// Seconds where they are whole: an operator compares settings more easily in one unit. Whole
+    /// days are days, since nobody reads them in seconds.
     fn text(millis: u64) -> String {
-        if millis.is_multiple_of(1_000) {
+        if millis > 0 && millis.is_multiple_of(DAY) {
+            format!("{} d", millis / DAY)
+        } else if millis.is_multiple_of(1_000) {
             format!("{} s", millis / 1_000)
         } else {
             format!("{millis} ms")
@@ -141,9 +151,16 @@ impl Kind<Duration> for Time {
     }
 
     fn allowed(&self) -> String {
-        let (low, high) = (self.0, self.1);
-        let such_as = if high < 10 { "200 ms" } else { "10 s" };
-        format!("a time from {low} s to {high} s, such as \"{such_as}\", or a number of seconds")
+        let such_as = match self.1 {
+            0..10 => "200 ms",
+            10..=86_400 => "10 s",
+            _ => "7 d",
+        };
+        let [low, high] = [self.0, self.1].map(|seconds| Self::text(seconds * 1_000));
+        format!(
+            "a time from {low} to {high}, such as \"{such_as}\" (ms, s, min, h or d), or a number \
+             of seconds"
+        )
     }
 }
 

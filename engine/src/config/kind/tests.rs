@@ -34,6 +34,31 @@ fn a_time_has_units_or_is_in_seconds() {
 }
 
 #[test]
+fn a_long_time_may_be_in_days_and_whole_days_are_printed_so() {
+    let kind = Time(1, 30 * 86_400);
+    for week in ["\"7 d\"", "\"7D\"", "\"168 h\"", "604800"] {
+        assert_eq!(read(&kind, week), Some(Duration::from_hours(7 * 24)), "{week}");
+    }
+    assert_eq!(read(&kind, "\"31 d\""), None);
+    assert_eq!(kind.print(&Duration::from_hours(7 * 24)), "\"7 d\"");
+    assert_eq!(kind.print(&Duration::from_hours(25)), "\"90000 s\"");
+    assert!(kind.allowed().starts_with("a time from 1 s to 30 d, such as \"7 d\""));
+}
+
+#[test]
+fn the_example_of_what_is_allowed_is_allowed() {
+    let example = |allowed: String| allowed.split('"').nth(1).map(|text| format!("\"{text}\""));
+    for (low, high) in [(0, 1 << 30), (1, 1 << 20), (1 << 20, 128 << 20), (1 << 27, 1 << 30)] {
+        let text = example(Size(low, high).allowed()).unwrap();
+        assert!(read(&Size(low, high), &text).is_some(), "{text} from {low} to {high}");
+    }
+    for (low, high) in [(0, 1), (0, 60), (1, 600), (1, 86_400), (1, 30 * 86_400)] {
+        let text = example(Time(low, high).allowed()).unwrap();
+        assert!(read(&Time(low, high), &text).is_some(), "{text} from {low} to {high}");
+    }
+}
+
+#[test]
 fn a_number_that_would_overflow_is_refused() {
     let huge = i64::MAX.to_string();
     assert_eq!(read::<Duration>(&Time(0, 10), &huge), None);
@@ -54,10 +79,10 @@ fn printed_values_read_back() {
         let text = Size(0, 1 << 30).print(&bytes);
         assert_eq!(read(&Size(0, 1 << 30), &text), Some(bytes), "{text}");
     }
-    for millis in [0, 1, 999, 1_000, 1_001, 60_000, 3_600_000] {
+    for millis in [0, 1, 999, 1_000, 1_001, 60_000, 3_600_000, 172_800_000] {
         let time = Duration::from_millis(millis);
-        let text = Time(0, 3_600).print(&time);
-        assert_eq!(read(&Time(0, 3_600), &text), Some(time), "{text}");
+        let text = Time(0, 172_800).print(&time);
+        assert_eq!(read(&Time(0, 172_800), &text), Some(time), "{text}");
     }
     let names = vec!["a \"quoted\" one".to_owned(), "zwei, drei".to_owned()];
     assert_eq!(read(&Names(32), &Names(32).print(&names)), Some(names));
