@@ -11,6 +11,9 @@ use std::io;
 const CARRIED: usize = 4096;
 const CARRIED_BYTES: u64 = 4 << 20;
 
+/// Sealed segments that may stay whatever is in them.
+const MANY: usize = 16;
+
 /// A question to all shards: [`Event::Clean`].
 #[derive(Debug)]
 pub(super) struct Round {
@@ -138,11 +141,12 @@ impl Keeper {
     }
 
     /// The segment up to which things are to be moved, if the disk holds over twice what is needed
-    /// and two segments.
+    /// and two segments, or many segments with little in each.
     fn too_old(&self, now: u32) -> Option<u32> {
         let disk: u64 = self.log.segments().map(|segment| u64::from(segment.length)).sum();
         let needed: u64 = self.log.segments().map(|segment| segment.needed(now)).sum();
         let allowed = 2 * (needed + self.own.bytes() + u64::from(self.log.segment_bytes()));
+        let allowed = if self.is_scattered() { 0 } else { allowed };
         let (mut left, mut moved) = (disk, 0);
         let mut upto = None;
         for Segment { id, length, tally } in self.log.sealed() {
@@ -154,6 +158,15 @@ impl Keeper {
             upto = Some(id.number);
         }
         upto
+    }
+
+    /// Whether many segments hold little each: every life begins one, and the oldest may be needed
+    /// for long.
+    fn is_scattered(&self) -> bool {
+        let sealed = self.log.sealed();
+        let bytes: u64 = sealed.iter().map(|segment| u64::from(segment.length)).sum();
+        let eighths = u64::from(self.log.segment_bytes() / 8) * sealed.len() as u64;
+        sealed.len() > MANY && bytes < eighths
     }
 
     /// While the disk is full: the segment up to which more than half can be had back by writing

@@ -193,6 +193,32 @@ fn one_old_message_is_moved_out_of_the_way() {
     assert_eq!(mailboxes(&recovered), [("u2".to_owned(), 1, place, 50)]);
 }
 
+/// Each life begins a segment, and none goes before the first.
+#[test]
+fn one_old_message_does_not_hold_a_segment_of_every_life() {
+    let disk = Memory::new();
+    let (mut life, _) = Life::open(&disk, 1);
+    let mut place = life.written(0, vec![Command::Append(message("u2", 1, &[9; 50]))])[0];
+    let mut most = 0;
+    for seed in 2..=60 {
+        drop(life);
+        (life, _) = Life::open(&disk, seed);
+        life.pass(1);
+        life.hear(1);
+        if let Some(upto) = asked(&life.hear(0)) {
+            if place.segment <= upto {
+                place = life.written(0, vec![Command::Move(place)])[0];
+            }
+            life.written(0, vec![Command::Cleaned(upto)]);
+            life.written(1, vec![Command::Cleaned(upto)]);
+        }
+        most = most.max(segments(&disk).len());
+    }
+    assert_eq!(most, 17, "16 may stay, and one is written");
+    let wanted = Wanted { sequence: 1, place, length: 50 };
+    assert_eq!(life.body(0, "u2", wanted), Some(vec![9; 50]));
+}
+
 #[test]
 fn a_move_that_failed_is_asked_for_again() {
     let disk = Memory::new();
