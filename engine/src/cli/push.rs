@@ -56,7 +56,8 @@ fn say(args: &PushArgs, outcome: Outcome, backend: &Backend, screen: &mut Screen
     }
 }
 
-/// Waits for what becomes of a stored message. The answer is no if it is given up, or still waits.
+/// Waits for what becomes of a stored message. The answer is no if it is given up, or if no receipt
+/// comes: then it waits, or it is a repeat of one whose receipt came before.
 fn await_receipt(
     args: &PushArgs,
     sequence: u64,
@@ -90,7 +91,7 @@ fn say_receipt(args: &PushArgs, end: Option<Outcome>, sequence: u64, screen: &mu
     if args.api.json {
         let mut line = end.map_or_else(|| json!({ "user": user }), |end| as_json(user, end));
         if end.is_none() {
-            line["outcome"] = "waits".into();
+            line["outcome"] = "no_receipt".into();
         }
         line["sequence"] = sequence.into();
         screen.say(&line.to_string());
@@ -105,8 +106,10 @@ fn say_receipt(args: &PushArgs, end: Option<Outcome>, sequence: u64, screen: &mu
         }
         Some(other) => screen.say(&as_text(user, other)),
         None => {
-            screen.say(&format!("not acknowledged by {user} yet: it waits in the mailbox"));
-            screen.advise(&format!("holdfast mailbox show {product} {user}"));
+            let patience = args.receipt.filter(|_| !screen.is_interrupted());
+            let within = patience.map_or_else(String::new, |time| format!(" within {time:?}"));
+            screen.say(&format!("no receipt for {user}{within}"));
+            screen.advise(&format!("`holdfast mailbox show {product} {user}`: whether it waits"));
         }
     }
 }
