@@ -3,7 +3,7 @@
 //! The job belongs to the gateway, not to this program: Ctrl-C, a lost connection or a closed
 //! terminal leave it running, and its number is all that is needed to come back to it.
 
-use crate::cli::args::{BroadcastArgs, JobAction as Typed, JobArgs, OneJob};
+use crate::cli::args::{BroadcastArgs, Class, JobAction as Typed, JobArgs, OneJob};
 use crate::cli::connection::{answer, connect, refused};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
@@ -21,6 +21,14 @@ const ASK_FIRST: Duration = Duration::from_millis(50);
 /// How often progress is reported where each report is a line of its own.
 const REPORT_PLAIN: Duration = Duration::from_secs(2);
 
+/// How a job is shown.
+#[derive(Debug, Clone, Copy)]
+struct Words {
+    json: bool,
+    /// Whether it is known to be durable; a job that was begun elsewhere does not say.
+    is_durable: bool,
+}
+
 pub(super) fn start(args: &BroadcastArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let body = value::message(&args.text, &mut io::stdin()).map_err(Failure::usage)?;
     let backend = connect(&args.api)?;
@@ -36,11 +44,12 @@ pub(super) fn start(args: &BroadcastArgs, screen: &mut Screen<'_>) -> Result<Exi
     let begun = Instant::now();
     let job = backend.broadcast(&message).and_then(Pending::wait);
     let job = job.map_err(|error| refused(error, &backend))?;
+    let words = Words { json: args.api.json, is_durable: args.care.class() == Class::Durable };
     if args.no_wait {
-        show(&job, args.api.json, screen);
+        show(&job, words, screen);
         return Ok(Exit::Done);
     }
-    watch(&backend, job, Speed { served: 0, ..Speed::new(&job, begun) }, args.api.json, screen)
+    watch(&backend, job, Speed { served: 0, ..Speed::new(&job, begun) }, words, screen)
 }
 
 pub(super) fn steer(args: &JobArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
@@ -52,14 +61,15 @@ pub(super) fn steer(args: &JobArgs, screen: &mut Screen<'_>) -> Result<Exit, Fai
         Typed::Cancel(one) => (one, JobAction::Cancel),
     };
     let job = answer(connect(&one.api)?.job(action, one.job))?;
-    show(&job, one.api.json, screen);
+    show(&job, Words { json: one.api.json, is_durable: false }, screen);
     Ok(Exit::Done)
 }
 
 fn watch_one(one: &OneJob, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let backend = connect(&one.api)?;
     let job = answer(backend.job(JobAction::Status, one.job))?;
-    watch(&backend, job, Speed::new(&job, Instant::now()), one.api.json, screen)
+    let words = Words { json: one.api.json, is_durable: false };
+    watch(&backend, job, Speed::new(&job, Instant::now()), words, screen)
 }
 
 /// Shows how the job goes until it is over, or until Ctrl-C.
@@ -67,7 +77,7 @@ fn watch(
     backend: &Backend,
     mut job: Job,
     mut speed: Speed,
-    json: bool,
+    words: Words,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Failure> {
     listen_for_ctrl_c(screen)?;
@@ -76,7 +86,7 @@ fn watch(
     while matches!(job.state, JobState::Running | JobState::Paused) {
         if !nap(pause, screen) {
             screen.note(&left_running(&job));
-            show(&job, json, screen);
+            show(&job, words, screen);
             return Ok(Exit::Interrupted);
         }
         job = ask(backend, &job).map_err(|failure| failure.with_hint(perhaps_running(&job)))?;
@@ -87,7 +97,7 @@ fn watch(
         }
         pause = (pause * 2).min(ASK);
     }
-    show(&job, json, screen);
+    show(&job, words, screen);
     Ok(if job.state == JobState::Done { Exit::Done } else { Exit::NotDelivered })
 }
 
@@ -162,8 +172,13 @@ fn perhaps_running(job: &Job) -> String {
     format!("`holdfast job watch {}` shows whether it goes on", job.id)
 }
 
-fn show(job: &Job, json: bool, screen: &mut Screen<'_>) {
-    screen.say(&if json { as_json(job).to_string() } else { as_text(job) });
+fn show(job: &Job, words: Words, screen: &mut Screen<'_>) {
+    if words.json {
+        return screen.say(&as_json(job).to_string());
+    }
+    let is_kept = words.is_durable && job.state != JobState::Cancelled;
+    let kept = if is_kept { "; kept for those who come later" } else { "" };
+    screen.say(&format!("{}{kept}", as_text(job)));
 }
 
 fn as_text(job: &Job) -> String {

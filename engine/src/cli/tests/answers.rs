@@ -195,6 +195,15 @@ fn a_broadcast_is_watched_to_its_end() {
 }
 
 #[test]
+fn a_durable_broadcast_is_kept_for_those_who_come_later_unless_it_is_cancelled() {
+    for (end, kept) in [(JobState::Done, true), (JobState::Cancelled, false)] {
+        let gateway = job_of(2, end);
+        let ran = run(gateway.address(), &["broadcast", "news", "hi", "--durable"]);
+        assert_eq!(ran.out.ends_with("; kept for those who come later\n"), kept, "{}", ran.out);
+    }
+}
+
+#[test]
 fn on_a_terminal_progress_stands_in_one_line() {
     let gateway = job_of(3, JobState::Done);
     let words = ["job", "watch", "7", "--api", gateway.address()];
