@@ -7,7 +7,7 @@ use crate::cli::args::StatusArgs;
 use crate::cli::connection::{answer, connect};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
-use crate::cli::value::{bytes, grouped};
+use crate::cli::value::{bytes, counted, grouped};
 use holdfast_client::Welcome;
 use serde_json::{Map, Value, json};
 
@@ -160,6 +160,25 @@ const BYTES: &[&str] = &[
     "store_written",
 ];
 
+/// Families that count the shards of which something is true.
+const SHARDS: &[&str] = &["store_trouble", "accept_paused"];
+/// Families that are 1 where something is true of the whole store.
+const YES_OR_NO: &[&str] = &["store_full", "store_down"];
+
+/// A counter's value in words.
+fn shown(name: &str, value: u64) -> String {
+    let family = family(name);
+    if BYTES.contains(&family) {
+        bytes(value)
+    } else if SHARDS.contains(&family) {
+        counted(value, "shard")
+    } else if YES_OR_NO.contains(&family) {
+        if value > 0 { "yes" } else { "no" }.to_owned()
+    } else {
+        grouped(value)
+    }
+}
+
 pub(super) fn run(args: &StatusArgs, screen: &mut Screen<'_>) -> Result<Exit, Failure> {
     let backend = connect(&args.api)?;
     let counters = answer(backend.counters())?;
@@ -201,15 +220,14 @@ fn place(name: &str) -> (usize, usize) {
 
 /// The groups that have something to show, each line as name and value.
 fn grouped_lines(counters: &[(String, u64)], all: bool) -> Vec<(&str, Vec<(String, String)>)> {
-    let mut shown: Vec<_> =
+    let mut placed: Vec<_> =
         counters.iter().filter(|(_, value)| all || *value > 0).map(|c| (place(&c.0), c)).collect();
     // Stable, so that the labels of a family stay in the gateway's order.
-    shown.sort_by_key(|(place, _)| *place);
+    placed.sort_by_key(|(place, _)| *place);
     let mut groups: Vec<(&str, Vec<(String, String)>)> = Vec::new();
-    for ((group, _), (name, value)) in shown {
+    for ((group, _), (name, value)) in placed {
         let title = GROUPS.get(group).map_or(OTHER, |(title, _)| *title);
-        let value = if BYTES.contains(&family(name)) { bytes(*value) } else { grouped(*value) };
-        let line = (name.replace(['.', '_'], " "), value);
+        let line = (name.replace(['.', '_'], " "), shown(name, *value));
         match groups.last_mut() {
             Some((last, lines)) if *last == title => lines.push(line),
             _ => groups.push((title, vec![line])),
@@ -269,6 +287,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_true_or_not_is_said_in_words_or_in_shards() {
+        let counters = counters(&[("store_trouble", 2), ("store_full", 1), ("store_down", 0)]);
+        let groups = grouped_lines(&counters, true);
+        let words: Vec<_> = groups[0].1.iter().map(|(_, value)| value.as_str()).collect();
+        assert_eq!((groups[0].0, words), ("store now", vec!["2 shards", "yes", "no"]));
+    }
+
+    #[test]
     fn every_family_of_this_gateway_but_the_loops_own_has_a_group() {
         let shard = crate::metrics::ShardMetrics::default();
         shard.show_store(Arc::default());
@@ -276,7 +302,13 @@ mod tests {
         other.show_redis(Arc::default());
         let known = [shard, other].map(|shard| crate::metrics::expose::flat(&[shard]));
         let known = known.concat();
-        for family in GROUPS.iter().flat_map(|(_, families)| *families).chain(BYTES) {
+        for family in GROUPS
+            .iter()
+            .flat_map(|(_, families)| *families)
+            .chain(BYTES)
+            .chain(SHARDS)
+            .chain(YES_OR_NO)
+        {
             let counted = known.iter().any(|(name, _)| super::family(name) == *family);
             assert!(counted, "no gateway has a counter called {family}");
         }
