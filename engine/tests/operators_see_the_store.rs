@@ -357,6 +357,11 @@ fn a_damaged_store_is_refused_checked_and_salvaged() {
     assert_eq!((code, done["losses"].as_array().unwrap().len()), (0, 1), "{said}");
     let (code, said) = run(&["store", "salvage", from, to]);
     assert_eq!(code, 9, "it does not overwrite: {said}");
+    for (directory, what) in [(from, "it must be another one"), ("/dev/null/new", "/dev/null/new")]
+    {
+        let (code, said) = run(&["store", "salvage", from, directory]);
+        assert!(code == 9 && said.contains(what), "{code}: {said}");
+    }
     assert_eq!(run(&["store", "check", to]).0, 0);
     let gateway = Gateway::serve(&new);
     assert_eq!(gateway.ask(&["mailbox", "show", "demo", "ann"])["messages"], 2);

@@ -4,7 +4,7 @@
 
 mod salvage;
 
-pub use salvage::{Loss, Salvage, salvage, salvage_disk};
+pub use salvage::{Loss, Salvage, SalvageError, salvage, salvage_disk};
 
 use crate::disk::Disk;
 use crate::disk::files::Files;

@@ -8,7 +8,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::value::{bytes, counted, grouped};
 use crate::clock::Clock;
-use holdfast_store::check::{self, Loss, Report, Salvage, SegmentReport, State};
+use holdfast_store::check::{self, Loss, Report, Salvage, SalvageError, SegmentReport, State};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -29,6 +29,7 @@ fn unusable(directory: &Path, error: &io::Error) -> Failure {
             failure.with_hint("`store.directory` in the gateway's configuration names it")
         }
         ErrorKind::AlreadyExists => failure.with_hint("a directory that is not there yet"),
+        ErrorKind::StorageFull => failure.with_hint("a directory on a disk with more room"),
         _ => failure,
     }
 }
@@ -141,9 +142,9 @@ fn salvage(
     as_json: bool,
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Failure> {
-    let done = check::salvage(from, to).map_err(|error| {
-        let whose = if error.kind() == ErrorKind::AlreadyExists { to } else { from };
-        unusable(whose, &error)
+    let done = check::salvage(from, to).map_err(|error| match error {
+        SalvageError::From(error) => unusable(from, &error),
+        SalvageError::To(error) => unusable(to, &error),
     })?;
     if as_json {
         screen.say(&salvage_json(&done).to_string());

@@ -35,16 +35,41 @@ pub struct Loss {
     pub to: u32,
 }
 
-/// Copies every whole record of the store in `from` into a new one in `to`.
+/// Why nothing was saved, by the directory that it is about.
+#[derive(Debug, thiserror::Error)]
+pub enum SalvageError {
+    /// The damaged store is in use or cannot be read.
+    #[error("{0}")]
+    From(io::Error),
+    /// The new directory holds a store, is the damaged one's, or cannot be written.
+    #[error("{0}")]
+    To(io::Error),
+}
+
+/// Copies every whole record of the store in `from` into a new one in `to`. After an error nothing
+/// of that is left in `to`, as far as it can be removed.
 ///
 /// # Errors
 ///
-/// Where `from` is in use or cannot be read, or `to` holds a store or cannot be written.
-pub fn salvage(from: &Path, to: &Path) -> io::Result<Salvage> {
+/// Where `from` is in use or cannot be read, or `to` holds a store, is `from`, or cannot be
+/// written.
+pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
+    use SalvageError::{From, To};
     // A name that is mistyped is not made a store.
-    Files::look(from)?;
-    let from = Files::open(from)?;
-    salvage_disk(&from, &Files::open(to)?)
+    Files::look(from).map_err(From)?;
+    if let (Ok(from), Ok(to)) = (from.canonicalize(), to.canonicalize())
+        && from == to
+    {
+        let what = "the new directory is the damaged store's; it must be another one";
+        return Err(To(io::Error::new(io::ErrorKind::AlreadyExists, what)));
+    }
+    let from = Files::open(from).map_err(From)?;
+    let is_new = !to.exists();
+    let done = Files::open(to).map_err(To).and_then(|to| salvage_disk(&from, &to));
+    if done.is_err() && is_new {
+        Files::discard(to);
+    }
+    done
 }
 
 /// Copies every whole record of one disk to another.
@@ -52,11 +77,29 @@ pub fn salvage(from: &Path, to: &Path) -> io::Result<Salvage> {
 /// # Errors
 ///
 /// As of [`salvage`].
-pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> io::Result<Salvage> {
-    if !Id::sorted(&to.list()?).is_empty() {
-        return Err(io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already"));
+pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
+    if !Id::sorted(&to.list().map_err(SalvageError::To)?).is_empty() {
+        let error = io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
+        return Err(SalvageError::To(error));
     }
-    let chain = Chain::read(from)?;
+    let done = copy_all(from, to);
+    if done.is_err() {
+        // Half a store would be served as a whole one, and would refuse the next try.
+        take_back(to);
+    }
+    done
+}
+
+/// Removes all segments, as far as that can be done.
+fn take_back(to: &dyn Disk) {
+    for id in Id::sorted(&to.list().unwrap_or_default()) {
+        let _ = to.remove(&id.name());
+    }
+    let _ = to.sync_directory();
+}
+
+fn copy_all(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
+    let chain = Chain::read(from).map_err(SalvageError::From)?;
     let mut result = Salvage::default();
     let mut before = 0;
     let mut number = chain.links.first().map_or(1, |(id, _)| id.number);
@@ -65,7 +108,7 @@ pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> io::Result<Salvage> {
     for (position, (id, header)) in chain.links.iter().enumerate() {
         result.missing.extend(expected..id.number);
         expected = id.number.saturating_add(1);
-        let found = Found::read(from, *id, Vec::new())?;
+        let found = Found::read(from, *id, Vec::new()).map_err(SalvageError::From)?;
         // What a lost header said is not over what the life before it may have given out by far.
         let guess = reserved.saturating_add(2 * RESERVED_AHEAD);
         reserved = header.map_or(guess, |header| header.reserved).max(reserved);
@@ -74,10 +117,10 @@ pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> io::Result<Salvage> {
         pen.begin(target.salt);
         pen.header(Header { version: VERSION, number, before, reserved, room: 0 });
         copy(&found, chain.trusted(position), &mut pen, &mut result);
-        before = write(to, target, pen.bytes())?;
+        before = write(to, target, pen.bytes()).map_err(SalvageError::To)?;
         number = number.saturating_add(1);
     }
-    to.sync_directory()?;
+    to.sync_directory().map_err(SalvageError::To)?;
     Ok(result)
 }
 

@@ -38,6 +38,18 @@ impl Files {
         Ok(Self { directory: directory.to_owned(), writes: true, _lock: Some(lock) })
     }
 
+    /// Removes a directory that was made for a store that came to nothing, as far as that can be
+    /// done: one with more than a lock in it stays.
+    pub(crate) fn discard(directory: &Path) {
+        // Where something else is in it, who has that open is to find the lock.
+        let others =
+            |entry: io::Result<fs::DirEntry>| entry.map_or(true, |it| it.file_name() != LOCK);
+        if fs::read_dir(directory).is_ok_and(|mut entries| !entries.any(others)) {
+            let _ = fs::remove_file(directory.join(LOCK));
+            let _ = fs::remove_dir(directory);
+        }
+    }
+
     /// A directory that is there, for reading only. Nobody opens it to write meanwhile, unless
     /// nobody ever has.
     ///

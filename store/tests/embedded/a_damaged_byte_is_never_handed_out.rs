@@ -2,11 +2,12 @@
 //! with its place, or nothing is lost by it. What is salvaged is all but what lay there.
 
 use crate::support::{Life, NOW, SEGMENT, mailboxes, message, segments, to_u32, trim};
-use holdfast_store::check::{State, check_disk, salvage_disk};
+use holdfast_store::check::{SalvageError, State, check_disk, salvage_disk};
 use holdfast_store::disk::Disk;
 use holdfast_store::disk::memory::Memory;
 use holdfast_store::embedded::OpenError;
 use holdfast_store::{Command, Event, Span, Wanted};
+use std::io::ErrorKind::StorageFull;
 
 type Held = Vec<(String, u64, Vec<u8>)>;
 
@@ -104,6 +105,22 @@ fn salvage_saves_all_but_what_lay_there() {
     assert!(left.iter().all(|held| whole.contains(held)));
     assert!(check_disk(&saved, NOW).unwrap().is_sound());
     assert!(salvage_disk(&disk, &saved).is_err(), "a store is not written over");
+}
+
+#[test]
+fn salvage_without_room_leaves_nothing_in_the_way() {
+    let disk = some_store();
+    let bytes: usize = segments(&disk).iter().map(|name| disk.length(name).unwrap()).sum();
+    let saved = Memory::new();
+    for room in (0..bytes - 100).step_by(bytes / 7) {
+        saved.set_size(Some(room as u64));
+        let refused = salvage_disk(&disk, &saved).expect_err("there is no room");
+        assert!(matches!(refused, SalvageError::To(error) if error.kind() == StorageFull));
+        assert_eq!(saved.list().unwrap(), Vec::<String>::new());
+    }
+    saved.set_size(None);
+    salvage_disk(&disk, &saved).unwrap();
+    assert_eq!(contents(&saved).unwrap(), contents(&disk).unwrap());
 }
 
 #[test]
