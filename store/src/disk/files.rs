@@ -1,11 +1,12 @@
-//! A directory of real files, locked against a second process.
+//! A directory of real files, locked against a second process. Nobody but their owner may read what
+//! is made here: it holds users' messages. (What is there already keeps the rights that it has.)
 
 use super::{Disk, DiskFile, write_all};
 use rustix::fs::FallocateFlags;
 use rustix::io::Errno;
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// What a file that was removed gives back at a time, in bytes.
@@ -13,6 +14,10 @@ const PIECE: u64 = 1 << 20;
 
 /// The file that whoever has the store open holds a lock on.
 const LOCK: &str = "lock";
+
+/// The rights to a directory, and to a file, that is made here.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
 
 /// A directory.
 #[derive(Debug)]
@@ -31,9 +36,10 @@ impl Files {
     ///
     /// [`io::ErrorKind::ResourceBusy`] where another process has it open.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        fs::create_dir_all(directory)?;
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
         let mut options = OpenOptions::new();
-        let lock = options.create(true).truncate(false).write(true).open(directory.join(LOCK))?;
+        options.create(true).truncate(false).write(true).mode(FILE_MODE);
+        let lock = options.open(directory.join(LOCK))?;
         lock.try_lock().map_err(held)?;
         Ok(Self { directory: directory.to_owned(), writes: true, _lock: Some(lock) })
     }
@@ -94,7 +100,7 @@ impl Disk for Files {
 
     fn create(&self, name: &str) -> io::Result<Box<dyn DiskFile>> {
         let mut options = OpenOptions::new();
-        options.create(true).truncate(true).read(true).write(true);
+        options.create(true).truncate(true).read(true).write(true).mode(FILE_MODE);
         Ok(Box::new(options.open(self.directory.join(name))?))
     }
 

@@ -6,6 +6,7 @@ use holdfast_store::check::{check, salvage};
 use holdfast_store::embedded::{OpenError, Options, Started, memory, start};
 use holdfast_store::{Append, Ask, Batch, Command, Event, Homes, Place, Port, Wanted};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -73,6 +74,20 @@ fn what_was_written_is_there_again() {
     assert_eq!(body(&ports[0], 1, kept.place, 5), b"hello");
     handle.stop();
     assert!(check(directory.path(), NOW).unwrap().is_sound());
+}
+
+#[test]
+fn nobody_but_the_owner_may_read_what_was_written() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("store");
+    let Started { ports, handle, .. } = open(&store).unwrap();
+    write(&ports[0], vec![long(message("u0", 1, b"hello"))]);
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&store), 0o700);
+    let files: Vec<_> = fs::read_dir(&store).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(files.len() >= 3, "a lock, a reserve and a segment: {files:?}");
+    assert!(files.iter().all(|path| mode(path) == 0o600), "{files:?}");
+    handle.stop();
 }
 
 #[test]
