@@ -368,6 +368,49 @@ fn a_damaged_store_is_refused_checked_and_salvaged() {
     gateway.end();
 }
 
+#[test]
+fn a_damaged_header_is_told_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let gateway = Gateway::serve(directory.path());
+    assert_eq!(gateway.run(&["push", "demo", "ann", "hello", "--durable"]).0, 0);
+    gateway.end();
+    let file = segments(directory.path()).remove(0);
+    let mut bytes = fs::read(&file).unwrap();
+    bytes[12] ^= 1;
+    fs::write(&file, bytes).unwrap();
+    let (code, said) = run(&["store", "check", directory.path().to_str().unwrap()]);
+    assert_eq!(code, 8, "{said}");
+    assert_eq!(said.matches("DAMAGED").count(), 1, "{said}");
+}
+
+#[test]
+fn a_gateway_that_was_killed_leaves_a_sound_store() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().to_str().unwrap();
+    let gateway = Gateway::serve(directory.path());
+    // Enough that segments are written over files of older ones, and one is prepared.
+    let body = "x".repeat(50_000);
+    for _ in 0..4 {
+        for _ in 0..14 {
+            assert_eq!(gateway.run(&["push", "demo", "ann", &body, "--durable"]).0, 0);
+        }
+        assert_eq!(gateway.run(&["mailbox", "purge", "demo", "ann"]).0, 0);
+    }
+    for _ in 0..14 {
+        assert_eq!(gateway.run(&["push", "demo", "ann", "short", "--durable"]).0, 0);
+    }
+    drop(gateway);
+    let (code, said) = run(&["store", "check", path]);
+    assert_eq!(code, 0, "{said}");
+    let new = directory.path().join("new");
+    let (code, said) = run(&["store", "salvage", path, new.to_str().unwrap()]);
+    assert!(code == 0 && !said.contains("lost"), "{code}: {said}");
+    let gateway = Gateway::serve(directory.path());
+    assert!(!gateway.said.contains("torn"), "{}", gateway.said);
+    assert_eq!(gateway.ask(&["mailbox", "show", "demo", "ann"])["messages"], 14);
+    gateway.end();
+}
+
 /// `holdfast serve` with its store on a file system of this size, which no other process sees; none
 /// where nothing may be mounted here.
 fn on_a_small_disk(directory: &Path) -> Option<Gateway> {

@@ -49,7 +49,9 @@ fn look(directory: &Path, as_json: bool, screen: &mut Screen<'_>) -> Result<Exit
     for segment in &report.segments {
         screen.say(&line(segment));
     }
-    if let Some((file, what)) = &report.flaw {
+    if let Some((file, what)) = &report.flaw
+        && !report.segments.iter().any(|segment| says(segment, file, what))
+    {
         screen.say(&format!("{file}  DAMAGED: {what}"));
     }
     let size = bytes(report.segments.iter().map(|segment| segment.bytes).sum());
@@ -66,6 +68,11 @@ fn look(directory: &Path, as_json: bool, screen: &mut Screen<'_>) -> Result<Exit
         ));
     }
     Ok(exit)
+}
+
+/// Whether a segment's own line says this of its file already.
+fn says(segment: &SegmentReport, file: &str, what: &str) -> bool {
+    segment.file == file && matches!(segment.state, State::Damaged(_, it) if it == what)
 }
 
 fn verdict(report: &Report) -> Exit {
