@@ -4,9 +4,11 @@
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
 //! every segment but the last, the next one's header says how much had been synced; in the last, a
 //! mark behind the place says so. (What cannot be told from a torn tail: a last segment that a
-//! broken file system has cut short, marks and all.) Where the last segment was written over an
-//! older one's file and has not grown beyond it, what lies behind its records is taken for the older
-//! one's: a torn tail there, which nobody was told is safe either, is cut off without a word.
+//! broken file system has cut short, marks and all.)
+//!
+//! Where the last segment was written over an older one's file and has not grown beyond it, what
+//! lies behind its records is taken for the older one's. A torn tail there, which nobody was told
+//! is safe either, is cut off without a word.
 
 mod index;
 

@@ -3,8 +3,8 @@
 //! A segment that goes leaves its file, and the next but one is written over what lies there: so
 //! the file system has nothing to note in its journal, and a sync takes about half as long as where
 //! the file grows. Nothing of the older segment is taken for anything, since records are summed
-//! with the salt of their segment, and its header says how much of the file was there before. At most one file is kept, while writing goes on and the disk is
-//! not full.
+//! with the salt of their segment, and the header says how much of the file was there before. At
+//! most one file is kept, while writing goes on and the disk is not full.
 
 use super::segment::{Id, Segment};
 use crate::disk::{Disk, DiskFile};

@@ -80,7 +80,7 @@ fn files_are_written_over_while_writing_goes_on() {
     assert_eq!(life.body(0, user, wanted).as_deref(), Some(&b"kept"[..]));
 }
 
-/// What lies in a file of an older segment is neither torn nor lost, whenever the process is killed.
+/// What an older segment left in a file is neither torn nor lost, whenever the process is killed.
 #[test]
 fn a_killed_store_that_wrote_over_files_is_whole() {
     let disk = Memory::new();
