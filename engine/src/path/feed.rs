@@ -75,8 +75,16 @@ impl<I: Io> Shard<I> {
         let live: Vec<_> = owner.sessions.live().collect();
         let before = first.saturating_sub(1);
         for connection in live {
-            let feed = self.mailbox(home).and_then(|mailbox| mailbox.feed(connection).copied());
-            self.feed_from(home, connection, feed.map_or(before, |feed| feed.cursor.min(before)));
+            let Some(mailbox) = self.mailbox(home) else { return };
+            let quarantined = mailbox.is_quarantined();
+            let cursor = match mailbox.feed(connection) {
+                Some(feed) => feed.cursor.min(before),
+                // What came since the quarantine began went to nobody: its end feeds from the
+                // oldest on.
+                None if quarantined => continue,
+                None => before,
+            };
+            self.feed_from(home, connection, cursor);
         }
     }
 

@@ -158,15 +158,15 @@ impl<I: Io> Shard<I> {
             self.open_unused(home);
         } else {
             self.lose(home, sequence);
+            self.give_up_if_empty(home);
         }
     }
 
-    /// A message that was stored is lost, and that is said.
+    /// A message that was stored is lost, and that is said. The mailbox stays, also if it is empty.
     pub(crate) fn lose(&mut self, home: HomeId, sequence: u64) {
         self.metrics.count(Counter::StoreUnreadable);
         if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
             self.depart(home, &gone, Why::Dropped(DropReason::Unreadable));
-            self.give_up_if_empty(home);
         }
     }
 

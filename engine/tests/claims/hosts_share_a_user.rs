@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
 on_both! {
     what_one_host_stored_comes_before_what_the_other_stores,
     what_waits_for_its_turn_keeps_its_key_its_receipt_and_its_order,
+    what_came_in_a_quarantine_is_not_passed_over,
     nothing_is_lost_of_what_comes_at_both_at_once,
 }
 
@@ -88,6 +89,33 @@ fn what_waits_for_its_turn_keeps_its_key_its_receipt_and_its_order(io: Which) {
         let acked = Outcome::Acked(sequences[0]);
         assert_eq!(backend.receipt(), (ANN.to_owned(), sequences[0], acked));
     }
+}
+
+fn what_came_in_a_quarantine_is_not_passed_over(io: Which) {
+    let store = Store::redis();
+    let quick = [
+        "mailbox.redelivery_after=1",
+        "mailbox.redelivery_at_most=1",
+        "mailbox.redelivery_rounds=1",
+    ];
+    let [one, other] = ["host=1", "host=2"].map(|number| {
+        let settings = [number, quick[0], quick[1], quick[2]];
+        store.gateway(io, &settings)
+    });
+    let mut here = one.client(ANN);
+    let mut backend = one.backend();
+    let mut order = vec![backend.keep(ANN, b"poison")];
+    assert_eq!(here.fresh().0, order[0]);
+    assert_eq!(here.durable_again().0, order[0]);
+    until("it is quarantined", || one.count("quarantined_mailboxes") == 1);
+    order.push(backend.keep(ANN, b"in quarantine"));
+    order.push(other.backend().keep(ANN, b"elsewhere"));
+    // Of which this host hears now.
+    order.push(backend.keep(ANN, b"last"));
+    here.hears_nothing_else();
+    backend.mailbox(ANN, MailboxAction::Release);
+    let heard: Vec<_> = order.iter().map(|_| here.durable().0).collect();
+    assert_eq!(heard, order);
 }
 
 #[track_caller]
