@@ -4,6 +4,7 @@
 //! listeners, and only then says that it is ready. The first shard settles which port "0" is.
 
 mod host;
+mod incarnation;
 pub mod settings;
 mod store;
 
@@ -145,7 +146,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     report(&limits, config.client.connections_max > 0);
     warn_of_open_doors(config);
     let clock = Clock::new();
-    let incarnation = next_incarnation(clock);
+    let incarnation = incarnation::next(clock);
     let wakers = (0..limits.shards).map(|_| WakeFd::new()).collect::<Result<Vec<_>, _>>();
     let wakers = wakers.map_err(|error| BootError::Kernel("cannot make an eventfd", error))?;
     let pinned = match config.pin {
@@ -358,21 +359,6 @@ fn run<I: Io<Socket = Socket, Waker = WakeFd>>(
     // What was acknowledged in the last moments is not to come again.
     shard.part_from_store();
     left
-}
-
-/// Waits for an eighth of a second to begin, whose number is the process's incarnation. So one that
-/// starts later has a greater one, however soon the other died. (The number has 32 bits, which last
-/// for 17 years; the next time that it begins again is in 2038.)
-fn next_incarnation(clock: Clock) -> u32 {
-    const MILLIS: u64 = 125;
-    let eighth = || clock.now().unix_millis / MILLIS;
-    let before = eighth();
-    while eighth() == before {
-        let left = MILLIS - clock.now().unix_millis % MILLIS;
-        std::thread::sleep(Duration::from_millis(left));
-    }
-    let [.., a, b, c, d] = eighth().to_be_bytes();
-    u32::from_be_bytes([a, b, c, d])
 }
 
 /// Turns until the shard is told to end, or has left in order together with all others.

@@ -209,11 +209,6 @@ impl Log {
         }
     }
 
-    /// Gives back the file that is kept for a segment to come.
-    pub(crate) fn give_up_spare(&mut self) {
-        self.supply.give_up();
-    }
-
     /// What files take of the disk besides segments, in bytes.
     pub(crate) fn blank_bytes(&self) -> u64 {
         let behind = self.active.as_ref().map_or(0, |it| it.room - it.segment.length);
@@ -318,11 +313,11 @@ impl Log {
         written
     }
 
-    /// Removes the oldest segment for good.
-    pub(crate) fn remove_oldest(&mut self) -> io::Result<()> {
+    /// Removes the oldest segment for good; its file may be kept for one to come if `spares`.
+    pub(crate) fn remove_oldest(&mut self, spares: bool) -> io::Result<()> {
         if !self.removal_unsynced {
             let Some(oldest) = self.sealed.front() else { return Ok(()) };
-            self.supply.take(oldest, oldest.length >= self.segment_bytes)?;
+            self.supply.take(oldest, spares && oldest.length >= self.segment_bytes)?;
             self.sealed.pop_front();
             self.removal_unsynced = true;
         }

@@ -2,7 +2,7 @@
 
 use super::BootError;
 use crate::config::Config;
-use crate::config::sections::{RedisDurability, RedisMode, StoreKind};
+use crate::config::sections::{Redis, RedisDurability, RedisMode, StoreKind};
 use crate::directory::place::shard_of;
 use crate::io::Wake;
 use crate::io::sleep::Doorbell;
@@ -165,6 +165,18 @@ fn open_redis(
     };
     let started =
         redis::start(&options, homes, bells).map_err(|error| failed(error.to_string()))?;
+    tell(settings);
     let ports = started.ports.into_iter().zip(started.recovered).map(Some).collect();
     Ok((ports, Some(Handle::Redis(started.handle))))
+}
+
+/// Says that a store in Redis is open, as the embedded one does; no password is part of it.
+fn tell(settings: &Redis) {
+    let bare = |address: &String| match address.rsplit_once('@') {
+        Some((_, host)) => host.to_owned(),
+        None => address.clone(),
+    };
+    let addresses = settings.addresses.iter().map(bare).collect::<Vec<_>>().join(",");
+    let (kind, mode, durability) = ("redis", settings.mode, settings.durability);
+    tracing::info!(kind, addresses, ?mode, ?durability, "the store is open");
 }

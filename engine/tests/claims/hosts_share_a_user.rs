@@ -99,7 +99,7 @@ fn what_came_in_a_quarantine_is_not_passed_over(io: Which) {
         "mailbox.redelivery_rounds=1",
     ];
     let [one, other] = ["host=1", "host=2"].map(|number| {
-        let settings = [number, quick[0], quick[1], quick[2]];
+        let settings = [number, "client.sessions_max=2", quick[0], quick[1], quick[2]];
         store.gateway(io, &settings)
     });
     let mut here = one.client(ANN);
@@ -108,14 +108,18 @@ fn what_came_in_a_quarantine_is_not_passed_over(io: Which) {
     assert_eq!(here.fresh().0, order[0]);
     assert_eq!(here.durable_again().0, order[0]);
     until("it is quarantined", || one.count("quarantined_mailboxes") == 1);
+    let mut device = one.client(ANN);
+    device.hears_nothing_else();
     order.push(backend.keep(ANN, b"in quarantine"));
     order.push(other.backend().keep(ANN, b"elsewhere"));
     // Of which this host hears now.
     order.push(backend.keep(ANN, b"last"));
     here.hears_nothing_else();
     backend.mailbox(ANN, MailboxAction::Release);
-    let heard: Vec<_> = order.iter().map(|_| here.durable().0).collect();
-    assert_eq!(heard, order);
+    for session in [&mut here, &mut device] {
+        let heard: Vec<_> = order.iter().map(|_| session.durable().0).collect();
+        assert_eq!(heard, order);
+    }
 }
 
 #[track_caller]

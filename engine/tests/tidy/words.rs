@@ -58,8 +58,14 @@ const CLOCKS: &[&str] = &[
     "loadgen/",
 ];
 /// Programs without a shard.
-const SLEEPING: &[&str] =
-    &["engine/src/cli", "engine/src/serve.rs", "clients/rust/", "xtask/", "loadgen/"];
+const SLEEPING: &[&str] = &[
+    "engine/src/boot/incarnation.rs",
+    "engine/src/cli",
+    "engine/src/serve.rs",
+    "clients/rust/",
+    "xtask/",
+    "loadgen/",
+];
 /// Where a process may end at once.
 const EXITING: &[&str] = &["engine/src/serve.rs", "loadgen/src/floor/server.rs"];
 

@@ -36,7 +36,11 @@ impl Files {
     ///
     /// [`io::ErrorKind::ResourceBusy`] where another process has it open.
     pub fn open(directory: &Path) -> io::Result<Self> {
-        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(DIRECTORY_MODE)
+            .create(directory)
+            .map_err(|error| unmade(&error))?;
         let mut options = OpenOptions::new();
         options.create(true).truncate(false).write(true).mode(FILE_MODE);
         let lock = options.open(directory.join(LOCK))?;
@@ -75,6 +79,15 @@ impl Files {
         };
         Ok(Self { directory: directory.to_owned(), writes: false, _lock: lock })
     }
+}
+
+/// Why there is no directory, in words that say that it is the directory.
+fn unmade(error: &io::Error) -> io::Error {
+    let what = match error.kind() {
+        io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory => "not a directory",
+        _ => "the directory could not be made",
+    };
+    io::Error::new(error.kind(), format!("{what}: {error}"))
 }
 
 /// Why a lock was not to be had.

@@ -110,7 +110,7 @@ impl Keeper {
         let stays = usize::from(self.log.written().is_none() && self.log.begin().is_err());
         let old = |log: &Log| log.sealed().front().is_some_and(|it| it.id.number <= upto);
         while old(&self.log) && self.log.sealed().len() > stays {
-            self.log.remove_oldest()?;
+            self.log.remove_oldest(self.health.trouble().is_none())?;
             self.health.spent = 0;
         }
         Ok(!old(&self.log))

@@ -55,7 +55,8 @@ impl Keeper {
                 self.health.dry = now;
             }
             self.reserve.give_up();
-            self.log.give_up_spare();
+            // Should that fail, more of the disk is taken than has to be.
+            let _ = self.log.slim();
         }
         if self.health.trouble != Some(trouble) {
             self.health.trouble = Some(trouble);

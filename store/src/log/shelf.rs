@@ -144,7 +144,7 @@ mod tests {
         let mut shelf = Shelf::new(disk.clone());
         assert!(shelf.fetch(header, 0).is_ok());
         log.seal();
-        log.remove_oldest().unwrap();
+        log.remove_oldest(true).unwrap();
         assert!(matches!(shelf.fetch(header, 0), Err(Missing::Gone)));
         let beyond = Place { segment, offset: 1 << 19 };
         assert!(matches!(shelf.fetch(beyond, 0), Err(Missing::Gone)));

@@ -222,7 +222,7 @@ impl Dialer {
             let have = link.ask(redis::cmd("CONFIG").arg("GET").arg(name).to_owned()).await?;
             if reply::list(&have).get(1).and_then(reply::text).as_deref() != Some(wanted) {
                 return Err(format!(
-                    "durability \"fsync\": the server has no WAITAOF, and not `{name} {wanted}`"
+                    "durability \"synced\": the server has no WAITAOF, and not `{name} {wanted}`"
                 ));
             }
         }

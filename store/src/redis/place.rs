@@ -70,12 +70,18 @@ pub(super) struct Guide {
 impl Guide {
     /// Reads the addresses.
     pub(super) fn new(options: &Options) -> Result<Self, OpenError> {
-        let wrong = |address: &String| OpenError::Settings(format!("{address}: not an address"));
+        // A password that stands in it by mistake is not for the log.
+        let bare = |address: &String| match address.rsplit_once('@') {
+            Some((_, host)) => format!("...@{host}"),
+            None => address.clone(),
+        };
+        let wrong = |address| OpenError::Settings(format!("{}: not an address", bare(address)));
         let mut seeds = Vec::new();
         for address in &options.addresses {
             let (node, secure) = Node::parse(address).ok_or_else(|| wrong(address))?;
             if secure && options.tls.is_none() {
-                return Err(OpenError::Settings(format!("{address}: rediss without TLS settings")));
+                let why = format!("{}: rediss without TLS settings", bare(address));
+                return Err(OpenError::Settings(why));
             }
             seeds.push(node);
         }

@@ -65,6 +65,7 @@ fn freed(places: &[Place]) -> Vec<Freed> {
 /// A store on a disk of so many segments that is full.
 fn full(size: u64) -> (Memory, Life, Vec<Place>) {
     let disk = Memory::new();
+    disk.set_reuses(true);
     disk.set_size(Some(size * u64::from(SEGMENT)));
     let (mut life, _) = Life::open(&disk, 1);
     assert_eq!(check_disk(&disk, NOW).unwrap().reserve, RESERVE as u64);
@@ -162,6 +163,7 @@ fn no_segment_goes_before_its_keys_are_said_again() {
 #[test]
 fn the_only_segment_is_cleaned_too() {
     let disk = Memory::new();
+    disk.set_reuses(true);
     disk.set_size(Some(u64::from(SEGMENT) + RESERVE as u64 - 300));
     let (mut life, _) = Life::open(&disk, 1);
     let mut places = life.written(0, vec![Command::Append(message("u2", 1, &[7; 200]))]);
@@ -239,6 +241,7 @@ fn a_full_store_does_not_go_to_and_fro() {
 #[test]
 fn the_next_segment_is_there_before_it_is_needed() {
     let disk = Memory::new();
+    disk.set_reuses(true);
     let (mut life, _) = Life::open(&disk, 1);
     let files = |disk: &Memory| {
         let names = disk.list().unwrap();

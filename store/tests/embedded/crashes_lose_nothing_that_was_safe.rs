@@ -242,7 +242,10 @@ impl World {
             }
             store.now += u32::try_from(self.chance.below(2)).unwrap();
             store.store.write(store.now);
-            self.spare += u64::from(self.disk.length("spare").is_some());
+            let is_spare = self.disk.length("spare").is_some();
+            self.spare += u64::from(is_spare);
+            let is_full = store.store.stats().read().trouble == 1;
+            assert!(!is_spare || !is_full || self.disk.is_dead(), "a full disk keeps no room");
             for number in 0..2 {
                 // A crash may come before the answer is heard, never before it is given.
                 for event in store.hear(number) {
