@@ -292,7 +292,7 @@ pub enum Event {
     /// of what is answered, in order.
     Written(Vec<Place>),
     /// How durable broadcasts stand by the batch that is answered next is not safe, or not all of
-    /// it, whatever becomes of the rest. It is carried out later.
+    /// it, whatever becomes of the rest. Where a server is away it is carried out later.
     Unsteered(Trouble),
     /// Nothing of what is answered in the batch is kept, nor may it be called so.
     Failed(Trouble),

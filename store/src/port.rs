@@ -5,7 +5,7 @@ use siphasher::sip::SipHasher13;
 use std::hash::Hasher;
 use std::sync::Arc;
 
-/// Wakes a shard that may sleep. It is rung after each event.
+/// Wakes a shard that may sleep. It is rung after events, for several at once or for each.
 pub trait Bell: Send + Sync {
     /// Rings.
     fn ring(&self);

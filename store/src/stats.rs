@@ -30,7 +30,7 @@ macro_rules! figures {
 }
 
 figures! {
-    /// Bytes of all segments on disk.
+    /// Bytes of all segments on disk, and of files that are kept for those to come.
     disk_bytes,
     /// Segments on disk.
     segments,

@@ -116,8 +116,8 @@ fn standing(user: &str, mailbox: &Mailbox) -> String {
     let quarantine = if mailbox.quarantined {
         let times = counted(mailbox.deliveries.into(), "time");
         format!(
-            "; in quarantine: sent {times} and never acknowledged, so nothing is sent until {user} \
-             acknowledges or `holdfast mailbox release`"
+            "; in quarantine: sent again {times} and never acknowledged, so nothing is sent until \
+             {user} acknowledges or `holdfast mailbox release`"
         )
     } else {
         String::new()

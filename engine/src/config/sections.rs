@@ -108,7 +108,7 @@ settings! {
         /// Longest body of a push. The outbox of a connection is never smaller than one such push,
         /// so a larger value lets a slow client hold more memory.
         body_max: usize = limits::BODY_BYTES_DEFAULT, Size(1, limits::BODY_BYTES_CEILING);
-        /// This host's number; it must differ between the hosts of a cluster.
+        /// This host's number; it must differ between hosts that share a store.
         host: u16 = 0, Count(0, u64::from(u16::MAX));
     }
     sections {

@@ -60,7 +60,7 @@ pub struct Mailroom {
     pub opening: HashMap<HomeId, Opening, FixedState>,
     /// How often in a row a shared store has refused what a home wanted to keep.
     pub refusals: HashMap<HomeId, u32, FixedState>,
-    /// Homes of users who are here and whose mailbox could not be fetched.
+    /// Homes whose mailbox could not be fetched and is still wanted.
     pub unopened: Unopened,
     /// Homes whose users have gone: let go once the store has answered so many batches.
     pub leaving: VecDeque<(u64, HomeId)>,

@@ -1,4 +1,5 @@
-//! Homes whose mailbox could not be fetched although its user is here: asked for again in turn.
+//! Homes whose mailbox could not be fetched although its user is here, or has left word: asked for
+//! again in turn.
 //!
 //! Pure: whether a user is still here, the shard knows.
 
