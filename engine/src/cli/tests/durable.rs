@@ -165,7 +165,7 @@ fn a_mailbox_is_shown_in_words_and_numbers() {
         (
             full,
             "2 messages wait for alice (10 B, sequence 4 to 5); online with 1 session; in \
-             quarantine: sent 6 times and never acknowledged, so nothing is sent until alice \
+             quarantine: sent again 6 times and never acknowledged, so nothing is sent until alice \
              acknowledges or `holdfast mailbox release`\n",
         ),
         (one, "1 message waits for alice (10 B, sequence 4); online with 1 session\n"),
