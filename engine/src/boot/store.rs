@@ -170,13 +170,10 @@ fn open_redis(
     Ok((ports, Some(Handle::Redis(started.handle))))
 }
 
-/// Says that a store in Redis is open, as the embedded one does; no password is part of it.
+/// Says that a store in Redis is open, as the embedded one does. (An address with a password in it
+/// was refused.)
 fn tell(settings: &Redis) {
-    let bare = |address: &String| match address.rsplit_once('@') {
-        Some((_, host)) => host.to_owned(),
-        None => address.clone(),
-    };
-    let addresses = settings.addresses.iter().map(bare).collect::<Vec<_>>().join(",");
+    let addresses = settings.addresses.join(",");
     let (kind, mode, durability) = ("redis", settings.mode, settings.durability);
     tracing::info!(kind, addresses, ?mode, ?durability, "the store is open");
 }

@@ -54,8 +54,8 @@ impl Mailbox {
     /// the store will know if all goes as this mailbox believes; and whether that is of a message
     /// that is on its way.
     pub fn behind(&self) -> (u64, bool) {
-        let new = self.entries.iter().rev().take_while(|entry| entry.sequence > self.known);
-        let new = new.into_iter().find(|entry| entry.place().is_none());
+        let mut new = self.entries.iter().rev().take_while(|entry| entry.sequence > self.known);
+        let new = new.find(|entry| entry.place().is_none());
         new.map_or((self.known(), false), |entry| (entry.sequence, true))
     }
 
@@ -83,8 +83,8 @@ impl Mailbox {
         }
     }
 
-    /// The oldest message that had to wait for the one of this sequence, which is stored or gone,
-    /// and may be sent now.
+    /// The oldest message that had to wait for the one of this sequence, which is stored now, and
+    /// may be sent.
     pub fn waited_for(&self, sequence: u64) -> Option<u64> {
         let next = self.entries.partition_point(|entry| entry.sequence <= sequence);
         let next = self.entries.get(next).filter(|entry| entry.place().is_some())?;
@@ -103,12 +103,11 @@ impl Mailbox {
         let Answer { kept, last, asked } = answer;
         let is_kept = |entry: &Entry| kept.binary_search_by_key(&entry.sequence, |it| it.sequence);
         let stored = self.entries.iter().filter(|entry| entry.place().is_some());
-        let gone: Vec<_> = stored.filter(|entry| is_kept(entry).is_err()).collect();
-        let left: Vec<_> = gone.iter().map(|it| it.sequence).filter(|it| *it <= last).collect();
+        let gone = stored.filter(|entry| is_kept(entry).is_err()).map(|entry| entry.sequence);
+        let (left, later): (Vec<_>, Vec<_>) = gone.partition(|sequence| *sequence <= last);
         // A server that knows less than it did has lost something. What else came after the answer
         // it cannot have.
-        let lost: Vec<_> = gone.iter().map(|it| it.sequence).filter(|it| *it > last).collect();
-        let lost = if last < asked { lost } else { Vec::new() };
+        let lost = if last < asked { later } else { Vec::new() };
         // Who waits for these was told where they left.
         for sequence in left {
             self.take(sequence);

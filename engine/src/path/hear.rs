@@ -211,7 +211,6 @@ impl<I: Io> Shard<I> {
         for origin in origins {
             self.report(origin, outcome);
         }
-        self.send_waiting(home, sequence);
         self.give_up_if_empty(home);
     }
 

@@ -50,14 +50,6 @@ impl<I: Io> Shard<I> {
         self.make_room_late(home);
     }
 
-    /// A message is not to be stored now: what had to wait for it goes to sessions.
-    pub(crate) fn send_waiting(&mut self, home: HomeId, sequence: u64) {
-        let waiting = self.mailbox(home).and_then(|mailbox| mailbox.waited_for(sequence));
-        if let Some(first) = waiting {
-            self.feed_back_from(home, first);
-        }
-    }
-
     /// What was on its way could not make room for what came behind it.
     fn make_room_late(&mut self, home: HomeId) {
         let Some(owner) = self.homes.get(home) else { return };
@@ -131,8 +123,7 @@ impl<I: Io> Shard<I> {
 
     /// Takes a message back; gives the pushes that it was.
     fn as_letters(&mut self, mut message: Message) -> Vec<ToHome> {
-        let (home, sequence) = (message.home, message.sequence);
-        let owner = self.homes.get(home).map(|home| (home.product, home.hash));
+        let owner = self.homes.get(message.home).map(|home| (home.product, home.hash));
         let (Some((product, hash)), Some(again)) = (owner, message.again.take()) else {
             self.not_stored(message, Trouble::Down);
             return Vec::new();
@@ -144,8 +135,6 @@ impl<I: Io> Shard<I> {
             let receipt = again.receipt.clone();
             ToHome::Keep(Box::new(Keep { origin, product, hash, ttl, parcel, key, receipt }))
         };
-        let letters = origins.into_iter().map(keep).collect();
-        self.send_waiting(home, sequence);
-        letters
+        origins.into_iter().map(keep).collect()
     }
 }

@@ -90,7 +90,7 @@ impl Supply {
     }
 
     /// Gives back the file that is kept.
-    pub(super) fn give_up(&mut self) {
+    fn give_up(&mut self) {
         if self.spare.take().is_some()
             && let Err(error) = self.disk.remove(SPARE)
         {

@@ -7,7 +7,7 @@
 use crate::redis::caller::Caller;
 use crate::redis::desk::Desk;
 use crate::redis::news::one;
-use crate::redis::reply::{Fault, integer, text};
+use crate::redis::reply::{Fault, integer};
 use crate::redis::write::op;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -24,10 +24,9 @@ impl Desk {
         let key = self.names.number();
         let mut set = redis::cmd("SET");
         set.arg(&key.name).arg(self.process).arg("GET").arg("EX").arg(KEPT);
-        let before = one(caller, op(&key, set)).await?;
-        let before = integer(&before).map(|it| it.to_string()).or_else(|| text(&before));
+        let before = integer(&one(caller, op(&key, set)).await?);
         // Before its first time that was an earlier life.
-        let shared = *held && before.is_some_and(|process| process != self.process.to_string());
+        let shared = *held && before.is_some_and(|it| it.unsigned_abs() != self.process);
         *held = true;
         let known = self.health.counters.namesake.swap(u64::from(shared), Relaxed);
         if shared && known == 0 {
