@@ -35,6 +35,7 @@ mod desk;
 mod encode;
 mod follow;
 mod health;
+mod lineage;
 mod link;
 mod names;
 mod namesake;

@@ -8,6 +8,8 @@
 mod cut;
 #[path = "redis/failover.rs"]
 mod failover;
+#[path = "redis/histories.rs"]
+mod histories;
 #[path = "redis/proxy.rs"]
 mod proxy;
 #[path = "redis/server.rs"]

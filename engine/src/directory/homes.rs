@@ -99,6 +99,8 @@ pub struct Homes {
     high: Option<u64>,
     /// The last sequence that is this process's alone; without end where nobody else has the store.
     own_end: u64,
+    /// What the own block begins behind: nobody is given a sequence up to it any more.
+    floor: u64,
 }
 
 /// What a login gets from the user's home.
@@ -124,6 +126,7 @@ impl Homes {
             online: 0,
             high: None,
             own_end: u64::MAX,
+            floor: 0,
         }
     }
 
@@ -138,9 +141,11 @@ impl Homes {
 
     /// Hosts that share a store number users in blocks, of which each is one host's alone: so where
     /// nothing is known of a user, a number from the own block is none that another host gave. From
-    /// now on it is so many behind `behind`, and who comes begins there.
+    /// now on it is so many behind `behind`, and nobody is given one before it: what stands there
+    /// was given before, perhaps for a message that the store has lost since.
     pub fn own_block(&mut self, behind: u64, many: u64) {
         self.high = Some(behind);
+        self.floor = behind;
         self.own_end = behind.saturating_add(many);
     }
 
@@ -225,6 +230,7 @@ impl Homes {
             }
         }
         home.sessions.add(session);
+        home.next_sequence = home.next_sequence.max(self.floor + 1);
         self.online += usize::from(first);
         let next_sequence = home.next_sequence;
         Registered { home: id, next_sequence, replaced, resumed: earlier.is_some() }
@@ -322,9 +328,10 @@ impl Homes {
 
     /// Gives the user's next message its sequence; 0 where there is no such home.
     pub fn number(&mut self, id: HomeId) -> u64 {
+        let floor = self.floor;
         let Some(home) = self.get_mut(id) else { return 0 };
-        let sequence = home.next_sequence;
-        home.next_sequence += 1;
+        let sequence = home.next_sequence.max(floor + 1);
+        home.next_sequence = sequence + 1;
         home.numbered = true;
         if let Some(high) = self.high.as_mut().filter(|_| sequence <= self.own_end) {
             *high = (*high).max(sequence);
@@ -436,6 +443,9 @@ mod tests {
         assert_eq!((homes.number(bob.home), homes.given_elsewhere(bob.home)), (101, None));
         homes.own_block(1000, 50);
         assert_eq!(homes.register(key("cid"), session(3), 1, None).next_sequence, 1001);
+        homes.own_block(2000, 50);
+        assert_eq!(homes.number(ann), 2001, "502 may be of a message that the store lost");
+        assert_eq!(homes.register(key("bob"), session(2), 1, None).next_sequence, 2001);
     }
 
     #[test]

@@ -4,10 +4,12 @@
 //! Invariants: commands of one slot keep their order; a command is sent again only where the server
 //! said that it did not carry it out; nothing is called safe whose own connection did not say so.
 //!
-//! A server that fails is *away*: nobody waits for it again before the watcher
-//! ([`super::desk::watch`]) found that it serves, so the slots of the others go on.
+//! A server that fails, or has a history of writes that is new ([`super::lineage`]), is *away*:
+//! nobody waits for it again before the watcher ([`super::desk::watch`]) found that it serves, so
+//! the slots of the others go on.
 
 use crate::redis::counters::{Counters, count, discount};
+use crate::redis::lineage::Lineages;
 use crate::redis::link::{Dialer, Link, Node};
 use crate::redis::owed::Owed;
 use crate::redis::place::{Guide, Map};
@@ -40,6 +42,8 @@ pub(super) struct Atlas {
     pub(super) hashes: RefCell<Hashes>,
     /// What servers did not take.
     pub(super) owed: Owed,
+    /// Which histories of writes are known.
+    pub(super) lineages: Lineages,
     map: RefCell<Rc<Map>>,
     stale: Cell<bool>,
     guide: tokio::sync::Mutex<Guide>,
@@ -56,6 +60,7 @@ impl Atlas {
             counters,
             dialer,
             hashes: RefCell::default(),
+            lineages: Lineages::default(),
             map: RefCell::default(),
             stale: Cell::new(true),
             guide: tokio::sync::Mutex::new(guide),
@@ -136,8 +141,8 @@ impl Atlas {
 pub(super) struct Caller {
     atlas: Rc<Atlas>,
     links: HashMap<Node, Link>,
-    /// Whether it finds out who has come back, and carries out what is owed: those who are away
-    /// are asked too, and what is owed does not hold it up.
+    /// Whether it finds out who has come back, and carries out what is owed: those who are away, or
+    /// not known yet, are asked too, and what is owed does not hold it up.
     insists: bool,
 }
 
@@ -169,6 +174,8 @@ impl Caller {
     pub(super) async fn carry(&mut self, ops: &[Op], safe: bool) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> = vec![None; ops.len()];
         let mut asking = HashMap::new();
+        // What was put together before this is not for servers that came to be known after it.
+        let known = self.atlas.lineages.count();
         if !self.insists {
             self.hold_back(ops, &mut outcomes);
         }
@@ -187,7 +194,7 @@ impl Caller {
             if !self.insists {
                 groups.retain(|node, group| !self.turn_away(node, group, &mut outcomes));
             }
-            self.round(ops, groups, safe, &mut (&mut outcomes, &mut asking)).await;
+            self.round(ops, groups, (safe, known), &mut (&mut outcomes, &mut asking)).await;
         }
         let lost = || Err(Fault::Down("sent from server to server without end".to_owned()));
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(lost)).collect()
@@ -240,13 +247,13 @@ impl Caller {
         &mut self,
         ops: &[Op],
         groups: BTreeMap<Node, Vec<(usize, bool)>>,
-        safe: bool,
+        (safe, known): (bool, u64),
         (outcomes, asking): &mut (&mut Vec<Option<Outcome>>, &mut HashMap<usize, Node>),
     ) {
         let mut flying = JoinSet::new();
         for (node, group) in groups {
             let indices: Vec<_> = group.iter().map(|(at, _)| *at).collect();
-            match self.link(&node).await {
+            match self.link(&node, known).await {
                 Ok(link) => {
                     let load = load(ops, node, &group, (link, safe));
                     let counters = Arc::clone(&self.atlas.counters);
@@ -343,15 +350,30 @@ impl Caller {
         }
     }
 
-    async fn link(&mut self, node: &Node) -> Result<Link, String> {
-        if let Some(link) = self.links.get(node) {
+    /// The connection to a server, for what was put together when so many histories were known.
+    async fn link(&mut self, node: &Node, known: u64) -> Result<Link, String> {
+        let lineages = &self.atlas.lineages;
+        let link = self.links.get(node).filter(|link| lineages.is_of(node, &link.lineage));
+        if let Some(link) = link {
             return Ok(link.clone());
         }
         let (link, hashes) = self.atlas.dialer.server(node).await?;
         count(&self.atlas.counters.connections, 1);
+        lineages.find(node, &link.lineage);
+        if !self.insists && !lineages.knew(node, known) {
+            return Err(format!("{node}: a new history of writes"));
+        }
         *self.atlas.hashes.borrow_mut() = hashes;
         self.links.insert(node.clone(), link.clone());
         Ok(link)
+    }
+
+    /// Gives up connections to those that are no primaries now: they may be once more, with another
+    /// history.
+    pub(super) async fn forget_replaced(&mut self) {
+        if let Ok(map) = self.atlas.map().await {
+            self.links.retain(|node, _| map.has(node));
+        }
     }
 
     /// Gives up every connection.

@@ -34,6 +34,8 @@ pub(super) struct Desk {
     pub(super) process: u64,
     /// How far sequences are reserved, as far as this process knows.
     pub(super) reserved: Cell<u64>,
+    /// What shards gave sequences up to this is not stored any more: see [`super::lineage`].
+    pub(super) floor: Cell<u64>,
     /// What is known of each product's durable broadcasts.
     pub(super) known: RefCell<HashMap<u16, Known>>,
     /// Questions that wait.
@@ -135,12 +137,16 @@ impl Desk {
             ops.push(op(&key, command));
         }
         let outcomes = caller.carry(&ops, write).await;
+        let met = self.meet(caller).await;
+        let lineages = &self.atlas.lineages;
         let looks = primaries.into_iter().zip(outcomes).map(|((node, ranges), outcome)| {
-            if outcome.is_ok() {
+            let known = lineages.knew(&node, lineages.count());
+            let found = outcome.map(drop).and(if known { Ok(()) } else { met.clone() });
+            if found.is_ok() {
                 // Where a slot has moved on the way, the next look finds it.
                 self.atlas.come_back(&node);
             }
-            Look { ranges, found: outcome.map(drop) }
+            Look { ranges, found }
         });
         Ok(looks.collect())
     }
@@ -215,6 +221,7 @@ pub(super) async fn watch(desk: Rc<Desk>) {
         if tokio::time::timeout(INTERVAL, woken).await.is_err() && desk.health.trouble().is_none() {
             // A primary that was replaced may still answer, to those who do not know it.
             desk.atlas.look_again().await;
+            caller.forget_replaced().await;
             let looks = desk.probe(&mut caller, false).await;
             let found = looks.and_then(|looks| worst(looks.into_iter().map(|look| look.found)));
             if let Err(fault) = found {

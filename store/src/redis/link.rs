@@ -11,6 +11,7 @@ use redis::{
     RedisConnectionInfo, TlsCertificates, Value,
 };
 use std::path::Path;
+use std::rc::Rc;
 
 /// A server's address.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -102,6 +103,8 @@ impl Fence {
 pub(super) struct Link {
     connection: MultiplexedConnection,
     pub(super) fence: Fence,
+    /// Which history of writes the server has.
+    pub(super) lineage: Rc<str>,
 }
 
 impl Link {
@@ -151,6 +154,7 @@ impl Dialer {
             }
         }
         link.fence = self.fence(&link).await?;
+        link.lineage = lineage(&link).await?;
         let mut hashes = Hashes::default();
         for (script, text) in Script::ALL {
             let loaded = link.ask(redis::cmd("SCRIPT").arg("LOAD").arg(text).to_owned()).await?;
@@ -181,7 +185,7 @@ impl Dialer {
             .await
             .map_err(|_| format!("{node}: no greeting in {limit:?}"))?
             .map_err(|why| format!("{node}: {why}"))?;
-        Ok(Link { connection, fence: Fence::None })
+        Ok(Link { connection, fence: Fence::None, lineage: Rc::from("") })
     }
 
     fn client(&self, node: &Node, who: Option<&Credentials>) -> redis::RedisResult<Client> {
@@ -228,6 +232,14 @@ impl Dialer {
         }
         Ok(if replicas == 0 { Fence::None } else { Fence::Wait(replicas, timeout) })
     }
+}
+
+/// Which history of writes a server has.
+async fn lineage(link: &Link) -> Result<Rc<str>, String> {
+    let info = link.ask(redis::cmd("INFO").arg("replication").to_owned()).await?;
+    let info = reply::text(&info).unwrap_or_default();
+    let lineage = info.lines().find_map(|line| line.strip_prefix("master_replid:"));
+    lineage.map(Rc::from).ok_or_else(|| "INFO replication: no master_replid".to_owned())
 }
 
 fn certificates(tls: &Tls) -> Result<TlsCertificates, OpenError> {

@@ -4,16 +4,16 @@
 use crate::Recovered;
 use crate::redis::caller::Caller;
 use crate::redis::desk::{Desk, worst};
-use crate::redis::reply::{Fault, integer};
-use crate::redis::write::{BLOCK, op};
-use redis::Value;
+use crate::redis::reply::Fault;
+use crate::redis::write::BLOCK;
 
 /// Begins; one [`Recovered`] for each shard. A write is tried first, so that servers that cannot
 /// keep what the options promise are refused here.
 pub(super) async fn begin(desk: &Desk, caller: &mut Caller) -> Result<Vec<Recovered>, String> {
     let looks = desk.probe(caller, true).await.map_err(why)?;
     worst(looks.into_iter().map(|look| look.found)).map_err(why)?;
-    let sequence = reserve(desk, caller).await?;
+    // The first look at the servers took a block.
+    let sequence = desk.reserved.get().saturating_sub(BLOCK);
     let mut broadcasts = Vec::new();
     for product in 0..desk.homes.products().len() {
         let product = u16::try_from(product).map_err(|_| "more than 65,535 products")?;
@@ -27,19 +27,6 @@ pub(super) async fn begin(desk: &Desk, caller: &mut Caller) -> Result<Vec<Recove
         ..Recovered::default()
     });
     Ok(recovered.collect())
-}
-
-/// Takes the next block. Its end is what every later process begins behind.
-async fn reserve(desk: &Desk, caller: &mut Caller) -> Result<u64, String> {
-    let key = desk.names.sequence();
-    let mut take = redis::cmd("INCRBY");
-    take.arg(&key.name).arg(BLOCK);
-    let end = caller.carry(&[op(&key, take)], true).await.pop();
-    let end = end.unwrap_or(Ok(Value::Nil)).map_err(why)?;
-    let end = integer(&end).and_then(|end| u64::try_from(end).ok());
-    let end = end.filter(|end| *end >= BLOCK).ok_or("the sequence is not a number")?;
-    desk.reserved.set(end);
-    Ok(end - BLOCK)
 }
 
 fn why(fault: Fault) -> String {

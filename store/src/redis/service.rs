@@ -144,11 +144,12 @@ fn live(life: Life, tell: &flume::Sender<Begun>, stopped: &flume::Receiver<()>) 
             health: Health::new(life.server.ears.clone(), life.counters),
             process: RandomState::new().build_hasher().finish() >> 16 | 1,
             reserved: Cell::new(0),
+            floor: Cell::new(0),
             known: RefCell::default(),
             asks: life.server.asks.clone(),
             due: Cell::new(0),
         });
-        let begun = recovery::begin(&desk, &mut Caller::new(atlas)).await;
+        let begun = recovery::begin(&desk, &mut Caller::insisting(atlas)).await;
         let well = begun.is_ok();
         // Nobody listens any more only if `start` was given up, which it never is.
         let _ = tell.send(begun);

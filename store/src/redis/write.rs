@@ -135,6 +135,13 @@ pub(super) async fn attempt(
     // The scripts' hashes come with the first connection, which the watcher has made.
     let (mut ops, mut owners) = (Vec::new(), Vec::new());
     for (at, command) in commands.iter().enumerate() {
+        if let Command::Append(append) = command
+            && append.sequence <= desk.floor.get()
+        {
+            let why = format!("{OVERTAKEN} sequence {} was given before", append.sequence);
+            faults[at] = Some(Fault::Refused(why));
+            continue;
+        }
         desk.put(command, &mut ops);
         owners.resize(ops.len(), at);
     }

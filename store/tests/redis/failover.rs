@@ -56,7 +56,7 @@ impl Promised {
 
     /// Sends a batch of one message each for these users; keeps what is answered.
     pub(crate) fn push(&mut self, shard: &mut Shard, users: usize) -> bool {
-        self.next += 1;
+        self.next = self.next.max(shard.floor) + 1;
         let names: Vec<_> = (0..users).map(|user| format!("user-{user}")).collect();
         let batch =
             names.iter().map(|user| append(user, self.next, &format!("{user}/{}", self.next)));

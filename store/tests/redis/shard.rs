@@ -59,6 +59,8 @@ pub(crate) struct Shard {
     pub(crate) news: Vec<Event>,
     /// Why how broadcasts stand by a batch is not safe, where it said that.
     pub(crate) unsteered: Option<Trouble>,
+    /// What the newest block that the store gave without being asked begins behind.
+    pub(crate) floor: u64,
     /// The greatest sequence of each user, as this process believes.
     last: HashMap<String, u64>,
 }
@@ -143,6 +145,7 @@ impl Shard {
                         state: None,
                         news: Vec::new(),
                         unsteered: None,
+                        floor: 0,
                         last: HashMap::new(),
                     };
                 }
@@ -163,11 +166,19 @@ impl Shard {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
                 Some(Event::Unsteered(trouble)) => self.unsteered = Some(trouble),
-                Some(event) if is_news(&event) => self.news.push(event),
+                Some(event) if is_news(&event) => self.note(event),
                 Some(event) => return event,
                 None => pause(),
             }
         }
+    }
+
+    /// Keeps what the store said without being asked.
+    fn note(&mut self, event: Event) {
+        if let Event::Block(behind) = event {
+            self.floor = behind;
+        }
+        self.news.push(event);
     }
 
     /// Says of each message that does not say it itself what it goes behind: what was sent before
@@ -254,7 +265,7 @@ impl Shard {
         while self.state != wanted {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
-                Some(event) if is_news(&event) => self.news.push(event),
+                Some(event) if is_news(&event) => self.note(event),
                 Some(other) => panic!("{other:?} while waiting for {wanted:?}"),
                 None => pause(),
             }
@@ -266,7 +277,7 @@ impl Shard {
         while self.news.is_empty() {
             match self.port().hear() {
                 Some(Event::State(state)) => self.state = state,
-                Some(event) => self.news.push(event),
+                Some(event) => self.note(event),
                 None => pause(),
             }
         }
