@@ -56,6 +56,7 @@ const GROUPS: &[(&str, &[&str])] = &[
         "durable messages",
         &[
             "durable_taken",
+            "durable_kept_again",
             "durable_stored",
             "durable_not_stored",
             "durable_acked",

@@ -99,8 +99,10 @@ names! {
         TimerVisits = "timer_visits";
         /// Messages for a connection that was gone.
         Stale = "stale_addresses";
-        /// Durable messages that were taken for a user.
+        /// Durable messages that were taken for a user; one that is kept again counts again.
         DurableTaken = "durable_taken";
+        /// Durable messages that another host was faster than, and that were kept again behind it.
+        DurableKeptAgain = "durable_kept_again";
         /// Durable messages that the store has made safe.
         DurableStored = "durable_stored";
         /// Durable messages that the store could not make safe; their backends were told.

@@ -204,6 +204,7 @@ impl<I: Io> Shard<I> {
             }
             return;
         }
+        self.metrics.count(Counter::DurableNotStored);
         let outcome = match trouble {
             Trouble::Full => Outcome::Rejected(Rejection::StoreFull),
             Trouble::Down => Outcome::Busy(RETRY_MILLIS),
@@ -216,7 +217,6 @@ impl<I: Io> Shard<I> {
 
     /// Takes a message out of its mailbox that is not to be stored; whether it was there.
     pub(crate) fn take_back(&mut self, message: &Message) -> bool {
-        self.metrics.count(Counter::DurableNotStored);
         let Some(mailbox) = self.mailbox(message.home) else { return false };
         mailbox.unsettled(message.sequence);
         let taken = mailbox.take(message.sequence);

@@ -15,6 +15,7 @@ use crate::mailbox::room::{MailboxPolicy, WhenFull};
 use crate::mailbox::{Mailbox, Why};
 use crate::mesh::ToHome;
 use crate::mesh::letter::{Keep, Parcel};
+use crate::metrics::Counter;
 use crate::shard::Shard;
 use holdfast_protocol::backend::answer::DropReason;
 use holdfast_store::Trouble;
@@ -129,6 +130,7 @@ impl<I: Io> Shard<I> {
             return Vec::new();
         };
         self.take_back(&message);
+        self.metrics.count(Counter::DurableKeptAgain);
         let Message { parcel, origins, .. } = message;
         let keep = |origin| {
             let (ttl, key, parcel) = (again.ttl, again.key, parcel.clone());

@@ -45,6 +45,8 @@ fn what_one_host_stored_comes_before_what_the_other_stores(io: Which) {
     // Nor does the first one of this, whose own numbers are smaller.
     let last = one.backend().keep(ANN, b"last");
     assert!(last > next, "{last} is behind {next}");
+    let counted = ["taken", "kept_again", "stored", "not_stored"];
+    assert_eq!(counted.map(|what| other.count(&format!("durable_{what}"))), [2, 1, 1, 0]);
     assert_eq!(here.durable_again(), (next, b"next".to_vec()));
     assert_eq!(here.durable(), (last, b"last".to_vec()));
     // Who has dealt with these has dealt with all.
