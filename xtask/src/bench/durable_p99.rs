@@ -2,8 +2,9 @@
 //! disk.
 //!
 //! Single messages, each counted from when it was due, go to clients of their own while everybody
-//! else gets durable messages at half of the rate of full load. The disk's own syncs are timed
-//! between, in the same folder, as often a second as the store syncs and as many bytes each time.
+//! else gets durable messages at half of the rate of full load, in requests of 16 users. The disk's
+//! own syncs are timed between, in the same folder, as often a second as the store syncs and as many
+//! bytes each time.
 
 use std::time::Duration;
 
@@ -37,9 +38,9 @@ pub(super) const TO_DISK: Figure = Figure {
 /// Single messages a second.
 const SINGLES: u32 = 500;
 /// Turns of disk and gateway.
-const ROUNDS: usize = 3;
-const DISK_TIME: Duration = Duration::from_secs(3);
-const GATEWAY_SECONDS: u32 = 5;
+const ROUNDS: usize = 5;
+const DISK_TIME: Duration = Duration::from_secs(2);
+const GATEWAY_SECONDS: u32 = 4;
 
 /// The middle p99 of both, in microseconds.
 struct Both {

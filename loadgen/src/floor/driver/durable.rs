@@ -17,6 +17,9 @@ use crate::floor::control::MESSAGE;
 
 /// Users of one request of a phase that has no say in it.
 const TARGETS: u32 = 64;
+/// Users of one request beside single messages: everything behind a request waits for all of it,
+/// so with many the latency would be that of the load alone.
+const BESIDE: u32 = 16;
 /// Requests without an answer while offline users' messages are stored.
 const STORING: usize = 64;
 
@@ -79,7 +82,7 @@ impl Driver {
         })
     }
 
-    /// `rate` durable messages a second go to all clients, in requests of 64, while single ones go
+    /// `rate` durable messages a second go to all clients, in requests of 16, while single ones go
     /// to others for so long; every one of both must come.
     pub(in crate::floor) fn paced(
         &mut self,
@@ -106,12 +109,12 @@ impl Driver {
         }
         // One that waits for the receivers would catch up in bursts that nobody wants.
         let _hurry = Hurry::begin();
-        let gap = Duration::from_secs_f64(f64::from(TARGETS) / rate.max(1.0));
+        let gap = Duration::from_secs_f64(f64::from(BESIDE) / rate.max(1.0));
         let (start, mut requests) = (Instant::now(), 0);
         let mut failed = Ok(());
         while failed.is_ok() && !is_over() {
             sleep((start + gap * requests).saturating_duration_since(Instant::now()));
-            let users = self.random_users(TARGETS);
+            let users = self.random_users(BESIDE);
             failed = self.api.push_to(&users, Class::Durable, &[0x5a; MESSAGE]);
             requests += 1;
         }
@@ -121,7 +124,7 @@ impl Driver {
         stop.store(true, Ordering::Relaxed);
         let came: Result<usize, String> =
             self.workers.iter().try_fold(0, |came, worker| Ok(came + worker.wait()?.came));
-        let (came, sent) = (came?, (requests * TARGETS) as usize);
+        let (came, sent) = (came?, (requests * BESIDE) as usize);
         failed?;
         if came == sent { Ok(sent) } else { Err(format!("{came} of {sent} messages came")) }
     }
