@@ -30,7 +30,7 @@ enum Chore {
     Seeds(checks::seeds::Args),
     /// Run each fuzz target in turn.
     Fuzz(checks::fuzz::Args),
-    /// Run the engine's tests under a sanitizer.
+    /// Run the tests of engine and stores under a sanitizer.
     Sanitize(checks::sanitize::Args),
     /// Check the model of the rings between shards under every interleaving.
     Loom,

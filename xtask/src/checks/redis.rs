@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::shell::{Result, run};
+use crate::shell::{Result, output, run};
 
 /// Sees to it that there is a `redis-server`, by Debian's package where there is none.
 pub(super) fn ensure() -> Result {
@@ -22,4 +22,9 @@ pub(super) fn ensure() -> Result {
     };
     apt(&["update", "-q"])?;
     apt(&["install", "-qy", "--no-install-recommends", "redis-server"])
+}
+
+/// Where that program is.
+pub(super) fn path() -> Result<String> {
+    output("sh", &["-c", "command -v redis-server"]).ok_or_else(|| "no redis-server".into())
 }

@@ -1,4 +1,4 @@
-//! The engine's tests under a sanitizer, in a target folder of its own.
+//! The tests of the engine and of its stores under a sanitizer, in a target folder of its own.
 //!
 //! The kernel's own writes are invisible to a sanitizer: what `io_uring` writes into our memory is
 //! not judged, what we read and write ourselves is.
@@ -8,6 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
+use super::redis;
 use crate::shell::{Result, cargo, output, run as run_command, target};
 
 /// Which one.
@@ -34,16 +35,21 @@ enum Sanitizer {
 /// system calls touch is left out of its accesses. And a process need not linger at its end.
 const THREAD_OPTIONS: &str = "ignore_interceptors_accesses=1 atexit_sleep_ms=0";
 
+/// What has threads of its own, or memory that the kernel writes to.
+const PACKAGES: [&str; 2] = ["holdfast", "holdfast-store"];
+
 /// Runs the tests under it.
 pub(crate) fn run(args: &Args) -> Result {
+    redis::ensure()?;
     let (name, flags) = match args.sanitizer {
         Sanitizer::Address => ("address", "-Zsanitizer=address"),
         // Build scripts' own libraries come without it, and the compiler wants to be told.
         Sanitizer::Thread => ("thread", "-Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer"),
     };
     let host = host()?;
-    let mut tests = cargo(&["test", "--package", "holdfast", "--target", &host, "--no-fail-fast"]);
-    tests.arg("--lib").args(tests_of_the_engine()?);
+    let mut tests = cargo(&["test", "--target", &host, "--no-fail-fast", "--lib"]);
+    tests.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    tests.args(integration_tests()?);
     if args.sanitizer == Sanitizer::Thread {
         // Locks and channels order memory: their library must be watched too, or every use of one
         // looks like a race.
@@ -71,15 +77,16 @@ fn library_source() -> Result {
     run_command(Command::new("rustup").args(["component", "add", "rust-src"]))
 }
 
-/// `--test NAME` for each test of the engine but those that a sanitizer has no business in: one
+/// `--test NAME` for each test of these packages but those that a sanitizer has no business in: one
 /// reads text, the other switches stacks to try every interleaving by itself.
-fn tests_of_the_engine() -> Result<Vec<String>> {
+fn integration_tests() -> Result<Vec<String>> {
     let words = ["metadata", "--no-deps", "--format-version", "1"];
     let text = output("cargo", &words).ok_or("cargo gives no metadata")?;
     let metadata: Value = serde_json::from_str(&text).map_err(|error| error.to_string())?;
     let packages = metadata["packages"].as_array().into_iter().flatten();
-    let engine = packages.filter(|package| package["name"] == "holdfast");
-    let targets = engine.flat_map(|package| package["targets"].as_array().into_iter().flatten());
+    let wanted = |name: &Value| name.as_str().is_some_and(|name| PACKAGES.contains(&name));
+    let ours = packages.filter(|package| wanted(&package["name"]));
+    let targets = ours.flat_map(|package| package["targets"].as_array().into_iter().flatten());
     let tests = targets.filter(|target| target["kind"][0] == "test");
     let names = tests.filter_map(|target| target["name"].as_str());
     let names = names.filter(|name| !["tidy", "mesh_model"].contains(name));
