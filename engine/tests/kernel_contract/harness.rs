@@ -13,8 +13,8 @@ use holdfast::io::{Event, Interest, Io, Key, Outgoing, Port, Received, Sent};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
-/// Longer than anything that is to come takes.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// Longer than anything that is to come takes, on a machine with other things to do.
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 /// Long enough for what must not come to come.
 const QUIET: Duration = Duration::from_millis(40);
 
