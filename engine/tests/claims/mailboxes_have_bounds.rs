@@ -106,7 +106,8 @@ fn what_found_no_room_in_an_outbox_is_fed_once(io: Which, store: &Store) {
     let body = [7; 16 << 10];
     let mut backend = gateway.backend();
     let outcomes = backend.push(&[durable("ann", &body); MANY]);
-    assert!(outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored(_))));
+    let stored = outcomes.iter().all(|outcome| matches!(outcome, Outcome::Stored(_)));
+    assert!(stored, "{outcomes:?}");
     until("some found no room", || gateway.count("sessions_stuck") > 0);
     let got: Vec<_> = (0..MANY).map(|_| ann.durable().0).collect();
     assert!(got.is_sorted_by(|one, next| one < next), "each once, in order: {got:?}");

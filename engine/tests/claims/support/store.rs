@@ -38,6 +38,10 @@ impl Drop for Server {
 /// The highest port whose cluster bus, 10,000 above it, has one too.
 const HIGHEST: u16 = 55_535;
 
+/// Where no claim says otherwise, a server that is slow on a busy machine is not taken for one that
+/// is away.
+const PATIENT: &str = "redis.timeout=60s";
+
 impl Server {
     fn start(arguments: &[&str]) -> Self {
         let directory = tempfile::tempdir().expect("a directory for temporary files");
@@ -126,11 +130,13 @@ impl Store {
             ],
             Self::Redis(server) => vec![
                 "store.kind=redis".to_owned(),
+                PATIENT.to_owned(),
                 format!("redis.addresses=[\"127.0.0.1:{}\"]", server.port),
             ],
             Self::Cluster([server, _]) => vec![
                 "store.kind=redis".to_owned(),
                 "redis.mode=cluster".to_owned(),
+                PATIENT.to_owned(),
                 format!("redis.addresses=[\"127.0.0.1:{}\"]", server.port),
             ],
         }
