@@ -248,7 +248,8 @@ fn an_acknowledgement_without_the_store_counts_when_its_client_has_gone(io: Whic
 fn the_end_of_a_message_is_told_after_a_restart(io: Which) {
     let store = Store::redis();
     let gateway = host(&store, io, 1, &[]);
-    let brief = Target { ttl: 1, receipt: true, ..durable("ann", b"brief") };
+    // Longer than the first gateway takes to end.
+    let brief = Target { ttl: 3, receipt: true, ..durable("ann", b"brief") };
     let outcome = gateway.backend().push(&[brief])[0];
     let Outcome::Stored(sequence) = outcome else { panic!("not kept: {outcome:?}") };
     drop(gateway);
