@@ -88,13 +88,16 @@ fn tell(one: &OneMailbox, mailbox: &Mailbox, mut done: Value, text: &str, screen
         ("bytes", json!(mailbox.bytes)),
         ("first", json!(mailbox.first)),
         ("last", json!(mailbox.last)),
-        ("acked", json!(mailbox.acked)),
         ("deliveries", json!(mailbox.deliveries)),
         ("quarantined", json!(mailbox.quarantined)),
         ("online", json!(mailbox.online)),
         ("sessions", json!(mailbox.sessions)),
     ] {
         done[name] = value;
+    }
+    // 0 is "not known" on the wire, and would read as "nothing".
+    if mailbox.acked > 0 {
+        done["acked"] = json!(mailbox.acked);
     }
     screen.say(&done.to_string());
 }

@@ -185,6 +185,15 @@ fn a_mailbox_is_shown_in_words_and_numbers() {
 }
 
 #[test]
+fn an_acknowledgement_that_the_gateway_does_not_know_is_not_shown_as_none() {
+    let full = Mailbox { acked: 0, ..mailbox_after(MailboxAction::Show) };
+    let gateway = mailbox(full, full);
+    let ran = run(gateway.address(), &["mailbox", "show", "chat", "alice", "--json"]);
+    let said = &lines(&ran)[0];
+    assert_eq!((&said["messages"], said.get("acked")), (&json!(2), None));
+}
+
+#[test]
 fn a_purge_says_what_it_gave_up_and_a_release_what_it_ended() {
     let full = mailbox_after(MailboxAction::Show);
     let gateway = mailbox(full, mailbox_after(MailboxAction::Purge));
