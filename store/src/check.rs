@@ -86,7 +86,7 @@ pub fn check_disk(disk: &dyn Disk, now: u32) -> io::Result<Report> {
         let found = Found::read(disk, *id, Vec::new())?;
         let mut records: BTreeMap<&'static str, u64> = BTreeMap::new();
         let mut tally = Tally::default();
-        let end = follow(&found, chain.trusted(position), |lying| {
+        let end = follow(&found, chain.reach(position), |lying| {
             *records.entry(Kind::of_record(&lying.record).name()).or_default() += 1;
             index.take(&lying, &mut tally);
         });

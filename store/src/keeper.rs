@@ -19,6 +19,7 @@ use self::reserve::Reserve;
 use crate::disk::Disk;
 use crate::letter::{Batch, Command, Event, Place, Trouble};
 use crate::log::Log;
+use crate::log::farewell::Farewell;
 use crate::own::Own;
 use crate::recover::{OpenError, Past, Terms, recover};
 use crate::stats::{Figures, Stats};
@@ -94,6 +95,8 @@ impl Keeper {
             recover(&Terms { disk: disk.as_ref(), homes, now, window }, progress)?;
         let directory = disk.describe();
         let failed = |error| OpenError::Disk { directory: directory.clone(), error };
+        // What it says was looked at, and is not so any more once anything changes.
+        Farewell::remove(disk.as_ref()).map_err(&failed)?;
         let mut log = Log::new(disk.clone(), settings.segment_bytes, settings.seed);
         log.inherit(segments, reserved);
         log.reserve(reserved.saturating_add(RESERVED_AHEAD));
@@ -258,7 +261,7 @@ impl Keeper {
             // Nothing has to be cleaned any more: all the room is for what waits.
             self.spend(Vec::new(), now, &mut Vec::new());
         }
-        if let Err(error) = self.log.rest() {
+        if let Err(error) = self.log.end() {
             tracing::warn!(%error, "the end of the log could not be marked");
         }
     }

@@ -12,11 +12,13 @@
 //!
 //! It knows bytes and sums, not what records mean to anybody.
 
+pub(crate) mod farewell;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod shelf;
 mod supply;
 
+use self::farewell::Farewell;
 use self::segment::{Id, Segment, Tally};
 use self::supply::{Blank, Supply};
 use crate::disk::{Disk, DiskFile, write_all};
@@ -291,11 +293,20 @@ impl Log {
         }
     }
 
-    /// Makes the last mark safe too, at the end of a life, and leaves nothing behind it.
-    pub(crate) fn rest(&mut self) -> io::Result<()> {
+    /// Makes the last mark safe too, at the end of a life, leaves nothing behind it, and says where
+    /// the log ends.
+    pub(crate) fn end(&mut self) -> io::Result<()> {
         self.mark();
         self.slim()?;
-        self.active.as_mut().map_or(Ok(()), |active| active.file.sync_data())
+        if let Some(active) = &mut self.active {
+            active.file.sync_data()?;
+        }
+        let last = match self.written() {
+            Some(segment) => Some((segment.id, segment.length)),
+            None => self.sealed.back().map(|segment| (segment.id, self.before)),
+        };
+        let farewell = last.map(|(id, length)| Farewell { id, length });
+        farewell.map_or(Ok(()), |farewell| farewell.write(self.disk.as_ref()))
     }
 
     /// Tries whether so many bytes can be written and synced, and takes them back.

@@ -10,6 +10,8 @@
 //! of one process only. Names, users and keys are at most 65,535 bytes; the parts of the gateway
 //! that accept them allow far less.
 //!
+//! What an orderly stop leaves beside the segments has a form of its own: `log/farewell.rs`.
+//!
 //! Decoding takes whatever bytes there are: it never panics and allocates nothing.
 
 mod decode;

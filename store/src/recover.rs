@@ -2,9 +2,9 @@
 //!
 //! Where a record ends wrongly, it is either a torn tail, which is what a power cut leaves of bytes
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
-//! every segment but the last, the next one's header says how much had been synced; in the last, a
-//! mark behind the place says so. (What cannot be told from a torn tail: a last segment that a
-//! broken file system has cut short, marks and all.)
+//! every segment but the last, the next one's header says how much had been synced; of the last,
+//! what an orderly stop left does ([`Farewell`]), or else a mark behind the place. (What cannot be
+//! told from a torn tail: a last segment that was cut short, marks and all, after a kill.)
 //!
 //! Where the last segment was written over an older one's file and has not grown beyond it, what
 //! lies behind its records is taken for the older one's. A torn tail there, which nobody was told
@@ -15,6 +15,7 @@ mod index;
 pub(crate) use index::Index;
 
 use crate::disk::Disk;
+use crate::log::farewell::Farewell;
 use crate::log::scan::Found;
 use crate::log::segment::{Id, Segment, Tally};
 use crate::own::Own;
@@ -93,12 +94,31 @@ pub(crate) enum End {
     Damaged(u32, &'static str),
 }
 
+/// How much of a segment counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// So many bytes: the next one's header says it.
+    Exactly(u32),
+    /// What is found by reading, and not less than this: what an orderly stop said, or 0.
+    AtLeast(u32),
+}
+
+impl Reach {
+    /// The bytes that were certainly synced.
+    pub(crate) const fn least(self) -> u32 {
+        let (Self::Exactly(bytes) | Self::AtLeast(bytes)) = self;
+        bytes
+    }
+}
+
 /// The segments of a directory with their headers.
 pub(crate) struct Chain {
     /// By number; the header is `None` where it is damaged.
     pub(crate) links: Vec<(Id, Option<Header>)>,
     /// A segment whose beginning was never synced, so nothing is in it.
     pub(crate) unborn: Option<Id>,
+    /// How the life before ended, if it did in order.
+    farewell: Option<Farewell>,
 }
 
 impl Chain {
@@ -107,8 +127,9 @@ impl Chain {
         for id in Id::sorted(&disk.list()?) {
             links.push((id, Found::head(disk, id)?.header()));
         }
-        let mut chain = Self { links, unborn: None };
+        let mut chain = Self { links, unborn: None, farewell: Farewell::read(disk)? };
         if let Some((id, None)) = chain.links.last().copied()
+            && chain.farewell.is_none_or(|farewell| farewell.id != id)
             && !Found::read(disk, id, Vec::new())?.is_marked_behind(0)
         {
             chain.links.pop();
@@ -117,12 +138,16 @@ impl Chain {
         Ok(chain)
     }
 
-    /// How much of the segment at this index counts; `None` for the last one, whose end is found
-    /// by reading.
-    pub(crate) fn trusted(&self, index: usize) -> Option<u32> {
-        let (id, _) = self.links.get(index)?;
-        let (next, header) = self.links.get(index + 1)?;
-        header.filter(|_| next.number == id.number + 1).map(|header| header.before)
+    /// How far the segment at this index reaches.
+    pub(crate) fn reach(&self, index: usize) -> Reach {
+        let Some((id, _)) = self.links.get(index) else { return Reach::AtLeast(0) };
+        if let Some((next, Some(header))) = self.links.get(index + 1)
+            && next.number == id.number + 1
+        {
+            return Reach::Exactly(header.before);
+        }
+        let farewell = self.farewell.filter(|farewell| farewell.id == *id);
+        Reach::AtLeast(farewell.map_or(0, |farewell| farewell.length))
     }
 
     /// The first thing that is wrong with the chain as such.
@@ -132,30 +157,41 @@ impl Chain {
             return Some((id.name(), "its header is damaged"));
         }
         let gap = self.links.windows(2).find(|pair| pair[1].0.number != pair[0].0.number + 1);
-        gap.map(|pair| (pair[1].0.name(), "the segment before it is missing"))
+        let gap = gap.map(|pair| (pair[1].0.name(), "the segment before it is missing"));
+        gap.or_else(|| self.missing_end().map(|id| (id.name(), "this newest segment is missing")))
+    }
+
+    /// The segment that an orderly stop left as the newest, if it is not there. (One with a greater
+    /// number says by itself how much of those before it counts.)
+    pub(crate) fn missing_end(&self) -> Option<Id> {
+        let Farewell { id, .. } = self.farewell?;
+        let last = self.links.last().map(|(id, _)| *id);
+        last.is_none_or(|last| last != id && last.number <= id.number).then_some(id)
     }
 }
 
 /// Where the good records of a segment end, handing each to `take`.
 pub(crate) fn follow<'a>(
     found: &'a Found,
-    trusted: Option<u32>,
+    reach: Reach,
     take: impl FnMut(crate::log::scan::Lying<'a>),
 ) -> End {
-    let length = found.length();
-    let end = trusted.unwrap_or(length);
-    let reached = found.each(end.min(length), take);
-    if reached == end {
-        return End::Whole(reached);
-    }
-    match trusted {
-        Some(_) if length < end && reached == length => End::Damaged(reached, "it is cut short"),
-        Some(_) => End::Damaged(reached, "there is no record where one was written"),
-        None if found.is_marked_behind(reached) => {
-            End::Damaged(reached, "there is no record where one was written")
-        }
-        None if found.is_within_room() => End::Whole(reached),
-        None => End::Torn(reached),
+    const NO_RECORD: &str = "there is no record where one was written";
+    let (length, least) = (found.length(), reach.least());
+    let end = if matches!(reach, Reach::Exactly(_)) { least.min(length) } else { length };
+    let reached = found.each(end, take);
+    if length < least {
+        End::Damaged(reached, "it is cut short")
+    } else if reached < least {
+        End::Damaged(reached, NO_RECORD)
+    } else if reached == end {
+        End::Whole(reached)
+    } else if found.is_marked_behind(reached) {
+        End::Damaged(reached, NO_RECORD)
+    } else if found.is_within_room() {
+        End::Whole(reached)
+    } else {
+        End::Torn(reached)
     }
 }
 
@@ -187,9 +223,9 @@ pub(crate) fn recover(
         reserved = promised.max(reserved);
         let found = Found::read(terms.disk, *id, buffer).map_err(failed)?;
         let mut tally = Tally::default();
-        let trusted = chain.trusted(position);
-        let end = follow(&found, trusted, |lying| index.take(&lying, &mut tally));
-        let length = settle(terms.disk, &found, end, trusted.is_none())?;
+        let end = follow(&found, chain.reach(position), |lying| index.take(&lying, &mut tally));
+        let is_last = position + 1 == chain.links.len();
+        let length = settle(terms.disk, &found, end, is_last)?;
         segments.push(Segment { id: *id, length, tally });
         done += u64::from(found.length());
         progress(done, total);

@@ -9,7 +9,7 @@ use crate::keeper::RESERVED_AHEAD;
 use crate::log::scan::{Found, Lying};
 use crate::log::segment::Id;
 use crate::record::{Header, Kind, Pen, Record, VERSION, shape};
-use crate::recover::Chain;
+use crate::recover::{Chain, Reach};
 use std::io;
 use std::path::Path;
 
@@ -116,9 +116,13 @@ fn copy_all(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
         let target = Id { number, salt: !id.salt };
         pen.begin(target.salt);
         pen.header(Header { version: VERSION, number, before, reserved, room: 0 });
-        copy(&found, chain.trusted(position), &mut pen, &mut result);
+        copy(&found, chain.reach(position), &mut pen, &mut result);
         before = write(to, target, pen.bytes()).map_err(SalvageError::To)?;
         number = number.saturating_add(1);
+    }
+    if let Some(end) = chain.missing_end() {
+        let from = if chain.links.is_empty() { end.number } else { expected };
+        result.missing.extend(from..=end.number);
     }
     to.sync_directory().map_err(SalvageError::To)?;
     Ok(result)
@@ -131,8 +135,10 @@ fn write(to: &dyn Disk, id: Id, bytes: &[u8]) -> io::Result<u32> {
     u32::try_from(bytes.len()).map_err(io::Error::other)
 }
 
-fn copy(found: &Found, trusted: Option<u32>, pen: &mut Pen, result: &mut Salvage) {
-    let end = trusted.unwrap_or(u32::MAX).min(found.length());
+fn copy(found: &Found, reach: Reach, pen: &mut Pen, result: &mut Salvage) {
+    let (length, least) = (found.length(), reach.least());
+    let is_exact = matches!(reach, Reach::Exactly(_));
+    let end = if is_exact { least.min(length) } else { length };
     let mut offset = 0;
     while offset < end {
         if let Some(lying) = found.record(offset) {
@@ -141,17 +147,17 @@ fn copy(found: &Found, trusted: Option<u32>, pen: &mut Pen, result: &mut Salvage
             continue;
         }
         let next = found.next_record(offset);
-        if next.is_none() && trusted.is_none() && found.is_within_room() {
-            // An older segment's bytes, which nobody misses.
+        // Behind all of it, an older segment's bytes, which nobody misses.
+        let is_room = next.is_none() && !is_exact && found.is_within_room();
+        if is_room && offset >= least {
             break;
         }
-        let to = next.unwrap_or(end).min(end);
+        let to = if is_room { least } else { next.unwrap_or(end) }.min(end);
         result.losses.push(Loss { file: found.id.name(), from: offset, to });
         offset = to;
     }
-    if let Some(trusted) = trusted.filter(|trusted| *trusted > found.length()) {
-        let file = found.id.name();
-        result.losses.push(Loss { file, from: found.length(), to: trusted });
+    if least > length {
+        result.losses.push(Loss { file: found.id.name(), from: length, to: least });
     }
 }
 

@@ -18,14 +18,28 @@ fn body(sequence: u64) -> Vec<u8> {
 /// A store that was left without a farewell, over several segments.
 fn some_store() -> Memory {
     let disk = Memory::new();
-    let (mut life, _) = Life::open(&disk, 1);
+    drop(a_life(&disk));
+    disk
+}
+
+/// A store that was stopped in order, with the newest of its segments.
+fn stopped_store(reuses: bool) -> (Memory, String) {
+    let disk = Memory::new();
+    disk.set_reuses(reuses);
+    a_life(&disk).store.stop(NOW);
+    let newest = segments(&disk).pop().unwrap();
+    (disk, newest)
+}
+
+fn a_life(disk: &Memory) -> Life {
+    let (mut life, _) = Life::open(disk, 1);
     for sequence in 1..=60 {
         let user = format!("u{}", sequence % 4 * 2);
         let append = Command::Append(message(&user, sequence, &body(sequence)));
         life.written(0, vec![append]);
     }
     life.written(0, vec![trim("u2", 9)]);
-    disk
+    life
 }
 
 /// What a store hands out, if it opens.
@@ -83,6 +97,75 @@ fn a_segment_that_was_cut_or_is_gone_is_refused() {
     assert!(refused.contains(&names[2]) && refused.contains("holdfast store salvage"), "{refused}");
     let report = check_disk(&gone, NOW).unwrap();
     assert!(!report.is_sound());
+}
+
+#[test]
+fn a_newest_segment_that_lost_its_end_is_refused_after_an_orderly_stop() {
+    for reuses in [false, true] {
+        let (disk, newest) = stopped_store(reuses);
+        let whole = contents(&disk.copy()).unwrap();
+        assert_eq!(whole.len(), 60 - 3);
+        for length in 0..disk.length(&newest).unwrap() {
+            let cut = disk.copy();
+            cut.cut(&newest, length);
+            let Err(OpenError::Corrupt { file, offset, .. }) = contents(&cut) else {
+                panic!("cut to {length} bytes it opens")
+            };
+            assert!(file == newest && offset as usize <= length, "{length}: {file}, {offset}");
+            assert!(!check_disk(&cut, NOW).unwrap().is_sound(), "{length}");
+        }
+        // A start that was refused changes nothing, nor does one that is not.
+        contents(&disk).unwrap();
+        assert_eq!(contents(&disk).unwrap(), whole);
+    }
+}
+
+#[test]
+fn salvage_says_what_a_newest_segment_has_lost() {
+    let (disk, newest) = stopped_store(false);
+    let length = disk.length(&newest).unwrap();
+    disk.cut(&newest, length - 40);
+    let cut = salvage_disk(&disk, &Memory::new()).unwrap();
+    let last = cut.losses.last().unwrap();
+    assert_eq!((last.file.as_str(), last.to as usize), (newest.as_str(), length));
+}
+
+#[test]
+fn a_newest_segment_that_is_gone_is_refused_after_an_orderly_stop() {
+    let (disk, newest) = stopped_store(false);
+    let number: u32 = newest[..10].parse().unwrap();
+    let names = segments(&disk);
+    let (gone, empty) = (disk.copy(), disk);
+    gone.remove(&newest).unwrap();
+    for name in &names {
+        empty.remove(name).unwrap();
+    }
+    for disk in [&gone, &empty] {
+        let refused = contents(disk).expect_err("the newest is missing").to_string();
+        let says = ["newest segment is missing", &newest, "holdfast store salvage"];
+        assert!(says.iter().all(|part| refused.contains(part)), "{refused}");
+        assert!(!check_disk(disk, NOW).unwrap().is_sound());
+    }
+    let saved = Memory::new();
+    assert_eq!(salvage_disk(&gone, &saved).unwrap().missing, [number]);
+    assert!(contents(&saved).unwrap().len() > 10, "what the others hold is saved");
+    assert_eq!(salvage_disk(&empty, &Memory::new()).unwrap().missing, [number]);
+}
+
+#[test]
+fn a_newest_segment_may_end_anywhere_after_a_kill() {
+    let (disk, _) = stopped_store(false);
+    // Another life, which is killed: of what the one before said nothing is left.
+    let (mut life, _) = Life::open(&disk, 3);
+    let last = message("u0", 100, &body(100));
+    life.written(0, vec![Command::Append(last)]);
+    drop(life);
+    let newest = segments(&disk).pop().unwrap();
+    for length in 0..disk.length(&newest).unwrap() {
+        let cut = disk.copy();
+        cut.cut(&newest, length);
+        contents(&cut).unwrap_or_else(|error| panic!("cut to {length} bytes: {error}"));
+    }
 }
 
 #[test]

@@ -1,13 +1,15 @@
-//! Two shards append, trim, move and clean at random over a disk that fails now and then; the power
-//! goes at a random moment and the store is opened again, over and over. After each crash: all that
-//! was called written and not trimmed is there with its body, what was trimmed for sure is not, and
-//! no sequence is given out twice.
+//! Two shards append, trim, move and clean at random over a disk that fails now and then; the
+//! power goes at a random moment, or the store is stopped in order before, and it is opened again,
+//! over and over. After each crash: all that was called written and not trimmed is there with its
+//! body, what was trimmed for sure is not, and no sequence is given out twice. After an orderly
+//! stop a log that has lost some of its end is refused.
 //!
 //! `STORE_SEEDS=FROM..TO` runs other seeds.
 
 use crate::support::{Chance, Life, NOW, Two, message, to_u32, trim};
 use holdfast_store::disk::Disk;
-use holdfast_store::disk::memory::Memory;
+use holdfast_store::disk::memory::{Faults, Memory};
+use holdfast_store::embedded::OpenError;
 use holdfast_store::{Batch, Command, Event, Freed, Place, Recovered, Trouble, Wanted};
 use std::collections::BTreeMap;
 
@@ -69,6 +71,8 @@ struct World {
     /// Times that shards heard that the disk is full, as a store opened and later, and that all is
     /// well again.
     full: [u64; 3],
+    /// Lives that ended in order.
+    ended: u64,
     /// Steps in which a file was there to be written over.
     spare: u64,
 }
@@ -87,6 +91,7 @@ impl World {
             asked: 0,
             failed: 0,
             full: [0; 3],
+            ended: 0,
             spare: 0,
         }
     }
@@ -253,8 +258,37 @@ impl World {
                 }
             }
         }
-        drop(store);
+        if self.chance.one_in(4) {
+            self.stop(store);
+        } else {
+            drop(store);
+        }
         self.crash();
+    }
+
+    /// A life that ends in order, if the disk lets it: then no end of its log may go unnoticed.
+    fn stop(&mut self, life: Life) {
+        let Life { store, ports, now } = life;
+        store.stop(now);
+        for (number, port) in (0..).zip(&ports) {
+            while let Some(event) = port.hear() {
+                self.hear(number, event);
+            }
+        }
+        let Some((newest, length)) = farewell(&self.disk) else { return };
+        if self.disk.is_dead() {
+            return;
+        }
+        self.ended += 1;
+        let less = self.disk.copy();
+        less.fail(|faults| *faults = Faults::default());
+        match self.chance.below(length + 1) {
+            all if all == length => less.remove(&newest).unwrap(),
+            some => less.cut(&newest, usize::try_from(some).unwrap()),
+        }
+        let refused = Life::at(&less, &homes(), 1, NOW).err();
+        let is_told = matches!(&refused, Some(OpenError::Corrupt { file, .. }) if *file == newest);
+        assert!(is_told, "seed {}: {refused:?}", self.seed);
     }
 
     fn crash(&mut self) {
@@ -305,6 +339,16 @@ impl World {
     }
 }
 
+/// The newest segment and its length, as an orderly stop said them.
+fn farewell(disk: &Memory) -> Option<(String, u64)> {
+    let mut bytes = [0; 29];
+    if disk.open("end").ok()?.read_at(0, &mut bytes).ok()? != 28 {
+        return None;
+    }
+    let number = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap());
+    Some((format!("{:010}-{:08x}.segment", number(12), number(16)), u64::from(number(20))))
+}
+
 fn homes() -> Two {
     Two::new(&["a", "b"])
 }
@@ -317,7 +361,7 @@ fn seeds() -> std::ops::Range<u64> {
 
 #[test]
 fn crashes_lose_nothing_that_was_safe() {
-    let (mut asked, mut failed, mut full, mut spare) = (0, 0, [0; 3], 0);
+    let (mut asked, mut failed, mut full, mut spare, mut ended) = (0, 0, [0; 3], 0, 0);
     for seed in seeds() {
         let mut world = World::new(seed);
         for life in 0..8 {
@@ -329,11 +373,12 @@ fn crashes_lose_nothing_that_was_safe() {
         asked += world.asked;
         failed += world.failed;
         spare += world.spare;
+        ended += world.ended;
         for (sum, more) in full.iter_mut().zip(world.full) {
             *sum += more;
         }
     }
-    let shown = [&[asked, failed, spare][..], &full].concat();
-    println!("cleaned, failed, spare, full at the start, full later, well again: {shown:?}");
+    let shown = [&[asked, failed, spare, ended][..], &full].concat();
+    println!("cleaned, failed, spare, ended, full (start, later), well again: {shown:?}");
     assert!(!shown.contains(&0), "{shown:?}");
 }
