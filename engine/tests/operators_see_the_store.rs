@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::Value;
 use std::fs::{self, OpenOptions};
 use std::io::{BufRead, BufReader, Read, Write};
@@ -459,4 +459,25 @@ fn a_full_disk_is_not_ready_and_refuses_until_there_is_room() {
     assert_eq!(push("after").0, 0);
     assert!(gateway.ask(&["mailbox", "show", "demo", "ann"])["messages"].as_u64() >= Some(2));
     gateway.end();
+}
+
+#[test]
+fn a_file_size_limit_refuses_and_ends_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let gateway = Gateway::serve(directory.path());
+    let push = |body: &str| gateway.run(&["push", "demo", "ann", body, "--durable"]);
+    let limit = |current| {
+        let pid = Some(Pid::from_child(&gateway.child.0));
+        let maximum = rustix::process::getrlimit(Resource::Fsize).maximum;
+        prlimit(pid, Resource::Fsize, Rlimit { current, maximum }).unwrap();
+    };
+    limit(Some(200_000));
+    let body = "x".repeat(60_000);
+    until("no more is taken", || push(&body).0 == 6);
+    assert_eq!(gateway.get("/readyz").0, 503);
+    limit(None);
+    until("it is ready again", || gateway.get("/readyz").0 == 200);
+    assert_eq!(push("after").0, 0);
+    let said = gateway.end();
+    assert!(said.contains("`ulimit -f`"), "{said}");
 }

@@ -241,7 +241,7 @@ impl Log {
     pub(crate) fn commit(&mut self, group: &[u8], tally: &Tally) -> io::Result<()> {
         let Some(active) = &mut self.active else { return Err(io::ErrorKind::NotFound.into()) };
         let end = u32::try_from(active.segment.length as usize + group.len());
-        let end = end.map_err(|_| io::Error::from(io::ErrorKind::FileTooLarge))?;
+        let end = end.map_err(|_| io::Error::other("a group is longer than any segment"))?;
         let start = u64::from(active.segment.length);
         if let Err(error) = write_all(active.file.as_mut(), start, group) {
             self.take_back();

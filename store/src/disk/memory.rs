@@ -17,6 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct Faults {
     /// Bytes that all files together may hold; `None` is without end.
     pub room: Option<u64>,
+    /// Bytes that one file may have; `None` is without end.
+    pub file_size: Option<u64>,
     /// Each write does at most so much of what it is given.
     pub short: Option<usize>,
     /// Writes that fail, counted down.

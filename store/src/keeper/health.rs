@@ -25,8 +25,19 @@ pub(super) struct Health {
     pub(super) size: usize,
 }
 
+/// Whether there is no room: on the disk, for this user, or in files of this process, whose size
+/// has a limit (`ulimit -f`).
 pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
+}
+
+/// What is full, in the words of a log line.
+fn full(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::FileTooLarge => "a file may not grow (`ulimit -f`), as on a full disk",
+        _ => "the disk is full",
+    }
 }
 
 impl Health {
@@ -69,8 +80,9 @@ impl Keeper {
                         %error,
                         directory,
                         reserve,
-                        "the disk is full: nothing new is accepted, and the room that was kept \
-                         back, in bytes, is for what gives room back"
+                        "{}: nothing new is accepted, and the room that was kept back, in bytes, \
+                         is for what gives room back",
+                        full(error)
                     );
                 }
                 Trouble::Down => {

@@ -48,6 +48,11 @@ fn a_full_disk() {
 }
 
 #[test]
+fn a_file_that_may_not_grow() {
+    fails_and_gets_well(|faults| faults.file_size = Some(600), Trouble::Full);
+}
+
+#[test]
 fn a_failing_sync() {
     fails_and_gets_well(|faults| faults.failing_syncs = 2, Trouble::Down);
 }

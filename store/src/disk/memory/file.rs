@@ -110,6 +110,11 @@ impl DiskFile for Open {
         // What lies in the file already, or has its room, takes no more.
         let room = inside.room().saturating_add(before.saturating_sub(offset as u64));
         let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let most = inside.faults.file_size.unwrap_or(u64::MAX).saturating_sub(offset as u64);
+        if most == 0 && !bytes.is_empty() {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        let room = room.min(usize::try_from(most).unwrap_or(usize::MAX));
         let count = bytes.len().min(inside.faults.short.unwrap_or(usize::MAX)).min(room);
         if count == 0 && !bytes.is_empty() {
             return Err(io::ErrorKind::StorageFull.into());
@@ -160,6 +165,9 @@ impl DiskFile for Open {
     fn allocate(&mut self, length: u64) -> io::Result<()> {
         let mut inside = locked(&self.disk.inside);
         inside.faults.call()?;
+        if inside.faults.file_size.is_some_and(|most| length > most) {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
         let mut node = locked(&self.node);
         let more = length.saturating_sub(node.size());
         if more > inside.room() {
