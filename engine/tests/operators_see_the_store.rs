@@ -355,8 +355,12 @@ fn a_damaged_store_is_refused_checked_and_salvaged() {
     let (code, said) = run(&["store", "salvage", from, to, "--json"]);
     let done: Value = serde_json::from_str(&said).unwrap();
     assert_eq!((code, done["losses"].as_array().unwrap().len()), (0, 1), "{said}");
+    assert_eq!(done["losses"][0]["reads"][0]["user"], "ann");
     let (code, said) = run(&["store", "salvage", from, to]);
     assert_eq!(code, 9, "it does not overwrite: {said}");
+    let third = old.with_file_name("third");
+    let (_, said) = run(&["store", "salvage", from, third.to_str().unwrap()]);
+    assert!(said.contains("; reads as message 2 of demo/ann, which no sum vouches for"), "{said}");
     for (directory, what) in [(from, "it must be another one"), ("/dev/null/new", "/dev/null/new")]
     {
         let (code, said) = run(&["store", "salvage", from, directory]);

@@ -3,8 +3,10 @@
 //! Nothing here changes the store that it reads.
 
 mod salvage;
+mod trace;
 
 pub use salvage::{Loss, Salvage, SalvageError, salvage, salvage_disk};
+pub use trace::Trace;
 
 use crate::disk::Disk;
 use crate::disk::files::Files;

@@ -19,7 +19,7 @@ mod encode;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use decode::{Bad, meaning as parse_payload, parse, shape};
+pub(crate) use decode::{Bad, meaning as parse_payload, parse, shape, unproven};
 pub(crate) use encode::Pen;
 
 use crate::letter::{BroadcastState, KeyMark};
@@ -123,6 +123,20 @@ pub(crate) enum Record<'a> {
     Mark(u32),
     /// Sequences up to this may have been given out.
     Reserve(u64),
+}
+
+impl<'a> Record<'a> {
+    /// The product that it belongs to, where it says one.
+    pub(crate) const fn product(&self) -> Option<&'a str> {
+        match self {
+            Self::Message(Message { product, .. })
+            | Self::Broadcast(Cast { product, .. })
+            | Self::Trim { product, .. }
+            | Self::Steer { product, .. }
+            | Self::Seen { product, .. } => Some(product),
+            Self::Header(_) | Self::Keys(_) | Self::Mark(_) | Self::Reserve(_) => None,
+        }
+    }
 }
 
 /// What a segment begins with.

@@ -8,7 +8,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::screen::Screen;
 use crate::cli::value::{bytes, counted, grouped};
 use crate::clock::Clock;
-use holdfast_store::check::{self, Loss, Report, Salvage, SalvageError, SegmentReport, State};
+use holdfast_store::check::{
+    self, Loss, Report, Salvage, SalvageError, SegmentReport, State, Trace,
+};
 use serde_json::{Value, json};
 use std::io::{self, ErrorKind};
 use std::path::Path;
@@ -157,12 +159,11 @@ fn salvage(
         screen.say(&salvage_json(&done).to_string());
         return Ok(Exit::Done);
     }
-    for Loss { file, from, to } in &done.losses {
-        let (lost, from, to) = (bytes((to - from).into()), grouped((*from).into()), *to);
-        screen.say(&format!("{file}  lost: {lost}, offset {from} to {}", grouped(to.into())));
+    for loss in &done.losses {
+        screen.say(&lost(loss));
     }
     for number in &done.missing {
-        screen.say(&format!("segment {number}  lost: it is not there"));
+        screen.say(&format!("segment {number}  lost: it is not there, and whose cannot be told"));
     }
     let saved = counted(done.saved, "record");
     screen.say(&format!("{saved} of {} saved in {}", from.display(), to.display()));
@@ -170,10 +171,47 @@ fn salvage(
     Ok(Exit::Done)
 }
 
+/// Bytes that are lost, and what is known of whose they were.
+fn lost(loss: &Loss) -> String {
+    let Loss { file, from, to, reads, before, behind } = loss;
+    let (size, from, to) = (bytes((to - from).into()), grouped((*from).into()), *to);
+    let mut parts = vec![format!("{file}  lost: {size}, offset {from} to {}", grouped(to.into()))];
+    if reads.is_empty() {
+        parts.push("whose cannot be told".to_owned());
+    } else {
+        let reads: Vec<_> = reads.iter().map(trace).collect();
+        parts.push(format!("reads as {}, which no sum vouches for", reads.join(", ")));
+    }
+    for (side, beside) in [("before", before), ("behind", behind)] {
+        parts.extend(beside.iter().map(|beside| format!("{side} it: {}", trace(beside))));
+    }
+    parts.join("; ")
+}
+
+/// What a record is about. Names that nothing vouches for may hold anything.
+fn trace(trace: &Trace) -> String {
+    let number = trace.number.map_or(String::new(), |number| format!(" {number}"));
+    let product = trace.product.as_deref().map(str::escape_debug);
+    let product = product.map_or(String::new(), |product| format!(" of {product}"));
+    let user = trace.user.as_deref().map(str::escape_debug);
+    let user = user.map_or(String::new(), |user| format!("/{user}"));
+    format!("{}{number}{product}{user}", trace.kind)
+}
+
+fn trace_json(trace: &Trace) -> Value {
+    let Trace { kind, product, user, number } = trace;
+    json!({ "kind": kind, "product": product, "user": user, "number": number })
+}
+
 fn salvage_json(done: &Salvage) -> Value {
     let losses = done.losses.iter().map(|loss| {
-        let Loss { file, from, to } = loss;
-        json!({ "file": file, "from": from, "to": to })
+        let Loss { file, from, to, reads, before, behind } = loss;
+        let reads: Vec<_> = reads.iter().map(trace_json).collect();
+        let (before, behind) = (before.as_ref().map(trace_json), behind.as_ref().map(trace_json));
+        json!({
+            "file": file, "from": from, "to": to,
+            "reads": reads, "before": before, "behind": behind,
+        })
     });
     let losses: Vec<_> = losses.collect();
     json!({ "saved": done.saved, "losses": losses, "missing": done.missing })

@@ -3,6 +3,7 @@
 //! Behind bad bytes it looks for the next whole record and goes on there. Each segment becomes one
 //! new segment, so what follows what stays as it was; what is lost is said by file and offsets.
 
+use super::Trace;
 use crate::disk::files::Files;
 use crate::disk::{Disk, write_all};
 use crate::keeper::RESERVED_AHEAD;
@@ -33,6 +34,13 @@ pub struct Loss {
     pub from: u32,
     /// The first behind them.
     pub to: u32,
+    /// What they still read as, although no sum says that it was written so: at most the first 16
+    /// records. Empty where nothing can be told.
+    pub reads: Vec<Trace>,
+    /// The last whole record before them in this segment that belongs to a product.
+    pub before: Option<Trace>,
+    /// The first one behind them.
+    pub behind: Option<Trace>,
 }
 
 /// Why nothing was saved, by the directory that it is about.
@@ -139,10 +147,11 @@ fn copy(found: &Found, reach: Reach, pen: &mut Pen, result: &mut Salvage) {
     let (length, least) = (found.length(), reach.least());
     let is_exact = matches!(reach, Reach::Exactly(_));
     let end = if is_exact { least.min(length) } else { length };
-    let mut offset = 0;
+    let (mut offset, mut before) = (0, None);
     while offset < end {
         if let Some(lying) = found.record(offset) {
             take(found, &lying, pen, result);
+            before = if lying.record.product().is_some() { Some(offset) } else { before };
             offset = offset.saturating_add(u32::try_from(lying.length).unwrap_or(u32::MAX));
             continue;
         }
@@ -153,11 +162,25 @@ fn copy(found: &Found, reach: Reach, pen: &mut Pen, result: &mut Salvage) {
             break;
         }
         let to = if is_room { least } else { next.unwrap_or(end) }.min(end);
-        result.losses.push(Loss { file: found.id.name(), from: offset, to });
+        result.losses.push(Loss::between(found, before, (offset, to)));
         offset = to;
     }
     if least > length {
-        result.losses.push(Loss { file: found.id.name(), from: length, to: least });
+        result.losses.push(Loss::between(found, before, (length, least)));
+    }
+}
+
+impl Loss {
+    /// These offsets, with what can be told of them; `before` is where a record lies before them.
+    fn between(found: &Found, before: Option<u32>, (from, to): (u32, u32)) -> Self {
+        Self {
+            file: found.id.name(),
+            from,
+            to,
+            reads: Trace::within(found, from, to),
+            before: before.and_then(|offset| Trace::behind(found, offset)),
+            behind: Trace::behind(found, to),
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::segment::Id;
 use crate::disk::{Disk, read_full};
 use crate::letter::Place;
-use crate::record::{HEAD, Header, Kind, Record, parse, parse_payload};
+use crate::record::{HEAD, Header, Kind, Record, parse, unproven};
 use std::io;
 
 /// The bytes of a segment, as they were found.
@@ -61,11 +61,7 @@ impl Found {
     /// Whether it begins with the header of an older segment, over whose file this one was to be
     /// written. (Its salt is not known here, so its sum is not looked at.)
     pub(crate) fn is_blank(&self) -> bool {
-        let Some((head, rest)) = self.bytes.split_first_chunk::<HEAD>() else { return false };
-        let [_, _, _, _, l0, l1, l2, l3, kind] = *head;
-        let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
-        let payload = rest.get(..length).filter(|_| kind == Kind::Header as u8);
-        let record = payload.and_then(|payload| parse_payload(Kind::Header, payload));
+        let record = unproven(&self.bytes).map(|(record, _)| record);
         matches!(record, Some(Record::Header(header)) if header.number < self.id.number)
     }
 

@@ -34,6 +34,16 @@ pub(crate) fn parse(bytes: &[u8], salt: u32) -> Result<(Record<'_>, usize), Bad>
     Ok((record, HEAD + payload.len()))
 }
 
+/// The same without a look at the sum: what may have been written there, and how long that was. Of
+/// one that is cut off it is what the bytes up to there say.
+pub(crate) fn unproven(bytes: &[u8]) -> Option<(Record<'_>, usize)> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    let [_, _, _, _, l0, l1, l2, l3, kind] = *head;
+    let length = u32::from_le_bytes([l0, l1, l2, l3]) as usize;
+    let payload = rest.get(..length).unwrap_or(rest);
+    Some((meaning(Kind::of(kind)?, payload)?, HEAD + length))
+}
+
 /// What a payload of this kind says; `None` where it makes no sense.
 pub(crate) fn meaning(kind: Kind, payload: &[u8]) -> Option<Record<'_>> {
     let mut rest = Rest(payload);

@@ -122,12 +122,19 @@ fn a_newest_segment_that_lost_its_end_is_refused_after_an_orderly_stop() {
 
 #[test]
 fn salvage_says_what_a_newest_segment_has_lost() {
-    let (disk, newest) = stopped_store(false);
+    let disk = Memory::new();
+    let mut life = a_life(&disk);
+    life.written(0, vec![Command::Append(message("u0", 61, &body(61)))]);
+    life.store.stop(NOW);
+    let newest = segments(&disk).pop().unwrap();
     let length = disk.length(&newest).unwrap();
-    disk.cut(&newest, length - 40);
+    // A mark comes behind the message, and less than this of the message is its body.
+    disk.cut(&newest, length - 80);
     let cut = salvage_disk(&disk, &Memory::new()).unwrap();
-    let last = cut.losses.last().unwrap();
-    assert_eq!((last.file.as_str(), last.to as usize), (newest.as_str(), length));
+    let [half, rest] = &cut.losses[..] else { panic!("{:?}", cut.losses) };
+    assert_eq!((rest.file.as_str(), rest.to as usize), (newest.as_str(), length));
+    let reads = &half.reads[0];
+    assert_eq!((reads.user.as_deref(), reads.number), (Some("u0"), Some(61)));
 }
 
 #[test]
@@ -182,9 +189,15 @@ fn salvage_saves_all_but_what_lay_there() {
     assert_eq!(salvage.losses.len(), 1);
     let loss = &salvage.losses[0];
     assert!(loss.file == name && loss.from <= 1100 && loss.to > 1100 && loss.to < SEGMENT);
+    // Its body is damaged, and its head can be read.
+    let [reads] = &loss.reads[..] else { panic!("{loss:?}") };
+    assert_eq!((reads.kind, reads.product.as_deref()), ("message", Some("a")));
     let left = contents(&saved).unwrap();
     let absent: Vec<_> = whole.iter().filter(|held| !left.contains(held)).collect();
-    assert_eq!(absent.len(), 1, "one message lay there");
+    let [(user, sequence, _)] = absent[..] else { panic!("one message lay there: {absent:?}") };
+    assert_eq!((reads.user.as_ref(), reads.number), (Some(user), Some(*sequence)));
+    let beside = [&loss.before, &loss.behind].map(|it| it.as_ref().and_then(|it| it.number));
+    assert_eq!(beside, [Some(sequence - 1), Some(sequence + 1)]);
     assert!(left.iter().all(|held| whole.contains(held)));
     assert!(check_disk(&saved, NOW).unwrap().is_sound());
     assert!(salvage_disk(&disk, &saved).is_err(), "a store is not written over");
