@@ -163,7 +163,11 @@ fn refused(close: &Close) -> Option<&'static str> {
 fn declined(code: ErrorCode) -> Option<&'static str> {
     match code {
         ErrorCode::UnknownProduct => Some("`products` in the gateway's configuration names them"),
-        ErrorCode::UnknownJob => Some("check the number; jobs that are long over are forgotten"),
+        ErrorCode::UnknownJob => Some(
+            "check the number, and with --api ask the gateway that took the broadcast: no other \
+             one knows its job, also where they share a store; jobs that are long over are \
+             forgotten",
+        ),
         ErrorCode::NoStore => Some(NO_STORE),
         ErrorCode::StoreFull => Some(STORE_FULL),
         ErrorCode::StoreBusy => {

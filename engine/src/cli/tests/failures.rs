@@ -114,7 +114,11 @@ fn a_request_that_is_declined() {
     let ran = run(gateway.address(), &["push", "chat", "alice", "hi"]);
     fails(&ran, Exit::Declined, &["unknown_product", "no chat", "`products`"]);
     let ran = run(gateway.address(), &["job", "watch", "9"]);
-    fails(&ran, Exit::Declined, &["unknown_job", "check the number"]);
+    fails(
+        &ran,
+        Exit::Declined,
+        &["unknown_job", "check the number", "the gateway that took the broadcast"],
+    );
 }
 
 #[test]
