@@ -211,6 +211,23 @@ fn a_refusal_that_arrives_is_a_contradiction() {
 }
 
 #[test]
+fn what_was_kept_from_before_the_run_is_foreign_and_not_corrupt() {
+    // Another run's, whole; and words that no run wrote, longer and shorter than what one writes.
+    let mut earlier = vec![0; 28];
+    earlier[4..].fill(7);
+    let check = crc32fast::hash(&earlier[4..]);
+    earlier[..4].copy_from_slice(&check.to_le_bytes());
+    let words = b"maintenance tonight, from 22:00 to 23:00".to_vec();
+    let kept = vec![earlier, words, b"hi".to_vec()];
+    let run = run(&Gateway::start(Script { kept, ..Script::default() }), &[]);
+    assert_eq!(run.code, 1, "who gets what nobody sent in the run is told");
+    assert_eq!(run.number("/counts/corrupt"), 0);
+    assert_eq!(run.number("/counts/foreign"), 3 * 2 * CLIENTS);
+    assert_eq!(run.number("/pushes/delivered"), RATE);
+    assert!(run.stderr.contains("kept from before it"), "{}", run.stderr);
+}
+
+#[test]
 fn a_connection_that_ends_unasked_fails_the_run_unless_allowed() {
     let close = |number| if number == 200 { Fate::DeliverAndClose } else { Fate::Deliver };
     let script = Script { fate: close, ..Script::default() };

@@ -1,5 +1,6 @@
 //! What a message that arrived says about the gateway: whole or corrupt, first or again, in order
-//! or not, its user's or another's, and how late.
+//! or not, its user's or another's, and how late. One that this run did not send is foreign,
+//! whatever is in it.
 
 use super::shared::Shared;
 use crate::clock::milliseconds;
@@ -41,7 +42,7 @@ impl Desk<'_> {
 pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
     let follows = order.follows(push.sequence);
     let Some(header) = body::read(push.body) else {
-        desk.tally.corrupt += 1;
+        unreadable(push.body, desk);
         return;
     };
     let Number::Push(number) = header.number else {
@@ -69,6 +70,16 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
     }
 }
 
+/// Counts a body that is not as this program writes them: one of this run is damaged, any other is
+/// somebody else's, such as a durable broadcast from before the run.
+fn unreadable(body: &[u8], desk: &mut Desk<'_>) {
+    if body::is_of(desk.shared.scenario.run, body) {
+        desk.tally.corrupt += 1;
+    } else {
+        desk.tally.foreign += 1;
+    }
+}
+
 /// Counts how long a message took that was due at `due`.
 fn time(due: u64, desk: &mut Desk<'_>) {
     let during = |until| desk.shared.broadcasting.overlaps(due, until);
@@ -89,7 +100,7 @@ fn time(due: u64, desk: &mut Desk<'_>) {
 pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, desk: &mut Desk<'_>) {
     let follows = order.follows(push.sequence);
     let Some(header) = body::read(push.body) else {
-        desk.tally.corrupt += 1;
+        unreadable(push.body, desk);
         return;
     };
     let bit = match header.number {

@@ -237,7 +237,10 @@ fn verdict(
         (tally.disorder, "messages came out of order"),
         (tally.corrupt, "bodies are corrupt"),
         (tally.misdelivered, "messages came to another user"),
-        (tally.foreign, "messages came that this run did not send"),
+        (
+            tally.foreign,
+            "messages came that this run did not send (kept from before it, or somebody else's)",
+        ),
         (tally.sequence_fell_back, "resumed sessions fell back in their sequence"),
         (tally.unasked_ends * disconnects, "connections ended unasked"),
         (away * disconnects, "clients were not logged in when the run ended"),

@@ -69,6 +69,19 @@ pub(crate) fn read(body: &[u8]) -> Option<Header> {
     Some(Header { run: u32::from_le_bytes(*run), number, due: u64::from_le_bytes(*due) })
 }
 
+/// Whether a body that is not whole was this run's: it says the run, or would be whole if it did.
+/// (One that is damaged there and elsewhere too is taken for somebody else's; its message then
+/// counts as lost besides.)
+pub(crate) fn is_of(run: u32, body: &[u8]) -> bool {
+    let run = run.to_le_bytes();
+    let Some((check, rest)) = body.split_first_chunk::<4>() else { return false };
+    let Some((said, rest)) = rest.split_first_chunk::<4>() else { return false };
+    let mut mended = crc32fast::Hasher::new();
+    mended.update(&run);
+    mended.update(rest);
+    *said == run || mended.finalize() == u32::from_le_bytes(*check)
+}
+
 fn noise(number: u64, mut length: usize, out: &mut Vec<u8>) {
     const NOISE: [u8; NOISE_BYTES] = pattern();
     let mut at = usize::try_from(number % NOISE_BYTES as u64).unwrap_or_default();
@@ -119,6 +132,19 @@ mod tests {
             assert_eq!(read(&body), None, "bit {bit}");
             body[bit / 8] ^= 1 << (bit % 8);
         }
+    }
+
+    #[test]
+    fn a_flipped_bit_anywhere_leaves_a_body_its_runs() {
+        let mut body = Vec::new();
+        write(header(Number::Push(5)), 64, &mut body);
+        for bit in 0..64 * 8 {
+            body[bit / 8] ^= 1 << (bit % 8);
+            assert!(is_of(9, &body) && !is_of(1_000_006, &body), "bit {bit}");
+            body[bit / 8] ^= 1 << (bit % 8);
+        }
+        assert!(!is_of(9, b"words of somebody else, as long as a body of a run"));
+        assert!(!is_of(9, b"short") && !is_of(9, b""));
     }
 
     #[test]

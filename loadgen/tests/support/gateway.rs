@@ -63,6 +63,8 @@ pub(crate) struct Script {
     pub(crate) refuse_returns: Option<u16>,
     /// Whether a client that comes back is left without a welcome.
     pub(crate) ignore_returns: bool,
+    /// Bodies that each client gets at its login, as a durable broadcast and as a durable message.
+    pub(crate) kept: Vec<Vec<u8>>,
     /// Granted heartbeat, seconds.
     pub(crate) heartbeat: u16,
 }
@@ -80,6 +82,7 @@ impl Default for Script {
             refuse_backends: None,
             refuse_returns: None,
             ignore_returns: false,
+            kept: Vec::new(),
             heartbeat: 300,
         }
     }
@@ -178,7 +181,7 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
                 if script.ignore_returns && hello.resume.is_some() {
                     return true;
                 }
-                me = Some(log_in(&mut state, hello.user, stream, script.heartbeat));
+                me = Some(log_in(&mut state, hello.user, stream, script));
             }
             FromClient::Ping => {
                 state.lock().unwrap().seen.pings += 1;
@@ -209,15 +212,15 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
     }
 }
 
-fn log_in(state: &mut State, user: &str, stream: &TcpStream, heartbeat: u16) -> (String, u64) {
+fn log_in(state: &mut State, user: &str, stream: &TcpStream, script: &Script) -> (String, u64) {
     state.sessions += 1;
     let session = state.sessions;
-    let sequence = state.users.get(user).map_or(0, |before| before.sequence);
+    let mut sequence = state.users.get(user).map_or(0, |before| before.sequence);
     let mut id = [0; 16];
     id[..8].copy_from_slice(&session.to_le_bytes());
     let welcome = Welcome {
         session: id,
-        heartbeat,
+        heartbeat: script.heartbeat,
         server_time: 0,
         next_sequence: sequence + 1,
         resumed: false,
@@ -225,6 +228,14 @@ fn log_in(state: &mut State, user: &str, stream: &TcpStream, heartbeat: u16) -> 
     };
     let mut out = Vec::new();
     from_server::put_welcome(&welcome, &mut out);
+    for (number, body) in (1..).zip(&script.kept) {
+        sequence += 1;
+        for (broadcast, sequence) in [(true, number), (false, sequence)] {
+            let (class, redelivered) = (Class::Durable, false);
+            let push = Push { class, broadcast, redelivered, sequence, body };
+            from_server::put_push(&push, &mut out);
+        }
+    }
     let stream = stream.try_clone().unwrap();
     write(&stream, &out);
     let user = user.to_owned();

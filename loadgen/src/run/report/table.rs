@@ -135,7 +135,7 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
             None => writeln!(out)?,
         }
     }
-    let shown = ["duplicates", "out_of_order", "corrupt", "misdelivered", "redelivered"];
+    let shown = ["duplicates", "out_of_order", "corrupt", "misdelivered", "foreign", "redelivered"];
     write!(out, "order      ")?;
     for name in shown {
         write!(out, " {} {}", name.replace('_', " "), report.counts.get(name).unwrap_or(&0))?;
