@@ -168,7 +168,8 @@ impl Shard {
                 Some(Event::Unsteered(trouble)) => self.unsteered = Some(trouble),
                 Some(event) if is_news(&event) => self.note(event),
                 Some(event) => return event,
-                None => pause(),
+                // Not longer: whoever asks for thousands waits for each.
+                None => std::thread::sleep(Duration::from_millis(1)),
             }
         }
     }
@@ -318,16 +319,20 @@ impl Shard {
         }
     }
 
-    /// Loads bodies.
+    /// Loads bodies; asks again while the store cannot say.
     pub(crate) fn load(&mut self, user: &str, kept: &[Kept]) -> Vec<String> {
         let wanted = kept.iter().map(|one| Wanted {
             sequence: one.sequence,
             place: one.place,
             length: one.length,
         });
-        match self.ask(user, wanted.collect()) {
-            Event::Loaded { messages, .. } => messages.iter().map(body).collect(),
-            other => panic!("{other:?} for bodies"),
+        let wanted: Vec<_> = wanted.collect();
+        loop {
+            match self.ask(user, wanted.clone()) {
+                Event::Loaded { messages, .. } => return messages.iter().map(body).collect(),
+                Event::Unanswered { .. } => pause(),
+                other => panic!("{other:?} for bodies"),
+            }
         }
     }
 }
