@@ -33,6 +33,8 @@ pub struct Opening {
     pub letters: Vec<ToHome>,
     /// What was known of it then, see [`Mailbox::known`].
     pub asked: u64,
+    /// Messages that the store had no body of before it was asked.
+    pub missing: Vec<u64>,
 }
 
 /// What a shard keeps for its users.

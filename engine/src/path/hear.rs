@@ -2,10 +2,10 @@
 
 use crate::directory::homes::HomeId;
 use crate::io::Io;
-use crate::mailbox::Why;
 use crate::mailbox::journal::{Message, Moved, Waiting};
 use crate::mailbox::keys::Known;
 use crate::mailbox::room::Clearing;
+use crate::mailbox::{Mailbox, Why};
 use crate::metrics::{Counter, Histogram};
 use crate::path::merge::Unsettled;
 use crate::shard::Shard;
@@ -152,10 +152,15 @@ impl<I: Io> Shard<I> {
     }
 
     /// The store does not give back what it had. Where hosts share it, one of them may have had it
-    /// forgotten: the store is asked.
+    /// forgotten: the store is asked, and what it still knows of then is lost.
     pub(crate) fn unreadable(&mut self, home: HomeId, sequence: u64) {
         if self.mailroom.as_ref().is_some_and(|room| room.shared) {
-            self.open_unused(home);
+            let now = self.open_unused(home);
+            let opening = self.mailroom.as_mut().and_then(|room| room.opening.get_mut(&home));
+            // One that was asked for before may not know yet that it was forgotten.
+            if let Some(opening) = opening.filter(|it| now || !it.missing.is_empty()) {
+                opening.missing.push(sequence);
+            }
         } else {
             self.lose(home, sequence);
             self.give_up_if_empty(home);
@@ -167,6 +172,22 @@ impl<I: Io> Shard<I> {
         self.metrics.count(Counter::StoreUnreadable);
         if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
             self.depart(home, &gone, Why::Dropped(DropReason::Unreadable));
+        }
+    }
+
+    /// The store knows of these messages, if they are still in their mailbox, and has no bodies.
+    pub(crate) fn lose_missing(&mut self, home: HomeId, missing: &[u64]) {
+        let mut lost = None;
+        for &sequence in missing {
+            if self.mailbox(home).is_some_and(|mailbox| mailbox.entry(sequence).is_some()) {
+                self.lose(home, sequence);
+                lost = Some(sequence);
+            }
+        }
+        let none_before =
+            |mailbox: &mut Mailbox| mailbox.is_empty() || Some(mailbox.first()) > lost;
+        if lost.is_some() && self.mailbox(home).is_some_and(none_before) {
+            self.trim(home, lost);
         }
     }
 

@@ -84,7 +84,7 @@ impl<I: Io> Shard<I> {
         let Event::Opened { token, messages, last, keys, seen, mark } = event else { return };
         let Some(room) = self.mailroom.as_mut() else { return };
         let Some(Load { home, .. }) = room.loads.answered(token) else { return };
-        let Opening { letters, asked } = room.opening.remove(&home).unwrap_or_default();
+        let Opening { letters, asked, missing } = room.opening.remove(&home).unwrap_or_default();
         if self.homes.get(home).is_none() {
             self.fetch_anew(letters);
             return;
@@ -92,6 +92,7 @@ impl<I: Io> Shard<I> {
         let late = room.unopened.remove(home);
         self.homes.await_mailbox(home, false);
         let new = self.take_mailbox(home, Answer { kept: messages, last, asked }, mark);
+        self.lose_missing(home, &missing);
         if let Some((product, hash)) = self.homes.get(home).map(|home| (home.product, home.hash)) {
             for number in seen {
                 self.notices.saw(product, number, hash);
@@ -246,7 +247,7 @@ impl<I: Io> Shard<I> {
         let asked = self.mailbox(home).map_or(0, |mailbox| mailbox.known());
         let Some(room) = self.mailroom.as_mut() else { return false };
         let Entry::Vacant(opening) = room.opening.entry(home) else { return false };
-        opening.insert(Opening { letters: Vec::new(), asked });
+        opening.insert(Opening { asked, ..Opening::default() });
         self.ask_for_mailbox(home);
         true
     }

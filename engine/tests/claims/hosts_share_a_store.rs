@@ -3,7 +3,7 @@
 
 use crate::support::backend::{durable, kept};
 use crate::support::{Backend, Client, Gateway, Hello, Store, Told, Which, until};
-use holdfast_protocol::backend::answer::ErrorCode;
+use holdfast_protocol::backend::answer::{DropReason, ErrorCode};
 use holdfast_protocol::backend::request::{self, Broadcast, JobAction, MailboxAction};
 use holdfast_protocol::backend::{JobState, Outcome, Target};
 use holdfast_protocol::client::from_client::Resume;
@@ -21,6 +21,7 @@ on_both! {
     what_came_at_one_host_is_not_acknowledged_away_unread_at_another,
     a_broadcast_that_was_had_at_another_host_comes_to_no_lingering_session,
     a_broadcast_whose_end_is_not_safe_is_not_said_to_have_ended,
+    a_message_whose_body_is_gone_is_said_to_be_lost,
 }
 
 /// Longer than a busy machine takes; how long it takes to see that the store is away.
@@ -352,4 +353,28 @@ fn a_broadcast_whose_end_is_not_safe_is_not_said_to_have_ended(io: Which) {
             other => panic!("not an answer: {other:?}"),
         }
     });
+}
+
+fn a_message_whose_body_is_gone_is_said_to_be_lost(io: Which) {
+    let store = Store::redis();
+    let gateway = host(&store, io, 1, &["client.linger=0"]);
+    let mut backend = gateway.backend();
+    let target = |body| Target { receipt: true, ..durable("ann", body) };
+    let [lost, there] = [b"lost", b"here"].map(|body| match backend.push(&[target(body)])[0] {
+        Outcome::Stored(sequence) => sequence,
+        other => panic!("{other:?}"),
+    });
+    // A server that makes room by itself may do so.
+    let bodies = store.server().ask("KEYS *:b:demo/ann");
+    let bodies = bodies.lines().last().unwrap();
+    assert_eq!(store.server().ask(&format!("HDEL {bodies} {lost}")), ":1\r\n");
+    let mut ann = gateway.client("ann");
+    assert_eq!(ann.durable(), (there, b"here".to_vec()));
+    let unreadable = Outcome::Dropped(DropReason::Unreadable);
+    assert_eq!(backend.receipt(), ("ann".to_owned(), lost, unreadable));
+    ann.ack(there);
+    assert_eq!(backend.receipt(), ("ann".to_owned(), there, Outcome::Acked(there)));
+    assert_eq!(gateway.count("store_unreadable"), 1);
+    drop(ann);
+    gone(&gateway, "ann");
 }

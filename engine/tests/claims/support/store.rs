@@ -69,7 +69,7 @@ impl Server {
     }
 
     /// What it answers to a command, as it stands on the wire, as far as it comes at once.
-    fn ask(&self, command: &str) -> String {
+    pub(crate) fn ask(&self, command: &str) -> String {
         let mut stream = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         stream.write_all(format!("{command}\r\n").as_bytes()).unwrap();
         let mut answer = [0; 4096];
