@@ -40,7 +40,7 @@ fn look(directory: &Path, as_json: bool, screen: &mut Screen<'_>) -> Result<Exit
     let now = u32::try_from(Clock::new().now().unix_millis / 1000).unwrap_or(u32::MAX);
     let failed = |error| unusable(directory, &error);
     let report = check::check(directory, now).map_err(failed)?;
-    if report.segments.is_empty() {
+    if report.segments.is_empty() && report.flaw.is_none() {
         return Err(failed(io::Error::new(ErrorKind::NotFound, "there is no store in it")));
     }
     let exit = verdict(&report);
