@@ -127,6 +127,15 @@ impl Busy {
             && self.wanted_tags.is_empty()
             && !self.stuck
     }
+
+    /// A durable message found no room in this turn; whether its home is to be told. What finds
+    /// none behind it in the same turn was sent before the home could know, and comes again with
+    /// it: told of that too, the home would send the same once more.
+    pub fn refuses(&mut self, turn: usize) -> bool {
+        let is_known = self.stuck && self.stuck_in == turn;
+        (self.stuck, self.stuck_in) = (true, turn);
+        !is_known
+    }
 }
 
 impl Client {
@@ -235,3 +244,18 @@ impl<S> Connection<S> {
 pub const CLIENT_BYTES: usize = size_of::<Connection<crate::io::socket::Socket>>();
 
 const _: () = assert!(CLIENT_BYTES <= 96, "a million connections feel every byte");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_home_is_told_once_of_what_finds_no_room_in_one_turn() {
+        let mut busy = Busy::default();
+        assert!(busy.refuses(0), "also in the first turn");
+        assert!(!busy.refuses(0) && !busy.refuses(0), "what came with it comes again with it");
+        assert!(busy.refuses(1), "what comes later may have been sent behind the word of it");
+        busy.stuck = false;
+        assert!(busy.refuses(1), "its home has begun anew");
+    }
+}

@@ -420,6 +420,16 @@ impl Mailbox {
         }
     }
 
+    /// A session could not take this message, and gets it again with what is behind it. Whether
+    /// that is news: where it is behind already, this one comes with what it waits for.
+    pub fn stuck(&mut self, connection: ConnectionId, sequence: u64) -> bool {
+        let news = self.feed(connection).is_none_or(|feed| feed.cursor >= sequence);
+        if news {
+            self.set_feed(connection, sequence.saturating_sub(1), Waits::Room);
+        }
+        news
+    }
+
     /// A session is behind no more, or gone.
     pub fn end_feed(&mut self, connection: ConnectionId) {
         if let Some(attention) = &mut self.attention {

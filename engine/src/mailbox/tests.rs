@@ -121,6 +121,21 @@ fn feeds_are_of_sessions_that_are_behind() {
 }
 
 #[test]
+fn who_refuses_several_is_fed_each_once() {
+    let mut mailbox = filled(&[4, 5, 6, 9]);
+    assert!(mailbox.stuck(session(1), 5));
+    let fed =
+        |mailbox: &mut Mailbox| mailbox.feed(session(1)).map(|feed| (feed.cursor, feed.waits));
+    assert_eq!(fed(&mut mailbox), Some((4, Waits::Room)));
+    mailbox.set_feed(session(1), 4, Waits::Store(7));
+    assert!(!mailbox.stuck(session(1), 6) && !mailbox.stuck(session(1), 5));
+    assert_eq!(fed(&mut mailbox), Some((4, Waits::Store(7))), "they come with what it waits for");
+    mailbox.set_feed(session(1), 6, Waits::Room);
+    assert!(mailbox.stuck(session(1), 5), "what it was handed comes once more");
+    assert_eq!(fed(&mut mailbox), Some((4, Waits::Room)));
+}
+
+#[test]
 fn expired_messages_are_found_wherever_they_stand() {
     let mut mailbox = filled(&[1]);
     mailbox.push(2, 10, 500, 1);

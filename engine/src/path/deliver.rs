@@ -142,8 +142,7 @@ impl<I: Io> Shard<I> {
         self.queue(key, Queued { frame, receipt, expires });
     }
 
-    /// Tells a durable message's home that it found no room here. What finds none behind it in the
-    /// same turn was sent before the home could know, and comes again with it.
+    /// Tells a durable message's home that it found no room here.
     fn refuse_durable(&mut self, key: Key, sequence: u64) {
         let id = self.id(key);
         let Some(connection) = self.connections.get_mut(key) else { return };
@@ -151,11 +150,9 @@ impl<I: Io> Shard<I> {
             return;
         };
         let (home, shard) = (client.home, client.home_shard);
-        let (busy, turn) = (connection.busy(), self.turns);
-        if busy.stuck && busy.stuck_in == turn {
+        if !connection.busy().refuses(self.turns) {
             return;
         }
-        (busy.stuck, busy.stuck_in) = (true, turn);
         self.ends.home_out.send(shard, ToHome::Stuck(home, id, sequence));
         if !connection.is_parked() {
             self.ends.home_out.send(shard, ToHome::Room(home, id));

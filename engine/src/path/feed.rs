@@ -113,10 +113,7 @@ impl<I: Io> Shard<I> {
 
     /// The session could not take this message, nor what came behind it.
     pub(crate) fn stuck(&mut self, home: HomeId, connection: ConnectionId, sequence: u64) {
-        let Some(mailbox) = self.mailbox(home) else { return };
-        // Where it is behind already, this one comes with those before it.
-        if mailbox.feed(connection).is_none_or(|feed| feed.cursor >= sequence) {
-            mailbox.set_feed(connection, sequence.saturating_sub(1), Waits::Room);
+        if self.mailbox(home).is_some_and(|mailbox| mailbox.stuck(connection, sequence)) {
             self.metrics.count(Counter::SessionsStuck);
         }
     }
