@@ -3,8 +3,8 @@
 //!
 //! Single messages, each counted from when it was due, go to clients of their own while everybody
 //! else gets durable messages at half of the rate of full load, in requests of 16 users. The disk's
-//! own syncs are timed between, in the same folder, as often a second as the store syncs and as many
-//! bytes each time.
+//! own syncs are timed between, in the same folder, as often a second as the store syncs and as
+//! many bytes each time.
 
 use std::time::Duration;
 
