@@ -103,16 +103,21 @@ impl<I: Io> Shard<I> {
         let unix = self.unix_seconds();
         let expired = self.mailbox(home).map(|mailbox| mailbox.expired(unix)).unwrap_or_default();
         let Some(&last) = expired.last() else { return };
+        let mut told = None;
         for sequence in expired {
             if let Some(gone) = self.mailbox(home).and_then(|mailbox| mailbox.take(sequence)) {
-                // A record knows by itself when it is out of date.
+                told = told.or(gone.subscriber.is_some().then_some(sequence));
                 self.depart(home, &gone, Why::Expired);
             }
         }
-        if self.mailroom.as_ref().is_some_and(|room| room.shared) {
-            // A shared store cannot tell by itself, since it keeps a mailbox as one.
-            let first = self.mailbox(home).map_or(0, |mailbox| mailbox.first());
-            self.trim(home, Some(if first == 0 { last } else { first - 1 }));
+        let first = self.mailbox(home).map_or(0, |mailbox| mailbox.first());
+        let upto = if first == 0 { last } else { first - 1 };
+        // A record knows by itself when it is out of date, but not that somebody was told: without
+        // a word the next life would tell again. A shared store keeps a mailbox as one, and does
+        // not know the first either.
+        let shared = self.mailroom.as_ref().is_some_and(|room| room.shared);
+        if shared || told.is_some_and(|told| told <= upto) {
+            self.trim(home, Some(upto));
         }
         self.relieve(home);
     }

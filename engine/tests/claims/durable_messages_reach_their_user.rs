@@ -19,6 +19,7 @@ on_every_store! {
     an_online_user_gets_it_at_once,
     products_keep_the_same_user_apart,
     what_is_out_of_date_is_not_delivered,
+    what_went_out_of_date_is_told_once,
     many_come_in_order,
     receipts_tell_what_became_of_it,
     slow_readers_miss_nothing,
@@ -163,6 +164,19 @@ fn what_is_out_of_date_is_not_delivered(io: Which, store: &Store) {
     assert_eq!(backend.receipt(), ("ann".to_owned(), sequence, Outcome::Expired));
     let mut ann = gateway.client("ann");
     assert_eq!(ann.durable(), (later, b"later".to_vec()));
+}
+
+fn what_went_out_of_date_is_told_once(io: Which, store: &Store) {
+    // Each time another gateway on the same store. What it told of a second time would come before
+    // what it tells of the first time, since that is in the same mailbox behind it.
+    for _ in 0..2 {
+        let gateway = store.gateway(io, &["shards=1"]);
+        let mut backend = gateway.backend();
+        let soon = Target { ttl: 1, receipt: true, ..durable("ann", b"soon gone") };
+        let outcome = backend.push(&[soon])[0];
+        let Outcome::Stored(sequence) = outcome else { panic!("not kept: {outcome:?}") };
+        assert_eq!(backend.receipt(), ("ann".to_owned(), sequence, Outcome::Expired));
+    }
 }
 
 fn many_come_in_order(io: Which, store: &Store) {
