@@ -138,6 +138,11 @@ fn a_sequence_that_is_given_out_again_after_a_restart_is_found() {
     assert_is_found(Bug::ForgottenReserve);
 }
 
+#[test]
+fn what_a_shard_does_not_say_as_it_leaves_is_found() {
+    assert_is_found(Bug::ForgottenParting);
+}
+
 fn assert_is_found(bug: Bug) {
     let found = (1..=SEEDS_TO_FIND).find_map(|seed| {
         let why = outcome(Plan::draw(seed, bug)).err()?;

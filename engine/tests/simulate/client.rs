@@ -167,7 +167,8 @@ impl Talk {
         let plan = &scene.plan;
         let said = resume.map_or(0, |resume| resume.broadcast);
         let mut machine = habit::machine(habit, &identity, resume, scene);
-        let acking = Acking::new(Manner::draw(plan, chance), resume.map_or(0, |it| it.sequence));
+        let before = resume.map_or(0, |it| it.sequence);
+        let acking = Acking::new(Manner::draw(plan, chance), before, chance);
         let hello = std::mem::take(machine.output());
         let dribbles = chance.happens(100);
         let stays = 1 + chance.below(2 * plan.stay);
@@ -272,6 +273,10 @@ impl Talk {
             self.machine.tick(scene.seconds());
         }
         self.acknowledge(chance, scene);
+        if self.habit == Habit::Good {
+            let said = self.acking.says(self.machine.output());
+            scene.ledger.tap(self.peer.id()).pings.extend(said);
+        }
         self.out.append(self.machine.output());
         self.write(chance, scene);
         if scene.now >= self.deadline && !self.peer.harmed() {
@@ -291,6 +296,9 @@ impl Talk {
         self.machine.ack(dealt, scene.seconds());
         if self.acking.manner == Manner::Twice {
             from_client::put_ack(dealt, self.machine.output());
+        }
+        if self.acking.asks {
+            from_client::put_ping(self.machine.output());
         }
         let user = (self.identity.product, self.identity.user.clone());
         scene.ledger.durables.acked(&user, dealt);

@@ -5,7 +5,7 @@
 //! held to for ever; so is what was written to a client by a gateway that ended in order. Where it
 //! cannot be known from outside what the gateway did, it is believed.
 //!
-//! [`reading`] has what is owed to one connection.
+//! [`reading`] has what is owed to one connection, [`receipts`] what backends are told later.
 
 use std::collections::BTreeMap;
 
@@ -19,6 +19,8 @@ use crate::plan::{Keeping, SECOND};
 
 #[path = "reading.rs"]
 pub(crate) mod reading;
+#[path = "receipts.rs"]
+mod receipts;
 
 /// Durable messages have numbers of their own kind.
 pub(crate) const FIRST_ID: MessageId = 1 << 30;
@@ -83,6 +85,13 @@ fn troubled(troubles: &[(u64, u64)], from: u64, until: u64) -> bool {
     troubles.iter().any(|&(begun, ended)| begun <= until && from <= ended)
 }
 
+/// A gateway answered what a client said behind its acknowledgement.
+#[derive(Debug, Clone, Copy)]
+struct Heard {
+    sequence: u64,
+    told: Told,
+}
+
 /// All that is known of one user.
 #[derive(Debug, Default)]
 struct Account {
@@ -90,9 +99,11 @@ struct Account {
     by_sequence: BTreeMap<u64, MessageId>,
     /// The greatest that a client has acknowledged.
     acked: u64,
+    /// What gateways have surely heard of that.
+    heard: Vec<Heard>,
     durable: Vec<MessageId>,
-    /// By the life of the gateway that sent them, and the sequence.
-    receipts: BTreeMap<(u32, u64), Outcome>,
+    /// By sequence and the life of the gateway that sent them.
+    receipts: BTreeMap<(u64, u32), (Outcome, u64)>,
 }
 
 impl Account {
@@ -112,6 +123,8 @@ pub(crate) struct Durables {
     ends: Vec<End>,
     /// When the disk was not well.
     troubles: Vec<(u64, u64)>,
+    /// When it was slow.
+    slow: Vec<(u64, u64)>,
     /// Until when messages may have been purged, by user.
     purged: BTreeMap<User, u64>,
     /// What gateways did about what was not acknowledged.
@@ -203,7 +216,9 @@ impl Durables {
         }
         let troubles = std::mem::take(&mut self.troubles);
         let well = |from| !troubled(&troubles, from, end.at);
-        for message in self.all.iter_mut().filter(|it| it.turned_away.is_none()) {
+        // What went out of date on a slow disk may not have been accepted after all.
+        let held = |it: &Message| it.turned_away.is_none() && !it.may_be_expired(end.at);
+        for message in self.all.iter_mut().filter(|it| held(it)) {
             let written = |seen: &&Seen| seen.life == life && seen.written.is_some();
             if let Some(seen) = message.seen.iter().find(written).filter(|seen| well(seen.at)) {
                 message.promised.get_or_insert(seen.sequence);
@@ -215,6 +230,11 @@ impl Durables {
     /// The disk is not well from and until.
     pub(crate) fn trouble(&mut self, from: u64, until: u64) {
         self.troubles.push((from, until));
+    }
+
+    /// The disk is slow from and until, so that the store may take nothing.
+    pub(crate) fn slow(&mut self, from: u64, until: u64) {
+        self.slow.push((from, until));
     }
 
     fn troubled(&self, from: u64, until: u64) -> bool {
@@ -297,8 +317,9 @@ impl Durables {
             Outcome::Rejected(Rejection::MailboxFull) => self.may_be_full(message),
             Outcome::Dropped(DropReason::MadeRoom) => self.may_have_made_room(message),
             Outcome::Dropped(DropReason::Purged) => self.may_be_purged(message),
-            Outcome::Rejected(Rejection::StoreFull) | Outcome::Busy(_) => {
-                self.troubled(message.asked, now)
+            Outcome::Rejected(Rejection::StoreFull) => self.troubled(message.asked, now),
+            Outcome::Busy(_) => {
+                self.troubled(message.asked, now) || troubled(&self.slow, message.asked, now)
             }
             _ => false,
         });
@@ -356,44 +377,6 @@ impl Durables {
         self.purged.get(&message.user).is_some_and(|&until| message.asked <= until)
     }
 
-    /// A backend is told what became of a message later.
-    pub(crate) fn receipt(
-        &mut self,
-        user: &User,
-        sequence: u64,
-        outcome: Outcome,
-        told: Told,
-    ) -> Judged {
-        let (told, now) = (self.dated(told), told.1);
-        let account = self.account(user);
-        let acked = account.acked;
-        if let Some(before) = account.receipts.insert((told.0, sequence), outcome) {
-            return Err(format!("{user:?} {sequence} has two receipts: {before:?}, {outcome:?}"));
-        }
-        let id = account.by_sequence.get(&sequence).copied();
-        let message = id.and_then(|id| self.message(id));
-        let fair = match outcome {
-            Outcome::Acked(same) => same == sequence && acked >= sequence,
-            Outcome::Expired => message.is_none_or(|message| message.may_be_expired(now)),
-            Outcome::Dropped(DropReason::MadeRoom) => {
-                message.is_none_or(|message| self.may_have_made_room(message))
-            }
-            Outcome::Dropped(DropReason::Purged) => {
-                message.is_none_or(|message| self.may_be_purged(message))
-            }
-            _ => false,
-        };
-        if !fair {
-            return Err(format!("{user:?} {sequence} has the receipt {outcome:?}: {message:?}"));
-        }
-        if let Some(message) = id.and_then(|id| self.message_mut(id))
-            && matches!(outcome, Outcome::Acked(_))
-        {
-            message.told_acked.get_or_insert(told);
-        }
-        Ok(())
-    }
-
     /// A gateway sent again what was not acknowledged.
     pub(crate) fn again(&mut self, rounds: Rounds) {
         self.rounds.begun += rounds.begun;
@@ -411,6 +394,27 @@ impl Durables {
     pub(crate) fn acked(&mut self, user: &User, sequence: u64) {
         let account = self.account(user);
         account.acked = account.acked.max(sequence);
+    }
+
+    /// The gateway has heard that a client has all of the user's up to this.
+    pub(crate) fn heard(&mut self, user: &User, sequence: u64, now: u64) {
+        let told = (self.life(), now);
+        let account = self.account(user);
+        // In one life only the first word of each is worth anything.
+        if account.heard.last().is_none_or(|it| it.sequence < sequence || it.told.0 < told.0) {
+            account.heard.push(Heard { sequence, told });
+        }
+    }
+
+    /// When a gateway that is gone heard that a client has this message, and stored that.
+    fn surely_trimmed(&self, user: &User, seen: Seen) -> Option<Told> {
+        let heard = &self.accounts.get(user)?.heard;
+        let before = |it: &&Heard| {
+            let (life, at) = it.told;
+            let covers = it.sequence >= seen.sequence && seen.written.is_some_and(|it| it <= at);
+            covers && life < self.life() && !self.may_have_lost(it.told, SAFE)
+        };
+        heard.iter().find(before).map(|heard| heard.told)
     }
 
     /// Users that ever were sent anything durable.

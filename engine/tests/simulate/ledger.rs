@@ -4,7 +4,7 @@
 //! that nothing depends on whether the client reads them. Every broken promise becomes a line in
 //! `failures`; nothing here panics.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use holdfast::io::sim::LinkId;
 use holdfast_protocol::backend::Outcome;
@@ -41,6 +41,8 @@ pub(crate) struct Tap {
     /// When the welcome was sent.
     pub(crate) welcomed: Option<u64>,
     next_sequence: u64,
+    /// What the client had acknowledged when it sent each ping that was not answered yet.
+    pub(crate) pings: VecDeque<u64>,
     pub(crate) closed: Option<u16>,
     /// Whether the client has done anything that may end the session or fill its outbox.
     pub(crate) careless: bool,
@@ -131,6 +133,7 @@ impl Ledger {
             may_resume: false,
             welcomed: None,
             next_sequence: 0,
+            pings: VecDeque::new(),
             closed: None,
             careless: false,
         };
@@ -209,8 +212,20 @@ impl Ledger {
                 self.count(Code::from_number(*code).map_or("closed with a riddle", Code::name));
             }
             FromServer::Push(push) => self.pushed(link, push, now),
-            FromServer::Pong | FromServer::Notice(_) => {}
+            FromServer::Pong => self.ponged(link, now),
+            FromServer::Notice(_) => {}
             FromServer::Skipped => self.fail(format!("connection {link} is sent an unknown kind")),
+        }
+    }
+
+    /// What a client said before a ping is known to the gateway that answers it.
+    fn ponged(&mut self, link: LinkId, now: u64) {
+        let tap = self.tap(link);
+        let (heard, identity) = (tap.pings.pop_front(), tap.identity.as_ref());
+        let user = identity.map(|identity| (identity.product, identity.user.clone()));
+        if let (Some(sequence), Some(user)) = (heard.filter(|&it| it > 0), user) {
+            self.count("acknowledgements surely heard");
+            self.durables.heard(&user, sequence, now);
         }
     }
 

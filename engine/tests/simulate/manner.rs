@@ -1,6 +1,9 @@
 //! When a client acknowledges what it got: at once, late, twice, or never.
 
 use holdfast::io::sim::Chance;
+use holdfast_protocol::client::FromClient;
+use holdfast_protocol::frame;
+use holdfast_protocol::limits::CLIENT_PAYLOAD;
 
 use crate::plan::{Plan, SECOND};
 use crate::scene::Scene;
@@ -40,6 +43,10 @@ pub(crate) struct Acking {
     pub(crate) manner: Manner,
     /// The greatest sequence that it has dealt with.
     pub(crate) dealt: u64,
+    /// The greatest that it has said to have dealt with.
+    said: u64,
+    /// It pings behind each acknowledgement: the pong says that the gateway has it.
+    pub(crate) asks: bool,
     /// Something came that it has not acknowledged.
     owes: bool,
     /// When it acknowledges.
@@ -47,8 +54,23 @@ pub(crate) struct Acking {
 }
 
 impl Acking {
-    pub(crate) fn new(manner: Manner, dealt: u64) -> Self {
-        Self { manner, dealt, owes: false, due: u64::MAX }
+    pub(crate) fn new(manner: Manner, dealt: u64, chance: &mut Chance) -> Self {
+        let asks = chance.happens(500);
+        Self { manner, dealt, said: dealt, asks, owes: false, due: u64::MAX }
+    }
+
+    /// It sends these frames; gives what was acknowledged before each ping among them.
+    pub(crate) fn says(&mut self, frames: &[u8]) -> Vec<u64> {
+        let (mut at, mut pings) = (0, Vec::new());
+        while let Ok(Some((frame, taken))) = frame::split(&frames[at..], CLIENT_PAYLOAD) {
+            at += taken;
+            match FromClient::decode(frame) {
+                Ok(FromClient::Ack { sequence }) => self.said = self.said.max(sequence),
+                Ok(FromClient::Ping) => pings.push(self.said),
+                _ => {}
+            }
+        }
+        pings
     }
 
     /// A message came.

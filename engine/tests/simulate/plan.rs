@@ -46,6 +46,8 @@ pub(crate) enum Bug {
     ForgottenBroadcast,
     /// A gateway begins with the sequences behind those that wait, not behind those reserved.
     ForgottenReserve,
+    /// A shard that leaves in order does not tell the store what it had gathered for it.
+    ForgottenParting,
 }
 
 /// What goes wrong with a disk.

@@ -111,6 +111,12 @@ impl Durables {
         {
             return Err(format!("message {id} comes as {sequence} too: {message:?}"));
         }
+        let trimmed = seen.and_then(|&seen| self.surely_trimmed(&reading.user, seen));
+        if let Some((life, at)) = trimmed {
+            return Err(format!(
+                "message {id} comes again to {link}, and life {life} heard of its end at {at}"
+            ));
+        }
         if let Some((life, told)) = message.told_acked
             && told < reading.opened
             && !self.may_have_lost((life, told), SAFE)

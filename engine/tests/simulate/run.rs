@@ -91,6 +91,7 @@ impl Run {
         // A disk that is slow by then leaves more for the end.
         if self.storage.as_mut().is_some_and(Storage::tires) {
             let while_later = in_seconds(self, 2);
+            self.scene.ledger.durables.slow(self.scene.now, while_later + (seconds + 1) * SECOND);
             self.go_on(while_later, |_| false)?;
         }
         self.leave(seconds)?;

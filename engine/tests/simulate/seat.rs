@@ -137,7 +137,7 @@ fn plant(shard: &mut Shard<SimIo>, bug: Bug) {
         Bug::EarlyAnswer => shard.plant(Planted::EarlyAnswer),
         Bug::LongTrim => shard.plant(Planted::LongTrim),
         Bug::ForgottenBroadcast => shard.plant(Planted::ForgottenBroadcast),
-        Bug::None | Bug::World(_) | Bug::ForgottenReserve => {}
+        Bug::None | Bug::World(_) | Bug::ForgottenReserve | Bug::ForgottenParting => {}
     }
 }
 
@@ -256,18 +256,20 @@ impl Seat {
         self.free_at = micros + cost;
         self.wakes_at = None;
         self.rests_until = None;
-        self.part()
+        self.part(scene.plan.bug)
     }
 
     /// Leaves a step further, as a shard's thread does; whether it got ahead.
-    fn part(&mut self) -> bool {
+    fn part(&mut self, bug: Bug) -> bool {
         if self.shard.drained().is_none() {
             return false;
         }
         let step = self.shard.part(&mut self.parting, &self.farewell);
         if step == Step::Over {
             self.over = true;
-            self.shard.part_from_store();
+            if bug != Bug::ForgottenParting {
+                self.shard.part_from_store();
+            }
         }
         step != Step::Waits
     }

@@ -18,8 +18,9 @@ use crate::seat::unix_seconds;
 /// After the disk is well again it takes the store so long to find out, in microseconds.
 const RECOVERY: u64 = 4 * SECOND;
 
-/// The longest that a group waits for its turn on a disk that is tired, in microseconds.
-const TIRED: u64 = 2 * SECOND;
+/// The longest that a group waits for its turn on a disk that is tired, in microseconds: longer
+/// than a gateway that is told to stop waits for its store.
+const TIRED: u64 = 8 * SECOND;
 
 /// Segments that may be left when nothing is needed.
 const SEGMENTS: u64 = 2;
@@ -165,10 +166,15 @@ impl Storage {
             self.heal();
         }
         let Some(stepped) = &mut self.stepped else { return };
-        if self.writes_at <= now || self.ticks_at <= now {
+        // What is done once in a second waits for the disk like everything else.
+        let waits = self.sync == TIRED && (now + 1..u64::MAX).contains(&self.writes_at);
+        let ticks = self.ticks_at <= now;
+        if ticks {
+            self.ticks_at = (now / SECOND + 1) * SECOND;
+        }
+        if self.writes_at <= now || (ticks && !waits) {
             stepped.write(clock(now));
             self.writes_at = u64::MAX;
-            self.ticks_at = (now / SECOND + 1) * SECOND;
         }
         if self.reads_at <= now {
             let limit = 1 + self.chance.index(64);
