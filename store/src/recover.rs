@@ -109,6 +109,14 @@ impl Reach {
         let (Self::Exactly(bytes) | Self::AtLeast(bytes)) = self;
         bytes
     }
+
+    /// Where to stop reading a file of this length.
+    pub(crate) fn end(self, length: u32) -> u32 {
+        match self {
+            Self::Exactly(bytes) => bytes.min(length),
+            Self::AtLeast(_) => length,
+        }
+    }
 }
 
 /// The segments of a directory with their headers.
@@ -178,7 +186,7 @@ pub(crate) fn follow<'a>(
 ) -> End {
     const NO_RECORD: &str = "there is no record where one was written";
     let (length, least) = (found.length(), reach.least());
-    let end = if matches!(reach, Reach::Exactly(_)) { least.min(length) } else { length };
+    let end = reach.end(length);
     let reached = found.each(end, take);
     if length < least {
         End::Damaged(reached, "it is cut short")

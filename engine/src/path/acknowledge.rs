@@ -114,6 +114,13 @@ impl<I: Io> Shard<I> {
         written
     }
 
+    /// Behind which sequence the store must keep what a user still has, where `last` is the
+    /// greatest that left.
+    pub(crate) fn needed_behind(&mut self, home: HomeId, last: u64) -> u64 {
+        let first = self.mailbox(home).map_or(0, |mailbox| mailbox.first());
+        if first == 0 { last } else { first - 1 }
+    }
+
     /// Has the store forget a user's messages up to `upto`.
     pub(crate) fn trim(&mut self, home: HomeId, upto: Option<u64>) {
         let (Some(upto), Some(owner)) = (upto, self.homes.get(home)) else { return };

@@ -2,10 +2,10 @@
 
 use crate::directory::homes::HomeId;
 use crate::io::Io;
+use crate::mailbox::Why;
 use crate::mailbox::journal::{Message, Moved, Waiting};
 use crate::mailbox::keys::Known;
 use crate::mailbox::room::Clearing;
-use crate::mailbox::{Mailbox, Why};
 use crate::metrics::{Counter, Histogram};
 use crate::path::merge::Unsettled;
 use crate::shard::Shard;
@@ -181,13 +181,13 @@ impl<I: Io> Shard<I> {
         for &sequence in missing {
             if self.mailbox(home).is_some_and(|mailbox| mailbox.entry(sequence).is_some()) {
                 self.lose(home, sequence);
-                lost = Some(sequence);
+                lost = lost.max(Some(sequence));
             }
         }
-        let none_before =
-            |mailbox: &mut Mailbox| mailbox.is_empty() || Some(mailbox.first()) > lost;
-        if lost.is_some() && self.mailbox(home).is_some_and(none_before) {
-            self.trim(home, lost);
+        let Some(greatest) = lost else { return };
+        let upto = self.needed_behind(home, greatest);
+        if greatest <= upto {
+            self.trim(home, Some(upto));
         }
     }
 

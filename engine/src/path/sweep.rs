@@ -110,8 +110,7 @@ impl<I: Io> Shard<I> {
                 self.depart(home, &gone, Why::Expired);
             }
         }
-        let first = self.mailbox(home).map_or(0, |mailbox| mailbox.first());
-        let upto = if first == 0 { last } else { first - 1 };
+        let upto = self.needed_behind(home, last);
         // A record knows by itself when it is out of date, but not that somebody was told: without
         // a word the next life would tell again. A shared store keeps a mailbox as one, and does
         // not know the first either.

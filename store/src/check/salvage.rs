@@ -145,8 +145,8 @@ fn write(to: &dyn Disk, id: Id, bytes: &[u8]) -> io::Result<u32> {
 
 fn copy(found: &Found, reach: Reach, pen: &mut Pen, result: &mut Salvage) {
     let (length, least) = (found.length(), reach.least());
+    let end = reach.end(length);
     let is_exact = matches!(reach, Reach::Exactly(_));
-    let end = if is_exact { least.min(length) } else { length };
     let (mut offset, mut before) = (0, None);
     while offset < end {
         if let Some(lying) = found.record(offset) {

@@ -36,7 +36,7 @@ fn run(io: Io) -> Result<Run> {
         return Err(format!("only {full} segments were written"));
     }
     driver.phase(&format!("load {CLIENTS} {EACH} 1"))?;
-    driver.phase(&full_load())?;
+    driver.phase(&full_load(64))?;
     let begin = Instant::now();
     let (mut left, mut bytes) = folder.segments()?;
     while f64::from(left) > FIGURE.at_most && begin.elapsed() < PATIENCE {

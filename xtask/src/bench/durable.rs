@@ -80,7 +80,7 @@ fn alone(io: Io) -> Result<Run> {
 
 /// The cost of a message at full load, in microseconds, and what it is made of.
 fn at_full_load(driver: &mut Driver) -> Result<(f64, serde_json::Value)> {
-    let (before, phase) = (driver.counts()?, full_load());
+    let (before, phase) = (driver.counts()?, full_load(64));
     let answers: Result<Vec<Answer>> = (0..FULL_ROUNDS).map(|_| driver.phase(&phase)).collect();
     let answers = answers?;
     let store = stored(&before, &driver.counts()?)?;
@@ -88,9 +88,9 @@ fn at_full_load(driver: &mut Driver) -> Result<(f64, serde_json::Value)> {
     Ok((median(&answers, "us")?, raw))
 }
 
-/// About 100,000 messages as fast as they are taken.
-pub(super) fn full_load() -> String {
-    format!("keep 64 1600 1 {IN_FLIGHT}")
+/// About 100,000 messages as fast as they are taken, to so many users a request.
+pub(super) fn full_load(users: u32) -> String {
+    format!("keep {users} {} 1 {IN_FLIGHT}", 102_400 / users)
 }
 
 /// Messages a second by the clock.

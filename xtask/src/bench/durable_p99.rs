@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::disk::{Appends, Folder};
 use super::driver::{Answer, Driver};
-use super::durable::{IN_FLIGHT, by_the_clock, warm};
+use super::durable::{by_the_clock, full_load, warm};
 use super::turns::{median, raw};
 use super::{Figure, Io, Run};
 use crate::shell::Result;
@@ -52,7 +52,7 @@ struct Both {
 fn measured(io: Io) -> Result<Both> {
     let folder = Folder::new()?;
     let mut driver = warm(io, &folder)?;
-    let peak = by_the_clock(&driver.phase(&format!("keep 16 6400 1 {IN_FLIGHT}"))?)?;
+    let peak = by_the_clock(&driver.phase(&full_load(16))?)?;
     let phase = format!("paced {:.0} {SINGLES} {GATEWAY_SECONDS}", peak / 2.0);
     let appends = as_the_store_does(&mut driver, &phase)?;
     let (mut disk, mut gateway, mut work) = (Vec::new(), Vec::new(), Vec::new());
