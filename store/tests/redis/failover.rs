@@ -194,6 +194,7 @@ fn two_primaries(servers: &[Server]) -> (String, String) {
 
 #[test]
 fn sentinel_says_who_is_the_primary_now() {
+    let _turn = turn();
     let mut primary = Server::start(&[]);
     let port = primary.port.to_string();
     let replica = Server::start(&["--replicaof", "127.0.0.1", &port]);
@@ -202,11 +203,17 @@ fn sentinel_says_who_is_the_primary_now() {
     }
     let folder = tempfile::tempdir().unwrap();
     let settings = format!(
-        "sentinel monitor pushes 127.0.0.1 {port} 1\nsentinel down-after-milliseconds pushes 500\n\
-         sentinel failover-timeout pushes 10000\n"
+        "sentinel monitor pushes 127.0.0.1 {port} 1\nsentinel failover-timeout pushes 10000\n"
     );
     fs::write(folder.path().join("sentinel.conf"), settings).unwrap();
     let sentinel = Server::start_in(folder.path(), free_port(), &["--sentinel"]);
+    let down_after = |milliseconds| {
+        let settings = ["sentinel", "set", "pushes", "down-after-milliseconds", milliseconds];
+        assert_eq!(sentinel.cli(&settings).trim(), "OK");
+    };
+    // A server that gets no processor for a moment is not down: Sentinel would go back to one that
+    // has nothing yet.
+    down_after("600000");
     let known = || sentinel.cli(&["sentinel", "replicas", "pushes"]);
     while !known().contains(&replica.port.to_string()) {
         pause();
@@ -219,6 +226,7 @@ fn sentinel_says_who_is_the_primary_now() {
         promised.push(&mut shard, 10);
     }
     primary.kill();
+    down_after("500");
     // Before Sentinel has said so, an old primary that comes back empty would be taken for the
     // primary still, and its replica be made as empty.
     let named = || sentinel.cli(&["sentinel", "get-master-addr-by-name", "pushes"]);
@@ -226,6 +234,7 @@ fn sentinel_says_who_is_the_primary_now() {
         promised.push(&mut shard, 10);
         pause();
     }
+    down_after("600000");
     // One copy is not two: until the old one is back as a replica, nothing is called safe.
     assert!(!promised.push(&mut shard, 10));
     primary.again();
