@@ -3,6 +3,7 @@
 //! Each shard starts on its own thread: it takes its own descriptor table and its core, binds its
 //! listeners, and only then says that it is ready. The first shard settles which port "0" is.
 
+mod ceilings;
 mod host;
 mod incarnation;
 pub mod settings;
@@ -144,6 +145,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let own_tables = can_own_tables();
     let limits = Limits::new(config, host(cores.len()), own_tables)?;
     report(&limits, config.client.connections_max > 0);
+    ceilings::warn(ceilings::Configured::new(config, &limits));
     warn_of_open_doors(config);
     let clock = Clock::new();
     let incarnation = incarnation::next(clock);
@@ -423,7 +425,7 @@ fn report(limits: &Limits, chosen: bool) {
     if !chosen && connections * shards < FEW {
         tracing::warn!(
             "there is room for no more than {} clients; raise the descriptor limit (ulimit -n, \
-             LimitNOFILE=)",
+             LimitNOFILE=; holdfast-tuning apply --connections N sets both)",
             connections * shards
         );
     }

@@ -1,0 +1,173 @@
+//! Changes the host, and changes it back.
+
+use crate::goal::Goal;
+use crate::host::Host;
+use crate::knobs::Place;
+use crate::persist::{self, Wanted};
+use crate::plan::{Finding, State};
+use crate::record::{Record, Turn};
+use similar::TextDiff;
+use std::fmt::Write;
+use std::io;
+
+/// What is to be changed.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Settings of the kernel: the label, the file, what it is and what it shall be.
+    pub settings: Vec<Step>,
+    /// Files that are not as they must be.
+    pub files: Vec<Wanted>,
+}
+
+/// One setting to be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Step {
+    /// What a person calls it.
+    pub label: String,
+    /// Its file.
+    pub path: String,
+    /// What it is.
+    pub have: String,
+    /// What it shall be.
+    pub value: String,
+}
+
+/// Why the host was not changed, or only in part.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// Somebody else changes it now.
+    #[error("another holdfast-tuning changes this host now: try again when it is done")]
+    Busy,
+    /// The record of what was there cannot be read or written. Nothing was changed.
+    #[error("nothing was changed, since what is there now could not be written down: {0}")]
+    Record(io::Error),
+    /// Some of it was refused; the rest is changed, and can be undone.
+    #[error("{} of the changes were refused:\n{}", .0.len(), .0.join("\n"))]
+    Some(Vec<String>),
+}
+
+impl Plan {
+    /// What must be changed for these findings; with `program`, its path, also what keeps it so
+    /// after the next start of the host.
+    pub fn new(host: &Host, goal: &Goal, findings: &[Finding], program: Option<&str>) -> Self {
+        let step = |finding: &Finding| match &finding.place {
+            Place::Kernel(path) if finding.state == State::Change => Some(Step {
+                label: finding.label(),
+                path: path.clone(),
+                have: finding.have.clone(),
+                value: finding.value(),
+            }),
+            _ => None,
+        };
+        // Also where this process has enough: a service begins with others' limits.
+        let mut files = persist::limits(goal);
+        if let Some(program) = program {
+            files.extend(persist::for_restarts(goal, findings, program));
+        }
+        files.retain(|file| host.text(file.path).ok().as_ref() != Some(&file.text));
+        Self { settings: findings.iter().filter_map(step).collect(), files }
+    }
+
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.files.is_empty()
+    }
+
+    /// What would change, a line for each setting and a unified diff for each file.
+    pub fn diff(&self, host: &Host) -> String {
+        let mut text = String::new();
+        for step in &self.settings {
+            let have = step.have.split_whitespace().collect::<Vec<_>>().join(" ");
+            // Writing into a string cannot fail.
+            let _ = writeln!(text, "{}: {have} -> {}", step.label, step.value);
+        }
+        for file in &self.files {
+            let before = host.text(file.path).unwrap_or_default();
+            let old = if before.is_empty() { "/dev/null" } else { file.path };
+            let diff = TextDiff::from_lines(&before, &file.text);
+            text.push_str(&diff.unified_diff().header(old, file.path).to_string());
+        }
+        text
+    }
+}
+
+/// Changes the host as planned. What was there is on disk before the first change, so an
+/// interrupted change can be undone, or made again.
+///
+/// # Errors
+/// [`Failed`]; after `Busy` and `Record` the host is as it was.
+pub fn apply(host: &Host, plan: &Plan) -> Result<(), Failed> {
+    let _turn = turn(host)?;
+    record(host, plan).map_err(Failed::Record)?;
+    let mut refused = Vec::new();
+    for step in &plan.settings {
+        if let Err(error) = host.set(&step.path, &step.value) {
+            refused.push(format!("  {} = {}: {error}", step.label, step.value));
+        }
+    }
+    for file in &plan.files {
+        if let Err(error) = host.put(file.path, &file.text, false) {
+            refused.push(format!("  {}: {error}", file.path));
+        }
+    }
+    all_or(refused)
+}
+
+/// Puts back what was there before the first change; gives how much that was.
+///
+/// # Errors
+/// [`Failed`]; after `Some` the record is still there, and undo can be tried again.
+pub fn undo(host: &Host) -> Result<usize, Failed> {
+    let _turn = turn(host)?;
+    let record = Record::load(host).map_err(Failed::Record)?;
+    let mut refused = Vec::new();
+    for setting in record.settings.iter().rev() {
+        match host.read(&setting.path) {
+            Ok(now) if now == setting.before => {}
+            // The card, the core or the module is gone, and its setting with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => {
+                if let Err(error) = host.set(&setting.path, &setting.before) {
+                    refused.push(format!("  {} = {}: {error}", setting.path, setting.before));
+                }
+            }
+        }
+    }
+    for file in &record.files {
+        let put = match &file.before {
+            Some(text) => host.put(&file.path, text, false),
+            None => host.remove(&file.path),
+        };
+        if let Err(error) = put {
+            refused.push(format!("  {}: {error}", file.path));
+        }
+    }
+    for folder in record.folders.iter().rev() {
+        host.remove_if_empty(folder);
+    }
+    all_or(refused)?;
+    Record::forget(host).map_err(Failed::Record)?;
+    Ok(record.settings.len() + record.files.len())
+}
+
+fn turn(host: &Host) -> Result<Turn, Failed> {
+    Turn::take(host).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => Failed::Busy,
+        _ => Failed::Record(error),
+    })
+}
+
+fn record(host: &Host, plan: &Plan) -> io::Result<()> {
+    let mut record = Record::load(host)?;
+    for step in &plan.settings {
+        record.note_setting(&step.path, &step.have);
+    }
+    for file in &plan.files {
+        record.note_file(host, file.path)?;
+    }
+    record.save(host)
+}
+
+fn all_or(refused: Vec<String>) -> Result<(), Failed> {
+    if refused.is_empty() { Ok(()) } else { Err(Failed::Some(refused)) }
+}

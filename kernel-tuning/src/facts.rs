@@ -1,0 +1,133 @@
+//! What a host is: its cores, its memory, its network interfaces.
+
+use crate::host::Host;
+use crate::want::ranges;
+
+/// What a host is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Cores that are online.
+    pub cores: u64,
+    /// Memory in bytes.
+    pub memory: u64,
+    /// Bytes of a page.
+    pub page: u64,
+    /// Connections are tracked (`nf_conntrack` is loaded).
+    pub tracks: bool,
+    /// Interfaces with hardware behind them.
+    pub interfaces: Vec<Interface>,
+    /// Idle states of cores that take long to leave.
+    pub deep_sleeps: Vec<String>,
+    /// Cores whose clock can be governed.
+    pub governed: Vec<String>,
+    /// `irqbalance` runs, which moves interrupts as it sees fit.
+    pub balances: bool,
+}
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its queues that receive.
+    pub receiving: u64,
+    /// Its queues that send.
+    pub sending: u64,
+    /// Its interrupts, by number.
+    pub interrupts: Vec<u32>,
+}
+
+/// A core that sleeps so deep is late by so many microseconds: as much as a message needs through
+/// the whole gateway.
+const DEEP_US: u64 = 50;
+
+impl Facts {
+    /// Looks at a host. What cannot be read is taken as not there.
+    pub fn of(host: &Host) -> Self {
+        Self {
+            cores: cores(host),
+            memory: memory(host),
+            page: rustix::param::page_size() as u64,
+            tracks: host.has("/proc/sys/net/netfilter/nf_conntrack_max"),
+            interfaces: interfaces(host),
+            deep_sleeps: deep_sleeps(host),
+            governed: each_core(host, "cpufreq/scaling_governor"),
+            balances: runs(host, "irqbalance"),
+        }
+    }
+}
+
+fn cores(host: &Host) -> u64 {
+    let online = host.read("/sys/devices/system/cpu/online").unwrap_or_default();
+    ranges(&online).map_or(1, |cores| cores.len().max(1) as u64)
+}
+
+fn memory(host: &Host) -> u64 {
+    let meminfo = host.text("/proc/meminfo").unwrap_or_default();
+    let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    kib.unwrap_or_default() << 10
+}
+
+/// The folders of the cores that are there.
+fn core_folders(host: &Host) -> Vec<String> {
+    const CORES: &str = "/sys/devices/system/cpu";
+    let is_core = |name: &String| {
+        let number = name.strip_prefix("cpu").unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let names = host.names(CORES).into_iter().filter(is_core);
+    names.map(|name| format!("{CORES}/{name}")).collect()
+}
+
+fn each_core(host: &Host, file: &str) -> Vec<String> {
+    let paths = core_folders(host).into_iter().map(|core| format!("{core}/{file}"));
+    paths.filter(|path| host.has(path)).collect()
+}
+
+fn deep_sleeps(host: &Host) -> Vec<String> {
+    let mut deep = Vec::new();
+    for core in core_folders(host) {
+        for state in host.names(&format!("{core}/cpuidle")) {
+            let folder = format!("{core}/cpuidle/{state}");
+            let latency = host.read(&format!("{folder}/latency")).unwrap_or_default();
+            let is_deep = latency.parse::<u64>().is_ok_and(|us| us > DEEP_US);
+            if is_deep && host.has(&format!("{folder}/disable")) {
+                deep.push(format!("{folder}/disable"));
+            }
+        }
+    }
+    deep
+}
+
+fn interfaces(host: &Host) -> Vec<Interface> {
+    const ALL: &str = "/sys/class/net";
+    let physical = |name: &String| host.has(&format!("{ALL}/{name}/device"));
+    let interface = |name: String| {
+        let queues = host.names(&format!("{ALL}/{name}/queues"));
+        let count = |kind| queues.iter().filter(|queue| queue.starts_with(kind)).count() as u64;
+        let (receiving, sending) = (count("rx-"), count("tx-"));
+        let interrupts = interrupts(host, &format!("{ALL}/{name}/device"));
+        Interface { name, receiving, sending, interrupts }
+    };
+    host.names(ALL).into_iter().filter(physical).map(interface).collect()
+}
+
+/// A device's interrupts; those of a virtual one are its bus device's.
+fn interrupts(host: &Host, device: &str) -> Vec<u32> {
+    let folders = ["msi_irqs", "../msi_irqs"];
+    let mut numbers: Vec<u32> = folders
+        .iter()
+        .flat_map(|folder| host.names(&format!("{device}/{folder}")))
+        .filter_map(|name| name.parse().ok())
+        .filter(|number| host.has(&format!("/proc/irq/{number}/smp_affinity_list")))
+        .collect();
+    numbers.sort_unstable();
+    numbers
+}
+
+fn runs(host: &Host, program: &str) -> bool {
+    let processes = host.names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok());
+    let mut names = processes.map(|id| host.read(&format!("/proc/{id}/comm")).unwrap_or_default());
+    names.any(|name| name == program)
+}

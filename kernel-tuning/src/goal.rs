@@ -1,0 +1,102 @@
+//! What the host shall carry.
+
+use crate::facts::Facts;
+use serde::Serialize;
+
+/// Ports of a gateway that is configured as delivered: clients, backends, operators.
+pub const PORTS: [u16; 3] = [7500, 7600, 7700];
+
+/// What the host shall carry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Goal {
+    /// Connections of clients at the same time.
+    pub connections: u64,
+    /// Messages a second that are pushed to single users.
+    pub pushes: u64,
+    /// Memory of the host, in bytes.
+    pub memory: u64,
+    /// Cores that shards run on; the first ones of the host.
+    pub cores: u64,
+    /// Ports that the gateway listens on, in order.
+    pub ports: Vec<u16>,
+}
+
+impl Goal {
+    /// A goal for this host as it is: all of its memory, all of its cores, the usual ports.
+    pub fn new(connections: u64, pushes: u64, facts: &Facts) -> Self {
+        let (memory, cores) = (facts.memory, facts.cores);
+        Self { connections, pushes, memory, cores, ports: PORTS.to_vec() }
+    }
+
+    /// What to type to have the same goal again.
+    pub fn arguments(&self) -> String {
+        let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        format!(
+            "--connections {} --pushes {} --memory {} --cores {} --ports {}",
+            self.connections,
+            self.pushes,
+            self.memory,
+            self.cores,
+            ports.join(",")
+        )
+    }
+
+    /// Descriptors of a process that holds all connections: one for each, an eighth more for what
+    /// is being opened and closed, and those of shards, store and backends.
+    pub fn descriptors(&self) -> u64 {
+        round_up(self.connections + self.connections / 8 + 4096, 1024)
+    }
+
+    /// Connections that may wait to be accepted. When a gateway comes back its clients do too,
+    /// within some seconds; a 64th of them is what comes in a tenth of a second of six.
+    pub fn backlog(&self) -> u64 {
+        (self.connections / 64).next_power_of_two().clamp(4096, 65_536)
+    }
+}
+
+/// The next multiple of `step`, which is not 0.
+pub fn round_up(value: u64, step: u64) -> u64 {
+    value.div_ceil(step) * step
+}
+
+/// Bytes, as people write them: `64G`, `512M`, `1024`; a unit is 1024 of the one below.
+///
+/// # Errors
+/// What is wrong, in words.
+pub fn bytes(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+    let shift = match text[digits.len()..].to_ascii_lowercase().trim_end_matches("ib") {
+        "" | "b" => 0,
+        "k" | "kb" => 10,
+        "m" | "mb" => 20,
+        "g" | "gb" => 30,
+        "t" | "tb" => 40,
+        unit => return Err(format!("`{unit}` is no unit of memory; write 64G, 512M or bytes")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no amount of memory"))?;
+    number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than there can be"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_are_read_as_people_write_them() {
+        assert_eq!(bytes("64G"), Ok(64 << 30));
+        assert_eq!(bytes("64GiB"), Ok(64 << 30));
+        assert_eq!(bytes("512m"), Ok(512 << 20));
+        assert_eq!(bytes("1024"), Ok(1024));
+        for wrong in ["", "G", "64X", "-1", "99999999T"] {
+            assert!(bytes(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_backlog_grows_with_the_connections_between_bounds() {
+        let facts = Facts { cores: 24, memory: 64 << 30, ..Facts::default() };
+        let backlog = |connections| Goal::new(connections, 0, &facts).backlog();
+        assert_eq!([backlog(1), backlog(1_000_000), backlog(100_000_000)], [4096, 16_384, 65_536]);
+    }
+}

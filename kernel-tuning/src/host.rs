@@ -1,0 +1,165 @@
+//! The host's files, below a root.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A host: `/` for this one, any folder for an image or a test.
+#[derive(Debug, Clone)]
+pub struct Host {
+    root: PathBuf,
+}
+
+impl Host {
+    /// This host.
+    pub fn here() -> Self {
+        Self::below("/")
+    }
+
+    /// The host whose files are below `root`.
+    pub fn below(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// Where a file of the host is; `path` begins with `/`.
+    pub fn place(&self, path: &str) -> PathBuf {
+        self.root.join(path.trim_start_matches('/'))
+    }
+
+    /// A setting's text without white space around it. Of a choice such as `always [madvise] never`
+    /// it is the word that holds.
+    ///
+    /// # Errors
+    /// Those of reading; `NotFound` where this kernel has no such setting.
+    pub fn read(&self, path: &str) -> io::Result<String> {
+        let text = self.text(path)?;
+        Ok(chosen(text.trim()).to_owned())
+    }
+
+    /// A file's whole text.
+    ///
+    /// # Errors
+    /// Those of reading.
+    pub fn text(&self, path: &str) -> io::Result<String> {
+        fs::read_to_string(self.place(path))
+    }
+
+    /// A file's text; `None` where there is no such file.
+    ///
+    /// # Errors
+    /// Those of reading, but for `NotFound`.
+    pub fn text_if_there(&self, path: &str) -> io::Result<Option<String>> {
+        match self.text(path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sets a setting. The kernel takes one write or none.
+    ///
+    /// # Errors
+    /// Those of writing: `InvalidInput` where the kernel does not take the value,
+    /// `PermissionDenied` where the caller is not root or a container forbids it.
+    pub fn set(&self, path: &str, value: &str) -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).truncate(true).open(self.place(path))?;
+        file.write_all(format!("{value}\n").as_bytes())
+    }
+
+    /// Puts a file in place, whole or not at all, also over a loss of power; makes its folders.
+    /// Only its owner can read it if it is `private`.
+    ///
+    /// # Errors
+    /// Those of writing; the file is then as it was.
+    pub fn put(&self, path: &str, text: &str, private: bool) -> io::Result<()> {
+        let place = self.place(path);
+        let folder = place.parent().unwrap_or(Path::new("/"));
+        fs::create_dir_all(folder)?;
+        let new = self.place(&unfinished(path));
+        let mode = if private { 0o600 } else { 0o644 };
+        let mut file =
+            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+        file.write_all(text.as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&new, &place)?;
+        File::open(folder)?.sync_all()
+    }
+
+    /// Removes a file, and what an interrupted [`Host::put`] has left of it; what is not there is
+    /// removed already.
+    ///
+    /// # Errors
+    /// Those of removing.
+    pub fn remove(&self, path: &str) -> io::Result<()> {
+        for path in [&unfinished(path), path] {
+            match fs::remove_file(self.place(path)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// The folders above a file that are not there, outermost first.
+    pub fn missing_folders(&self, path: &str) -> Vec<String> {
+        let above = Path::new(path).ancestors().skip(1);
+        let missing = above.filter_map(Path::to_str).take_while(|path| !self.place(path).exists());
+        let mut missing: Vec<String> = missing.map(str::to_owned).collect();
+        missing.reverse();
+        missing
+    }
+
+    /// Removes a folder if nothing is in it.
+    pub fn remove_if_empty(&self, folder: &str) {
+        // What is not empty has got another user since.
+        let _ = fs::remove_dir(self.place(folder));
+    }
+
+    /// The names in a folder, in order; none where there is no such folder.
+    pub fn names(&self, folder: &str) -> Vec<String> {
+        let entries = fs::read_dir(self.place(folder)).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
+        names.sort_unstable();
+        names
+    }
+
+    /// Whether there is such a file.
+    pub fn has(&self, path: &str) -> bool {
+        self.place(path).exists()
+    }
+}
+
+/// What a file is called until all of it is written.
+fn unfinished(path: &str) -> String {
+    format!("{path}.new")
+}
+
+/// The word in brackets, if there is one.
+fn chosen(text: &str) -> &str {
+    let in_brackets = text.split_once('[').and_then(|(_, rest)| rest.split_once(']'));
+    in_brackets.map_or(text, |(word, _)| word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_choice_the_word_that_holds_is_read() {
+        assert_eq!(chosen("always [madvise] never"), "madvise");
+        assert_eq!(chosen("4096 16384"), "4096 16384");
+    }
+
+    #[test]
+    fn folders_that_must_be_made_are_named_outermost_first() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::below(folder.path());
+        fs::create_dir(host.place("/etc")).unwrap();
+        assert_eq!(host.missing_folders("/etc/a/b/file"), ["/etc/a", "/etc/a/b"]);
+        host.put("/etc/a/b/file", "text\n", false).unwrap();
+        assert_eq!(host.text("/etc/a/b/file").unwrap(), "text\n");
+        assert_eq!(host.names("/etc/a/b"), ["file"]);
+    }
+}

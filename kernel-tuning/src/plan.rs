@@ -1,0 +1,103 @@
+//! What is there, held against what must be.
+
+use crate::facts::Facts;
+use crate::goal::Goal;
+use crate::host::Host;
+use crate::knobs::{self, Knob, Limit, Place};
+use crate::persist;
+use crate::want::Want;
+use std::io;
+
+/// How a setting stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// As it must be.
+    Good,
+    /// It must be changed.
+    Change,
+    /// It is set in the files for processes that come; this one began before.
+    Later,
+    /// This kernel has no such setting: nothing to do.
+    Absent,
+    /// It is there, and this process may not read it.
+    Hidden,
+}
+
+/// One setting, what it is and what it must be.
+#[derive(Debug, Clone)]
+pub struct Finding {
+    /// The knob that it belongs to.
+    pub knob: &'static Knob,
+    /// Where it is.
+    pub place: Place,
+    /// What it is; empty where it could not be read.
+    pub have: String,
+    /// What it must be.
+    pub want: Want,
+    /// How it stands.
+    pub state: State,
+}
+
+impl Finding {
+    /// What to write there.
+    pub fn value(&self) -> String {
+        self.want.mended(&self.have)
+    }
+
+    /// What a person calls it: the knob's name, with its file where there are several.
+    pub fn label(&self) -> String {
+        match &self.place {
+            Place::Kernel(path) if path.starts_with("/proc/sys/") => self.knob.name.to_owned(),
+            Place::Kernel(path) => path.clone(),
+            Place::Process(_) => self.knob.name.to_owned(),
+        }
+    }
+}
+
+/// Looks at every setting that matters for this goal.
+pub fn look(host: &Host, goal: &Goal, facts: &Facts) -> Vec<Finding> {
+    let of = |knob: &'static Knob| {
+        let settings = (knob.settings)(goal, facts).into_iter();
+        settings.map(move |setting| find(host, goal, knob, setting))
+    };
+    knobs::all().flat_map(of).collect()
+}
+
+fn find(host: &Host, goal: &Goal, knob: &'static Knob, setting: knobs::Setting) -> Finding {
+    let knobs::Setting { place, want } = setting;
+    let read = match &place {
+        Place::Kernel(path) => host.read(path),
+        Place::Process(limit) => read_limit(host, *limit),
+    };
+    let (have, state) = match read {
+        Ok(have) if want.is_met_by(&have) => (have, State::Good),
+        Ok(have) if matches!(place, Place::Process(_)) && persist::has_limits(host, goal) => {
+            (have, State::Later)
+        }
+        Ok(have) => (have, State::Change),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (String::new(), State::Absent),
+        Err(_) => (String::new(), State::Hidden),
+    };
+    Finding { knob, place, have, want, state }
+}
+
+/// The hard limit of this process, which is what a gateway begun by the same parent would have.
+fn read_limit(host: &Host, limit: Limit) -> io::Result<String> {
+    let title = match limit {
+        Limit::Descriptors => "Max open files",
+        Limit::LockedMemory => "Max locked memory",
+    };
+    let all = host.text("/proc/self/limits")?;
+    let line = all.lines().find_map(|line| line.strip_prefix(title));
+    let hard = line.and_then(|rest| rest.split_whitespace().nth(1));
+    match hard {
+        Some("unlimited") => Ok(u64::MAX.to_string()),
+        Some(hard) => Ok(hard.to_owned()),
+        None => Err(io::ErrorKind::NotFound.into()),
+    }
+}
+
+/// The lines of what holds the host below so many connections: each with what it is and must be.
+pub fn limiting(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
+    findings.iter().filter(|one| one.knob.limits_connections && one.state == State::Change)
+}

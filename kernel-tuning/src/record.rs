@@ -1,0 +1,127 @@
+//! What was there before the first change, on disk before that change is made.
+//!
+//! Whatever interrupts a change, the record says how to undo it. It keeps what was there first: a
+//! second change adds to it and overwrites nothing, so undo goes back to before all of them.
+
+use crate::host::Host;
+use rustix::fs::{FlockOperation, flock};
+use serde::{Deserialize, Serialize};
+use std::fs::{self, File};
+use std::io;
+
+/// Where it is.
+pub const PATH: &str = "/var/lib/holdfast-tuning/before.json";
+const FOLDER: &str = "/var/lib/holdfast-tuning";
+/// Who changes the host holds a lock on this folder: no file of ours stays behind.
+const LOCKED: &str = "/run";
+
+/// What was there.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Record {
+    /// Settings of the kernel, in the order in which they were changed.
+    pub settings: Vec<Setting>,
+    /// Files that were written.
+    pub files: Vec<Written>,
+    /// Folders that were made for them, outermost first.
+    pub folders: Vec<String>,
+}
+
+/// A setting of the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Setting {
+    /// Its file.
+    pub path: String,
+    /// What it was.
+    pub before: String,
+}
+
+/// A file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Written {
+    /// Where it is.
+    pub path: String,
+    /// What was there; `None` if nothing was.
+    pub before: Option<String>,
+}
+
+impl Record {
+    /// What is recorded on this host; nothing where there is no record.
+    ///
+    /// # Errors
+    /// Those of reading; `InvalidData` where it is no record, with the reason.
+    pub fn load(host: &Host) -> io::Result<Self> {
+        let Some(text) = host.text_if_there(PATH)? else { return Ok(Self::default()) };
+        serde_json::from_str(&text)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{PATH}: {error}")))
+    }
+
+    /// Puts it on disk.
+    ///
+    /// # Errors
+    /// Those of writing; what was recorded before is then still there.
+    pub fn save(&self, host: &Host) -> io::Result<()> {
+        let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
+        host.put(PATH, &(text + "\n"), true)
+    }
+
+    /// Forgets everything: what was there is there again.
+    ///
+    /// # Errors
+    /// Those of removing.
+    pub fn forget(host: &Host) -> io::Result<()> {
+        host.remove(PATH)?;
+        host.remove_if_empty(FOLDER);
+        Ok(())
+    }
+
+    /// Whether nothing was ever changed.
+    pub fn is_empty(&self) -> bool {
+        self.settings.is_empty() && self.files.is_empty()
+    }
+
+    /// Notes what a setting is, unless it is noted what it was earlier.
+    pub fn note_setting(&mut self, path: &str, before: &str) {
+        if !self.settings.iter().any(|one| one.path == path) {
+            self.settings.push(Setting { path: path.to_owned(), before: before.to_owned() });
+        }
+    }
+
+    /// Notes what a file is, unless it is noted what it was earlier, and which folders it needs.
+    ///
+    /// # Errors
+    /// Those of reading the file.
+    pub fn note_file(&mut self, host: &Host, path: &str) -> io::Result<()> {
+        if self.files.iter().any(|one| one.path == path) {
+            return Ok(());
+        }
+        let before = host.text_if_there(path)?;
+        self.files.push(Written { path: path.to_owned(), before });
+        for folder in host.missing_folders(path) {
+            if !self.folders.contains(&folder) {
+                self.folders.push(folder);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Keeps every other change of this host away until it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    _file: File,
+}
+
+impl Turn {
+    /// Takes the turn.
+    ///
+    /// # Errors
+    /// `WouldBlock` where somebody else changes this host now; those of opening the folder.
+    pub fn take(host: &Host) -> io::Result<Self> {
+        let place = host.place(LOCKED);
+        fs::create_dir_all(&place)?;
+        let file = File::open(place)?;
+        flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Self { _file: file })
+    }
+}

@@ -1,0 +1,179 @@
+//! Whether the goal fits the host at all: an account of memory and of cores.
+
+use crate::facts::Facts;
+use crate::goal::Goal;
+use crate::knobs::tcp_pages;
+use serde::Serialize;
+
+/// What the gateway takes for an idle client, at most.
+const GATEWAY_BYTES: u64 = 256;
+/// What the kernel keeps for it: socket, file and poll.
+const KERNEL_BYTES: u64 = 3_900;
+/// The system, the program and what else runs beside it.
+const SYSTEM_BYTES: u64 = 1 << 30;
+/// Rings and buffers of a shard.
+const SHARD_BYTES: u64 = 4 << 20;
+/// An entry of the firewall's table.
+const TRACKED_BYTES: u64 = 320;
+/// CPU of a durable push, store and delivery included, in nanoseconds.
+const PUSH_NS: u64 = 25_000;
+/// CPU of a heartbeat and its answer, in nanoseconds.
+const HEARTBEAT_NS: u64 = 20_000;
+/// Seconds between two heartbeats of a client.
+const HEARTBEAT_S: u64 = 300;
+
+/// An account of what the goal needs, and whether the host has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Room {
+    /// Bytes, line by line.
+    pub memory: Vec<(&'static str, u64)>,
+    /// Their sum.
+    pub memory_needed: u64,
+    /// Bytes there are.
+    pub memory_there: u64,
+    /// Thousandths of a core that pushes and heartbeats keep busy.
+    pub millicores_needed: u64,
+    /// Thousandths of a core there are.
+    pub millicores_there: u64,
+    /// What the host cannot do, in words; empty where the goal fits.
+    pub lacking: Vec<String>,
+}
+
+impl Room {
+    /// Adds up what `goal` needs on a host such as this.
+    pub fn new(goal: &Goal, facts: &Facts) -> Self {
+        let memory = memory(goal, facts);
+        let memory_needed = sum(&memory);
+        let heartbeats = goal.connections / HEARTBEAT_S;
+        let millicores_needed = (goal.pushes * PUSH_NS + heartbeats * HEARTBEAT_NS) / 1_000_000;
+        let mut room = Self {
+            memory,
+            memory_needed,
+            memory_there: goal.memory.min(facts.memory),
+            millicores_needed,
+            millicores_there: goal.cores.min(facts.cores) * 1000,
+            lacking: Vec::new(),
+        };
+        room.lacking = room.lacks(goal, facts);
+        room
+    }
+
+    fn lacks(&self, goal: &Goal, facts: &Facts) -> Vec<String> {
+        let mut lacking = Vec::new();
+        if goal.memory > facts.memory {
+            lacking.push(format!(
+                "the host has {} of memory, not {}",
+                in_units(facts.memory),
+                in_units(goal.memory)
+            ));
+        }
+        if goal.cores > facts.cores {
+            lacking.push(format!("the host has {} cores, not {}", facts.cores, goal.cores));
+        }
+        if self.memory_needed > self.memory_there {
+            lacking.push(format!(
+                "{} connections need {} of memory, and there are {}: some {} fit",
+                goal.connections,
+                in_units(self.memory_needed),
+                in_units(self.memory_there),
+                self.fitting(goal, facts)
+            ));
+        }
+        if self.millicores_needed > self.millicores_there {
+            lacking.push(format!(
+                "{} durable pushes a second and the heartbeats keep some {} cores busy, and there \
+                 are {}",
+                goal.pushes,
+                self.millicores_needed.div_ceil(1000),
+                self.millicores_there / 1000
+            ));
+        }
+        lacking
+    }
+
+    /// The most connections that the memory is enough for, to a thousand.
+    fn fitting(&self, goal: &Goal, facts: &Facts) -> u64 {
+        let fits = |thousands: u64| {
+            let less = Goal { connections: thousands * 1000, ..goal.clone() };
+            sum(&memory(&less, facts)) <= self.memory_there
+        };
+        let (mut most, mut too_many) = (0, goal.connections / 1000 + 1);
+        while most + 1 < too_many {
+            let between = most.midpoint(too_many);
+            if fits(between) { most = between } else { too_many = between }
+        }
+        most * 1000
+    }
+}
+
+/// What takes memory, line by line.
+fn memory(goal: &Goal, facts: &Facts) -> Vec<(&'static str, u64)> {
+    let tcp = tcp_pages(goal, facts)[2] * facts.page;
+    let tracked = if facts.tracks { goal.connections * TRACKED_BYTES } else { 0 };
+    vec![
+        ("the gateway, 256 B for each idle client", goal.connections * GATEWAY_BYTES),
+        ("the kernel, 3,900 B for each", goal.connections * KERNEL_BYTES),
+        ("TCP buffers while everybody gets a message", tcp),
+        ("the firewall's table", tracked),
+        ("shards and system", SYSTEM_BYTES + goal.cores * SHARD_BYTES),
+    ]
+}
+
+fn sum(memory: &[(&'static str, u64)]) -> u64 {
+    memory.iter().map(|(_, bytes)| bytes).sum()
+}
+
+/// Bytes for people: `10.9 GiB`.
+pub fn in_units(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..0x10_0000 => return format!("{} KiB", bytes >> 10),
+        0x10_0000..0x4000_0000 => (1_u64 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    let tenths = bytes.saturating_mul(10) / unit;
+    format!("{}.{} {name}", tenths / 10, tenths % 10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn room(connections: u64, pushes: u64) -> Room {
+        let facts =
+            Facts { cores: 24, memory: 64 << 30, page: 4096, tracks: true, ..Facts::default() };
+        Room::new(&Goal::new(connections, pushes, &facts), &facts)
+    }
+
+    #[test]
+    fn three_million_connections_fit_into_64_gib_and_30_million_do_not() {
+        let fits = room(3_000_000, 50_000);
+        assert!(fits.lacking.is_empty(), "{fits:?}");
+        assert!((20 << 30..40 << 30).contains(&fits.memory_needed), "{fits:?}");
+        let large = room(30_000_000, 50_000);
+        assert!(large.lacking[0].contains("connections need"), "{large:?}");
+    }
+
+    #[test]
+    fn too_many_pushes_for_the_cores_are_told() {
+        let busy = room(1000, 2_000_000);
+        assert!(busy.lacking[0].contains("50 cores busy"), "{busy:?}");
+    }
+
+    #[test]
+    fn what_is_said_to_fit_fits_and_a_little_more_does_not() {
+        let facts = Facts { cores: 2, memory: 8 << 30, page: 4096, ..Facts::default() };
+        let goal = Goal::new(30_000_000, 0, &facts);
+        let fitting = Room::new(&goal, &facts).fitting(&goal, &facts);
+        let lacking =
+            |connections| Room::new(&Goal { connections, ..goal.clone() }, &facts).lacking;
+        assert!(fitting > 500_000 && lacking(fitting).is_empty(), "{fitting}");
+        assert!(!lacking(fitting + 1000).is_empty(), "{fitting}");
+    }
+
+    #[test]
+    fn bytes_are_written_for_people() {
+        assert_eq!(in_units(500 << 10), "500 KiB");
+        assert_eq!(in_units(3 << 30), "3.0 GiB");
+        assert_eq!(in_units((1 << 20) + (1 << 19)), "1.5 MiB");
+    }
+}

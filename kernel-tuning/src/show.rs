@@ -1,0 +1,160 @@
+//! What people and programs are told.
+
+use holdfast_tuning::change::Plan;
+use holdfast_tuning::knobs::{self, Knob};
+use holdfast_tuning::plan::{Finding, State};
+use holdfast_tuning::room::{Room, in_units};
+use holdfast_tuning::{Facts, Goal};
+use serde_json::json;
+use std::fmt::Write;
+
+/// How a state is called in a table and in JSON.
+fn word(state: State) -> &'static str {
+    match state {
+        State::Good => "good",
+        State::Change => "change",
+        State::Later => "set, for processes that start from now on",
+        State::Absent => "not on this kernel",
+        State::Hidden => "cannot be read: try as root",
+    }
+}
+
+/// The findings and the account of memory, for a person.
+pub(crate) fn check(
+    facts: &Facts,
+    goal: &Goal,
+    room: &Room,
+    findings: &[Finding],
+    all: bool,
+) -> String {
+    let mut text = String::new();
+    let shown = |one: &&Finding| all || !matches!(one.state, State::Good | State::Absent);
+    let rows: Vec<[String; 4]> = findings.iter().filter(shown).map(row).collect();
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+    let [first, second, third] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
+    for [label, have, want, state] in &rows {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{label:first$}  {have:>second$}  {want:third$}  {state}");
+    }
+    let count = |state| findings.iter().filter(|one| one.state == state).count();
+    let _ = writeln!(
+        text,
+        "{} of {} settings are good, {} must be changed, {} are not on this kernel\n",
+        count(State::Good) + count(State::Later),
+        findings.len(),
+        count(State::Change),
+        count(State::Absent)
+    );
+    text.push_str(&account(goal, room));
+    if facts.balances && findings.iter().any(|one| one.knob.name == "interrupts") {
+        text.push_str(
+            "\nirqbalance runs and moves interrupts back: stop it, or exclude these with its \
+             --banirq\n",
+        );
+    }
+    text.push_str(&verdict(goal, room, count(State::Change)));
+    text.trim_end().to_owned()
+}
+
+fn row(finding: &Finding) -> [String; 4] {
+    let have = finding.have.split_whitespace().collect::<Vec<_>>().join(" ");
+    [finding.label(), have, finding.want.to_string(), word(finding.state).to_owned()]
+}
+
+fn account(goal: &Goal, room: &Room) -> String {
+    let mut text = format!("memory for {} connections\n", goal.connections);
+    for (what, bytes) in room.memory.iter().filter(|(_, bytes)| *bytes > 0) {
+        let _ = writeln!(text, "  {what:44} {:>10}", in_units(*bytes));
+    }
+    let together = format!("together, of {}", in_units(room.memory_there));
+    let _ = writeln!(text, "  {together:44} {:>10}", in_units(room.memory_needed));
+    let cores = |milli: u64| format!("{}.{:02}", milli / 1000, milli % 1000 / 10);
+    let _ = writeln!(
+        text,
+        "cores for {} pushes a second and a heartbeat each 300 s: {} of {}",
+        goal.pushes,
+        cores(room.millicores_needed),
+        cores(room.millicores_there)
+    );
+    text
+}
+
+fn verdict(goal: &Goal, room: &Room, changes: usize) -> String {
+    let mut text = String::new();
+    for lack in &room.lacking {
+        let _ = writeln!(text, "\nthis goal cannot be met: {lack}");
+    }
+    if changes > 0 {
+        let arguments = goal.arguments();
+        let _ = writeln!(text, "\nto change it: holdfast-tuning apply {arguments}");
+    }
+    text
+}
+
+/// The same for programs.
+pub(crate) fn json(goal: &Goal, room: &Room, findings: &[Finding]) -> String {
+    let finding = |one: &Finding| {
+        json!({
+            "knob": one.knob.name,
+            "setting": one.label(),
+            "have": one.have,
+            "want": one.want.to_string(),
+            "state": word(one.state),
+            "limits_connections": one.knob.limits_connections,
+        })
+    };
+    let settings: Vec<_> = findings.iter().map(finding).collect();
+    json!({ "goal": goal, "room": room, "settings": settings }).to_string()
+}
+
+/// What was done, and what else is to be done.
+pub(crate) fn applied(plan: &Plan, persist: bool) -> String {
+    let mut text = format!(
+        "{} settings and {} files are changed; `holdfast-tuning undo` puts them back\n",
+        plan.settings.len(),
+        plan.files.len()
+    );
+    if plan.files.iter().any(|file| file.path.contains("/systemd/")) {
+        text.push_str("limits hold for what starts from now on: `systemctl daemon-reload`, then ");
+        text.push_str("restart the gateway; log in again for one that is started by hand\n");
+    }
+    if !persist {
+        text.push_str("the kernel's settings are gone with the next start of the host; --persist ");
+        text.push_str("keeps them\n");
+    }
+    text
+}
+
+/// Every knob in a line.
+pub(crate) fn knobs(findings: &[Finding]) -> String {
+    let mut text = String::new();
+    for knob in knobs::all() {
+        let mine = findings.iter().find(|one| one.knob.name == knob.name);
+        let want = mine.map_or("as it is".to_owned(), |one| one.want.to_string());
+        let _ = writeln!(text, "{:36} {want}", knob.name);
+    }
+    text
+}
+
+/// All that is known of a knob.
+pub(crate) fn knob(knob: &Knob, findings: &[Finding]) -> String {
+    let mut text = format!("{}\n", knob.name);
+    let mine: Vec<&Finding> = findings.iter().filter(|one| one.knob.name == knob.name).collect();
+    if mine.is_empty() {
+        text.push_str("  it does not matter for this goal on this host\n");
+    }
+    for finding in mine {
+        let [label, have, want, state] = row(finding);
+        let label = if label == knob.name { String::new() } else { format!("{label}: ") };
+        let have = if have.is_empty() { "?".to_owned() } else { have };
+        let _ = writeln!(text, "  {label}is {have}, must be {want}: {state}");
+    }
+    let lines = [("why", knob.reason), ("cost", knob.cost), ("source", knob.source)];
+    for (title, said) in lines {
+        let _ = writeln!(text, "  {title:6} {said}");
+    }
+    if knob.limits_connections {
+        text.push_str("  a host with less carries fewer connections\n");
+    }
+    text
+}

@@ -1,0 +1,217 @@
+//! Hosts made of files: what the program does to them, and undoes.
+
+#![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
+#![allow(missing_docs, reason = "tests are named after what they show")]
+
+#[path = "hosts/made.rs"]
+mod made;
+
+use holdfast_tuning::change::{self, Failed, Plan};
+use holdfast_tuning::plan::{self, State};
+use holdfast_tuning::record::{self, Turn};
+use holdfast_tuning::{Facts, Goal};
+use made::Made;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_holdfast-tuning");
+
+fn plan_for(made: &Made, connections: u64, persist: bool) -> Plan {
+    let facts = Facts::of(&made.host);
+    let goal = Goal::new(connections, 50_000, &facts);
+    let findings = plan::look(&made.host, &goal, &facts);
+    Plan::new(&made.host, &goal, &findings, persist.then_some("/usr/bin/holdfast-tuning"))
+}
+
+/// Labels of the settings that are in this state for a million connections.
+fn labels(made: &Made, state: State) -> Vec<String> {
+    let facts = Facts::of(&made.host);
+    let findings = plan::look(&made.host, &Goal::new(1_000_000, 50_000, &facts), &facts);
+    findings.iter().filter(|one| one.state == state).map(plan::Finding::label).collect()
+}
+
+#[test]
+fn facts_are_read_from_the_files() {
+    let made = Made::new();
+    let facts = Facts::of(&made.host);
+    assert_eq!((facts.cores, facts.memory), (4, 32 << 30));
+    assert_eq!(facts.interfaces.len(), 1, "one has no device: {:?}", facts.interfaces);
+    let card = &facts.interfaces[0];
+    assert_eq!((card.receiving, card.sending, card.interrupts.len()), (2, 2, 2));
+    assert_eq!(facts.deep_sleeps, ["/sys/devices/system/cpu/cpu0/cpuidle/state2/disable"]);
+    assert!(!facts.tracks && !facts.balances);
+    made.write("/proc/77/comm", "irqbalance\n");
+    made.write("/proc/sys/net/netfilter/nf_conntrack_max", "262144\n");
+    let facts = Facts::of(&made.host);
+    assert!(facts.tracks && facts.balances);
+}
+
+#[test]
+fn what_is_applied_is_found_good_and_applying_it_again_changes_nothing() {
+    let made = Made::new();
+    assert!(labels(&made, State::Change).contains(&"net.core.somaxconn".to_owned()));
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    assert_eq!(labels(&made, State::Change), Vec::<String>::new());
+    assert_eq!(labels(&made, State::Later), ["nofile", "memlock"]);
+    let after = made.everything();
+    assert!(plan_for(&made, 1_000_000, true).is_empty());
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    assert_eq!(made.everything(), after);
+}
+
+#[test]
+fn what_is_more_than_enough_is_left_alone() {
+    let made = Made::new();
+    made.write("/proc/sys/fs/file-max", "9223372036854775807\n");
+    made.write("/proc/sys/net/ipv4/ip_local_reserved_ports", "22\n");
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    assert_eq!(made.read("/proc/sys/fs/file-max"), "9223372036854775807\n");
+    assert_eq!(made.read("/proc/sys/net/ipv4/ip_local_reserved_ports"), "22,7500,7600,7700\n");
+}
+
+#[test]
+fn undo_puts_everything_back_byte_for_byte_after_any_number_of_changes() {
+    let made = Made::new();
+    made.write("/etc/sysctl.d/90-holdfast.conf", "# somebody's own\n");
+    let before = made.everything();
+    for (connections, persist) in [(1_000_000, false), (3_000_000, true), (200_000, true)] {
+        change::apply(&made.host, &plan_for(&made, connections, persist)).unwrap();
+    }
+    assert_ne!(made.everything(), before);
+    assert!(change::undo(&made.host).unwrap() > 20);
+    assert_eq!(made.everything(), before);
+    assert_eq!(change::undo(&made.host).unwrap(), 0);
+}
+
+#[test]
+fn a_setting_that_is_refused_keeps_no_other_from_being_set_or_undone() {
+    let made = Made::new();
+    let plan = plan_for(&made, 1_000_000, false);
+    let budget = "/proc/sys/net/core/netdev_budget";
+    made.replace_by_folder(budget);
+    let Err(Failed::Some(refused)) = change::apply(&made.host, &plan) else { panic!("set") };
+    assert!(refused.len() == 1 && refused[0].contains("netdev_budget"), "{refused:?}");
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "16384\n");
+    assert!(matches!(change::undo(&made.host), Err(Failed::Some(_))));
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
+    made.replace_by_file(budget, "300\n");
+    change::undo(&made.host).unwrap();
+    assert!(!made.host.has(record::PATH));
+}
+
+#[test]
+fn a_change_that_is_killed_anywhere_is_undone_whole_and_can_be_made_again() {
+    for delay in 0..12 {
+        let made = Made::new();
+        let before = made.everything();
+        let mut apply = made.command(PROGRAM, &["apply", "--yes", "--persist"]);
+        let mut child = apply.stdout(Stdio::null()).spawn().unwrap();
+        sleep(Duration::from_micros(delay * 700));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        if delay % 2 == 1 {
+            assert!(made.command(PROGRAM, &["apply", "--yes"]).output().unwrap().status.success());
+            assert_eq!(labels(&made, State::Change), Vec::<String>::new());
+        }
+        assert!(made.command(PROGRAM, &["undo"]).output().unwrap().status.success());
+        assert_eq!(made.everything(), before, "killed after {delay} steps of time");
+    }
+}
+
+#[test]
+fn nothing_is_changed_where_what_is_there_cannot_be_written_down() {
+    let made = Made::new();
+    made.write(record::PATH, "{");
+    let before = made.everything();
+    let plan = plan_for(&made, 1_000_000, true);
+    assert!(matches!(change::apply(&made.host, &plan), Err(Failed::Record(_))));
+    assert!(matches!(change::undo(&made.host), Err(Failed::Record(_))));
+    assert_eq!(made.everything(), before);
+}
+
+#[test]
+fn two_changes_at_once_take_turns() {
+    let made = Made::new();
+    let turn = Turn::take(&made.host).unwrap();
+    let plan = plan_for(&made, 1_000_000, false);
+    assert!(matches!(change::apply(&made.host, &plan), Err(Failed::Busy)));
+    assert!(matches!(change::undo(&made.host), Err(Failed::Busy)));
+    drop(turn);
+    change::apply(&made.host, &plan).unwrap();
+}
+
+#[test]
+fn interrupts_and_queues_follow_the_shards_cores() {
+    let made = Made::new();
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    let files = ["/proc/irq/24/smp_affinity_list", "/proc/irq/25/smp_affinity_list"];
+    assert_eq!(files.map(|file| made.read(file)), ["0\n", "1\n"]);
+    let queue = |name: &str| made.read(&format!("/sys/class/net/eth0/queues/{name}"));
+    // Two queues for four shards: the kernel spreads what comes, and each sends through one.
+    assert_eq!([queue("rx-0/rps_cpus"), queue("rx-1/rps_cpus")], ["f\n", "f\n"]);
+    assert_eq!([queue("tx-0/xps_cpus"), queue("tx-1/xps_cpus")], ["5\n", "a\n"]);
+    assert_eq!(made.read("/proc/sys/net/core/rps_sock_flow_entries"), "32768\n");
+}
+
+#[test]
+fn what_survives_a_start_says_the_same_as_what_was_set() {
+    let made = Made::new();
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    let sysctl = made.read("/etc/sysctl.d/90-holdfast.conf");
+    let lines = sysctl.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
+    let mut counted = 0;
+    for line in lines {
+        let (name, value) = line.split_once(" = ").unwrap();
+        let path = format!("/proc/sys/{}", name.trim_start_matches('-').replace('.', "/"));
+        let set = made.read(&path);
+        assert_eq!(set.split_whitespace().collect::<Vec<_>>().join(" "), value, "{name}");
+        counted += 1;
+    }
+    assert!(counted > 15, "{sysctl}");
+    let unit = made.read("/etc/systemd/system/holdfast-tuning.service");
+    assert!(unit.contains("ExecStart=/usr/bin/holdfast-tuning apply --yes --connections 1000000"));
+    let limits = made.read("/etc/systemd/system/holdfast.service.d/90-tuning.conf");
+    assert!(limits.contains("LimitNOFILE=1129472\n"), "{limits}");
+    assert!(made.read("/etc/tuned/holdfast/tuned.conf").contains("net.core.somaxconn=16384\n"));
+}
+
+#[test]
+fn exit_codes_are_those_of_the_help() {
+    let made = Made::new();
+    let code = |arguments: &[&str]| {
+        let mut command = made.command(PROGRAM, arguments);
+        command.stdin(Stdio::null()).output().unwrap().status.code().unwrap()
+    };
+    assert_eq!(code(&["check"]), 1);
+    assert_eq!(code(&["apply"]), 1, "nobody is there to say yes");
+    assert_eq!(code(&["apply", "--dry-run"]), 0);
+    assert_eq!(code(&["check"]), 1);
+    assert_eq!(code(&["apply", "--yes"]), 0);
+    assert_eq!(code(&["check"]), 0);
+    assert_eq!(code(&["check", "--connections", "50000000"]), 3);
+    assert_eq!(code(&["explain", "fs.nropen"]), 2);
+    assert_eq!(code(&["explain", "fs.nr_open"]), 0);
+    assert_eq!(code(&["undo"]), 0);
+    assert_eq!(code(&["check"]), 1);
+    made.write(record::PATH, "{");
+    assert_eq!(code(&["undo"]), 4);
+}
+
+#[test]
+fn programs_are_told_in_one_json_object_what_people_are_told_in_a_table() {
+    let made = Made::new();
+    let mut command = made.command(PROGRAM, &["check", "--json", "--connections", "2000000"]);
+    let output = command.output().unwrap();
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["goal"]["connections"], 2_000_000);
+    let settings = told["settings"].as_array().unwrap();
+    let nr_open = settings.iter().find(|one| one["knob"] == "fs.nr_open").unwrap();
+    assert_eq!((&nr_open["state"], &nr_open["have"]), (&"change".into(), &"1048576".into()));
+    assert_eq!(nr_open["limits_connections"], true);
+    let table = made.command(PROGRAM, &["check", "--connections", "2000000"]).output().unwrap();
+    let table = String::from_utf8(table.stdout).unwrap();
+    assert!(table.contains("fs.nr_open") && table.contains("memory for 2000000"), "{table}");
+    let ran = Command::new(PROGRAM).arg("--version").output().unwrap();
+    assert!(ran.status.success());
+}
