@@ -71,8 +71,7 @@ pub fn for_restarts(goal: &Goal, findings: &[Finding], program: &str) -> Vec<Wan
 
 fn unit(goal: &Goal, program: &str) -> String {
     format!(
-        "{HEAD}[Unit]\nDescription=The kernel as a Holdfast gateway needs it\n\
-         Documentation=man:holdfast-tuning(8)\n\n\
+        "{HEAD}[Unit]\nDescription=The kernel as a Holdfast gateway needs it\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={program} apply --yes {}\n",
         goal.arguments()
     )

@@ -8,6 +8,8 @@
 //! The tests look for the gateway at the path where it was built, also in the guest: that may not
 //! be under `/tmp`, over which a guest mounts a folder of its own.
 
+mod tuning;
+
 use std::env;
 use std::fmt;
 use std::fs;
@@ -62,20 +64,22 @@ pub(crate) struct Args {
     /// Seconds until the guest is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     limit: u32,
+    /// Show what `holdfast-tuning` does to a kernel and undoes, and what so many clients take of a
+    /// gateway with one shard there, instead
+    #[arg(long, value_name = "CLIENTS", num_args = 0..=1, default_missing_value = "200000")]
+    tuning: Option<u32>,
 }
 
 /// Builds the tests, runs them in the guest and sums them up.
 pub(crate) fn run(args: &Args) -> Result {
     let tool = tool(args.tool.as_deref())?;
+    if let Some(clients) = args.tuning {
+        return tuning::run(&tool, args.limit, clients);
+    }
     redis::ensure()?;
     let built = build()?;
-    let folder = target().join("guest");
-    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let script = folder.join("script.sh");
-    fs::write(&script, SCRIPT).map_err(|error| format!("{}: {error}", script.display()))?;
-    // Line by line, so that a person sees it go on.
-    let mut guest = Command::new("stdbuf");
-    guest.arg("-oL").arg(tool).args(["-t", &args.limit.to_string()]);
+    let (folder, script) = prepare(SCRIPT)?;
+    let mut guest = guest(&tool, args.limit);
     for program in &built {
         guest.arg("-a").arg(program.pack(&folder)?);
     }
@@ -83,7 +87,23 @@ pub(crate) fn run(args: &Args) -> Result {
     let (summary, ended) = watch(guest.arg(script))?;
     eprint!("\n{summary}");
     ended?;
-    summary.judge()
+    summary.judge(RUNS)
+}
+
+/// A folder for what the guest gets, with the script that it runs.
+fn prepare(script: &str) -> Result<(PathBuf, PathBuf)> {
+    let folder = target().join("guest");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let file = folder.join("script.sh");
+    fs::write(&file, script).map_err(|error| format!("{}: {error}", file.display()))?;
+    Ok((folder, file))
+}
+
+/// The tool's command; line by line, so that a person sees it go on.
+fn guest(tool: &Path, limit: u32) -> Command {
+    let mut guest = Command::new("stdbuf");
+    guest.arg("-oL").arg(tool).args(["-t", &limit.to_string()]);
+    guest
 }
 
 /// The tool, where it is.
@@ -198,10 +218,10 @@ impl Summary {
         }
     }
 
-    /// Whether all of them ran on `io_uring` and passed.
-    fn judge(&self) -> Result {
+    /// Whether so many runs of tests were all on `io_uring` and passed.
+    fn judge(&self, runs: usize) -> Result {
         let whole = |tests: &Tests| tests.passed > 0 && tests.failed.is_empty();
-        if self.tests.len() != RUNS || !self.tests.iter().all(whole) {
+        if self.tests.len() != runs || !self.tests.iter().all(whole) {
             return Err("not all tests passed in the guest".into());
         }
         if self.tests.iter().any(|tests| tests.skipped > 0) {
@@ -258,7 +278,7 @@ mod tests {
     #[test]
     fn what_passed_is_counted() {
         let summary = summary(&PASSED);
-        assert!(summary.judge().is_ok());
+        assert!(summary.judge(RUNS).is_ok());
         let line = "kernel_contract on uring: 1 passed, 0 failed, 0 skipped";
         assert!(summary.to_string().contains(line), "{summary}");
     }
@@ -266,14 +286,14 @@ mod tests {
     #[test]
     fn a_failure_is_named_and_an_error() {
         let summary = summary(&[&PASSED[..], &["test b::c ... FAILED"]].concat());
-        assert!(summary.judge().is_err());
+        assert!(summary.judge(RUNS).is_err());
         assert!(summary.to_string().contains("failed: b::c"), "{summary}");
     }
 
     #[test]
     fn a_guest_that_ends_early_or_skips_is_an_error() {
-        assert!(summary(&PASSED[..3]).judge().is_err());
-        assert!(summary(&[&PASSED[..], &["skipped: no io_uring"]].concat()).judge().is_err());
+        assert!(summary(&PASSED[..3]).judge(RUNS).is_err());
+        assert!(summary(&[&PASSED[..], &["skipped: no io_uring"]].concat()).judge(RUNS).is_err());
     }
 
     #[test]

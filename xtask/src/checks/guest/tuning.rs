@@ -1,0 +1,46 @@
+//! `holdfast-tuning` on a kernel where everything may be changed: what it sets is set, what it
+//! undoes is as it was to the byte, also when it was killed amid; and a gateway in one process with
+//! one shard serves many clients there.
+
+use super::{Program, guest, prepare, programs, watch};
+use crate::shell::{Result, cargo, shown};
+use std::path::Path;
+use std::process::Stdio;
+
+const SCRIPT: &str = include_str!("tuning.sh");
+/// What the guest gets.
+const PROGRAMS: [&str; 3] = ["holdfast", "holdfast-loadgen", "holdfast-tuning"];
+/// Megabytes of the guest without clients, and bytes for both ends of each.
+const MEMORY: (u32, u32) = (1_500, 12_000);
+
+/// Runs it with so many clients.
+pub(super) fn run(tool: &Path, limit: u32, clients: u32) -> Result {
+    let built = build()?;
+    let (folder, script) = prepare(SCRIPT)?;
+    let mut guest = guest(tool, limit);
+    let megabytes = MEMORY.0
+        + u32::try_from((u64::from(clients) * u64::from(MEMORY.1)) >> 20)
+            .map_err(|error| error.to_string())?;
+    guest.args(["-m", &megabytes.to_string()]);
+    for program in built {
+        guest.arg("-a").arg(Program { in_place: false, ..program }.pack(&folder)?);
+    }
+    let (summary, ended) = watch(guest.arg(script).arg(clients.to_string()))?;
+    eprint!("\n{summary}");
+    ended?;
+    summary.judge(1)
+}
+
+fn build() -> Result<Vec<Program>> {
+    let mut command = cargo(&["build", "--release"]);
+    command.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
+    eprintln!("\n$ {}", shown(&command));
+    let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
+    if !output.status.success() {
+        return Err("the programs do not build".into());
+    }
+    let mut built = programs(&String::from_utf8_lossy(&output.stdout));
+    built.retain(|program| PROGRAMS.contains(&program.name.as_str()));
+    if built.len() == PROGRAMS.len() { Ok(built) } else { Err(format!("cargo built {built:?}")) }
+}

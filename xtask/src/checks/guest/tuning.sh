@@ -1,0 +1,75 @@
+# What `holdfast-tuning` does to a kernel where everything may be changed, and undoes; and what a
+# gateway in one process with one shard takes there for CLIENTS clients.
+clients=$1
+tuning="/guest/holdfast-tuning"
+goal="--connections 1000000 --pushes 50000"
+failed=0
+
+# must NAME COMMAND...: the command succeeds.
+must() {
+    local name=$1
+    shift
+    if "$@"; then echo "test $name ... ok"; else echo "test $name ... FAILED"; failed=1; fi
+}
+# Every setting that the program knows, and every file that it may write.
+snapshot() {
+    $tuning explain | while read -r name _; do
+        file=/proc/sys/${name//.//}
+        [ -f "$file" ] && echo "== $file" && cat "$file"
+    done
+    for file in /sys/kernel/mm/transparent_hugepage/enabled /proc/irq/*/smp_affinity_list; do
+        echo "== $file"
+        cat "$file" 2>/dev/null
+    done
+    find /etc /var /run | sort
+    find /etc /var /run -type f | sort | while read -r file; do echo "== $file"; cat "$file"; done
+}
+same() { snapshot >/tmp/now; cmp -s "$1" /tmp/now || { diff "$1" /tmp/now; return 1; }; }
+at_least() { [ "$(awk -v n="$2" '{print $n}' "/proc/sys/$1")" -ge "$3" ]; }
+
+echo "kernel $(uname -rv)"
+echo "tests tuning"
+mkdir -p /etc /var/lib /run
+sysctl -qw fs.nr_open=1048576 fs.file-max=100000
+snapshot >/tmp/before
+$tuning check $goal
+must check_changes_nothing same /tmp/before
+must dry_run_succeeds $tuning apply $goal --persist --dry-run
+must dry_run_changes_nothing same /tmp/before
+
+must apply_succeeds $tuning apply $goal --persist --yes
+must nr_open_is_set at_least fs/nr_open 1 1129472
+must file_max_is_set at_least fs/file-max 1 1270000
+must somaxconn_is_set at_least net/core/somaxconn 1 16384
+must tcp_mem_is_set at_least net/ipv4/tcp_mem 3 300000
+must backlog_is_set at_least net/core/netdev_max_backlog 1 16384
+nothing_left() { ! $tuning check $goal --json | grep -q '"state":"change"'; }
+must everything_is_set nothing_left
+snapshot >/tmp/applied
+must apply_again_succeeds $tuning apply $goal --persist --yes
+must applied_twice_is_applied_once same /tmp/applied
+
+ulimit -n 1048576
+/guest/holdfast serve --set shards=1 --set client.connections_max="$clients" \
+    --set store.kind=none --set log.level=warn &
+gateway=$!
+/guest/holdfast-loadgen run -n "$clients" --io uring --connect-rate 4000 --login-timeout 600 \
+    --rate 50 --duration 10 --drain 300 --broadcasts 1 --every 20 --json /tmp/report.json
+must every_client_is_served [ $? = 0 ]
+grep -A12 '"memory"' /tmp/report.json
+kill $gateway
+wait $gateway
+
+must undo_succeeds $tuning undo
+must undone_is_as_before same /tmp/before
+for step in 1 2 3 4 5 6 7 8 9 10 11 12; do
+    $tuning apply $goal --persist --yes >/dev/null &
+    change=$!
+    usleep $((step * 8000))
+    kill -9 $change 2>/dev/null
+    wait $change 2>/dev/null
+    [ $((step % 3)) = 0 ] && $tuning apply $goal --yes >/dev/null
+    $tuning undo >/dev/null
+    must "killed_at_moment_${step}_it_is_undone" same /tmp/before
+done
+exit $failed
