@@ -41,7 +41,7 @@ must apply_succeeds $tuning apply $goal --persist --yes
 must nr_open_is_set at_least fs/nr_open 1 1129472
 must file_max_is_set at_least fs/file-max 1 1270000
 must somaxconn_is_set at_least net/core/somaxconn 1 16384
-must tcp_mem_is_set at_least net/ipv4/tcp_mem 3 300000
+must tcp_mem_is_set at_least net/ipv4/tcp_mem 3 180000
 must backlog_is_set at_least net/core/netdev_max_backlog 1 16384
 nothing_left() { ! $tuning check $goal --json | grep -q '"state":"change"'; }
 must everything_is_set nothing_left
@@ -53,6 +53,9 @@ ulimit -n 1048576
 /guest/holdfast serve --set shards=1 --set client.connections_max="$clients" \
     --set store.kind=none --set log.level=warn &
 gateway=$!
+ready() { wget -q -O /dev/null http://127.0.0.1:7700/readyz; }
+for _ in $(seq 120); do ready 2>/dev/null && break; sleep 1; done
+must gateway_is_ready ready
 /guest/holdfast-loadgen run -n "$clients" --io uring --connect-rate 4000 --login-timeout 600 \
     --rate 50 --duration 10 --drain 300 --broadcasts 1 --every 20 --json /tmp/report.json
 must every_client_is_served [ $? = 0 ]
