@@ -8,6 +8,7 @@
 //! Map: [`status`] says what the process is about to do, `pages` makes answers and knows no socket,
 //! `serve` moves them.
 
+pub(crate) mod health;
 mod pages;
 mod serve;
 pub mod status;

@@ -1,8 +1,10 @@
 //! The life of the gateway's process: start, admin port, signals, leaving in order.
 
 mod ebb;
+mod supervisor;
 
 use self::ebb::Ebb;
+use self::supervisor::Supervisor;
 use crate::admin::{self, State, Status};
 use crate::boot::{self, BootError, Gateway};
 use crate::config::Config;
@@ -63,6 +65,7 @@ struct Serving {
     admin: admin::Handle,
     status: Arc<Status>,
     signals: Signals,
+    supervisor: Supervisor,
 }
 
 fn begin(config: &Config) -> Result<Serving, BeginError> {
@@ -83,7 +86,12 @@ fn begin(config: &Config) -> Result<Serving, BeginError> {
         clients = ?gateway.client_addresses, backends = ?gateway.backend_addresses,
         admin = %admin.address(), shards = gateway.shards(), io = %gateway.backing, "ready"
     );
-    Ok(Serving { gateway, admin, status, signals })
+    let supervisor = Supervisor::ready(&format!(
+        "serving with {} shards over {}",
+        gateway.shards(),
+        gateway.backing
+    ));
+    Ok(Serving { gateway, admin, status, signals, supervisor })
 }
 
 /// Says what is lost with this store. Where an embedded one is, and what it had, it says itself.
@@ -120,6 +128,7 @@ fn claim(address: SocketAddr) -> Result<(), BootError> {
 impl Serving {
     fn until_told(mut self, config: &Config) -> ExitCode {
         let mut ebb = Ebb::default();
+        let stall_timeout = config.admin.stall_timeout;
         loop {
             if let Some(signal) = told_to_end(&mut self.signals) {
                 return self.leave(signal, config);
@@ -133,6 +142,8 @@ impl Serving {
             if ebb.has_come(self.gateway.metrics.iter().map(ShardMetrics::memory).sum()) {
                 memory::give_back();
             }
+            let now = self.gateway.clock.now().micros;
+            self.supervisor.look(&self.gateway.metrics, now, stall_timeout);
             std::thread::sleep(WATCH);
         }
     }
@@ -143,6 +154,7 @@ impl Serving {
         let seconds = timeout.as_secs();
         tracing::info!(signal, "leaving within {seconds} s; a second signal ends at once");
         self.status.set(State::Draining);
+        Supervisor::leaving(timeout + GRACE);
         let (done, is_done) = flume::bounded(1);
         let metrics = Arc::clone(&self.gateway.metrics);
         let broadcasts = metrics.iter().map(|shard| shard.gauge(Gauge::Broadcasts)).sum::<u64>();
@@ -162,7 +174,7 @@ impl Serving {
                     report_mailboxes(config.store.kind, &metrics);
                     return ExitCode::SUCCESS;
                 }
-                Err(flume::RecvTimeoutError::Timeout) => {}
+                Err(flume::RecvTimeoutError::Timeout) => self.supervisor.still_leaving(),
                 Err(flume::RecvTimeoutError::Disconnected) => break,
             }
         }

@@ -3,6 +3,7 @@
 
 use crate::shell::{Result, cargo, run};
 
+mod debian;
 pub(crate) mod fuzz;
 pub(crate) mod guest;
 pub(crate) mod load;
@@ -10,6 +11,7 @@ mod redis;
 pub(crate) mod sanitize;
 pub(crate) mod seeds;
 pub(crate) mod torture;
+mod unit;
 
 /// Seeds of the simulator that each change is run on.
 const SEEDS: u64 = 300;
@@ -24,6 +26,7 @@ pub(crate) fn all() -> Result {
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["test", "--package", "holdfast", "--test", "tidy"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
+    unit::check()?;
     let mut docs = cargo(&["doc", "--workspace", "--no-deps", "--document-private-items"]);
     run(docs.env("RUSTDOCFLAGS", "-D warnings -A rustdoc::private-intra-doc-links"))?;
     fuzz::run(&fuzz::Args::seconds(FUZZ_SECONDS))?;

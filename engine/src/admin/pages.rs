@@ -1,5 +1,6 @@
 //! What each path answers. Nothing here knows a socket.
 
+use super::health::{Stalled, stalled};
 use super::{Options, State, Status};
 use crate::auth::backend::HashedSecret;
 use crate::metrics::{Gauge, ShardMetrics, Shards};
@@ -78,12 +79,8 @@ impl Pages {
     /// believed.
     fn health(&self) -> Response<String> {
         let now = (self.process.now_micros)();
-        let silent =
-            |shard: &ShardMetrics| Duration::from_micros(now.saturating_sub(shard.last_turn()));
-        let stalled = self.process.shards.iter().map(silent).enumerate();
-        let stalled = stalled.filter(|(_, silent)| *silent > self.stall_timeout);
-        let lines: Vec<_> = stalled
-            .map(|(shard, silent)| {
+        let lines: Vec<_> = stalled(&self.process.shards, now, self.stall_timeout)
+            .map(|Stalled { shard, silent }| {
                 format!("shard {shard} has not finished a turn for {} s\n", silent.as_secs())
             })
             .collect();

@@ -83,6 +83,7 @@ mod slow_reader_does_not_stall_others;
 mod stale_address_reaches_nobody;
 mod the_log_names_who_was_refused;
 mod the_process_ends_clearly;
+mod the_service_manager_is_told;
 mod the_store_may_be_away;
 mod the_wire_is_kept_small;
 mod tokens_decide_who_logs_in;

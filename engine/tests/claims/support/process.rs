@@ -50,6 +50,17 @@ impl Process {
         Self::start(command.args(serve(io, changes)))
     }
 
+    /// The same with these variables.
+    #[track_caller]
+    pub(crate) fn serve_with_environment(
+        io: Which,
+        changes: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
+        Self::start(command.envs(variables.iter().copied()).args(serve(io, changes)))
+    }
+
     /// The same with so many descriptors at first.
     #[track_caller]
     pub(crate) fn serve_with_descriptors(io: Which, changes: &[&str], descriptors: u32) -> Self {
