@@ -12,8 +12,8 @@ pub(crate) struct Stalled {
     pub(crate) silent: Duration,
 }
 
-/// The shards that have not finished a turn for longer than `timeout`, at `now` (microseconds of the
-/// shards' clock).
+/// The shards that have not finished a turn for longer than `timeout`, at `now` (microseconds of
+/// the shards' clock).
 pub(crate) fn stalled(
     shards: &[ShardMetrics],
     now: u64,

@@ -1,5 +1,5 @@
-//! What the service manager is told (`sd_notify(3)`): that the gateway serves, that its shards turn,
-//! that it leaves. Without one, nobody is told and nothing is different.
+//! What the service manager is told (`sd_notify(3)`): that the gateway serves, that its shards
+//! turn, that it leaves. Without one, nobody is told and nothing is different.
 
 use super::WATCH;
 use crate::admin::health::{Stalled, stalled};
