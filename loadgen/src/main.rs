@@ -7,7 +7,7 @@
 //! Exit codes of every command: 0 all went well, 1 something was lost, doubled, out of order or
 //! corrupt, 2 the run could not be set up, 3 it was interrupted and nothing was wrong so far.
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 mod clock;
@@ -38,13 +38,22 @@ enum Command {
     /// Connect clients, push to them, and account for every message.
     #[command(args_override_self = true, after_help = run::EXIT_CODES)]
     Run(Box<options::Options>),
+    /// Say what is wrong with scenario files, without running them.
+    Check(scenario::command::Check),
+    /// List the scenarios that come with the program, or print one.
+    Scenarios(scenario::command::Scenarios),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),
 }
 
 fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Run(options) => run::main(&options),
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let typed = matches.subcommand().map(|(_, matches)| options::Typed::of(matches));
+    match cli.command {
+        Command::Run(options) => run::main(*options, &typed.unwrap_or_default()),
+        Command::Check(args) => scenario::command::check(&args),
+        Command::Scenarios(args) => scenario::command::list(&args),
         Command::Floor(args) => floor::main(args),
     }
 }
@@ -52,8 +61,6 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
-
     #[test]
     fn the_command_line_is_well_formed() {
         Cli::command().debug_assert();

@@ -1,11 +1,15 @@
 //! The command line of `run`, as typed. What it means together is [`crate::scenario`]'s business.
 
+use crate::scenario::people;
+use crate::scenario::phase::Phase;
 use crate::schedule::Order;
 use crate::schedule::size::Sizes;
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use holdfast_protocol::client::Class;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How clients wait for the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,6 +44,8 @@ impl From<ClassName> for Class {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
+    pub(crate) choice: Choice,
+    #[command(flatten)]
     pub(crate) clients: Clients,
     #[command(flatten)]
     pub(crate) push: Pushes,
@@ -47,6 +53,94 @@ pub(crate) struct Options {
     pub(crate) broadcast: Broadcasts,
     #[command(flatten)]
     pub(crate) output: Output,
+    /// What no option can say, from a scenario file.
+    #[arg(skip)]
+    pub(crate) asked: Asked,
+}
+
+/// What a scenario file asks for beside the options; empty without one.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Asked {
+    /// The file, or the name.
+    pub(crate) scenario: Option<String>,
+    /// In order.
+    pub(crate) phases: Vec<Phase>,
+    pub(crate) populations: Vec<people::Asked>,
+}
+
+impl Options {
+    /// The share of pushes that is durable.
+    pub(crate) fn durable(&self) -> f64 {
+        let all = f64::from(u8::from(self.push.class == ClassName::Durable));
+        self.push.durable.unwrap_or(all)
+    }
+
+    /// The share of clients that drops each second: as asked, or what keeps the share away that is.
+    pub(crate) fn churn(&self) -> f64 {
+        let clients = &self.clients;
+        if clients.offline == 0.0 {
+            return clients.churn;
+        }
+        let pause = Duration::from_millis(clients.churn_pause.max(1)).as_secs_f64();
+        clients.offline / pause
+    }
+}
+
+/// Which options were typed, by their ids.
+#[derive(Debug, Default)]
+pub(crate) struct Typed(Vec<String>);
+
+impl Typed {
+    /// Those of a command that was matched.
+    pub(crate) fn of(matches: &ArgMatches) -> Self {
+        let typed =
+            |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+        Self(matches.ids().filter(typed).map(ToString::to_string).collect())
+    }
+
+    /// Whether this one was.
+    pub(crate) fn has(&self, id: &str) -> bool {
+        self.0.iter().any(|typed| typed == id)
+    }
+
+    /// Puts a file's value, if it has one, into `place` unless the option was typed.
+    pub(crate) fn under<T>(&self, id: &str, place: &mut T, value: Option<T>) {
+        if let Some(value) = value.filter(|_| !self.has(id)) {
+            *place = value;
+        }
+    }
+
+    /// Puts the option's value into `place` if it was typed.
+    pub(crate) fn over<T: Clone>(&self, id: &str, place: &mut T, value: &T) {
+        if self.has(id) {
+            place.clone_from(value);
+        }
+    }
+}
+
+/// Which scenario.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Scenario")]
+pub(crate) struct Choice {
+    /// Run the phases of this file, or of a scenario that comes with the program (`scenarios` lists
+    /// them); options that are typed count before the file's values
+    #[arg(long, value_name = "FILE|NAME")]
+    pub(crate) scenario: Option<String>,
+    /// Multiply the scenario's rates (connects, pushes, paces of broadcasts)
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "scenario")]
+    #[arg(value_parser = factor)]
+    pub(crate) rate_scale: f64,
+    /// Multiply the scenario's times (durations and pauses of its phases)
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "scenario")]
+    #[arg(value_parser = factor)]
+    pub(crate) time_scale: f64,
+}
+
+/// A factor, such as 0.01.
+fn factor(text: &str) -> Result<f64, String> {
+    let factor: Option<f64> = text.parse().ok();
+    let fits = factor.filter(|factor| (1e-6..=1e6).contains(factor));
+    fits.ok_or_else(|| "a factor is a number from 0.000001 to 1000000, such as 0.1".to_owned())
 }
 
 /// Who connects, from where, to where.

@@ -7,7 +7,8 @@ mod report;
 mod stages;
 
 use crate::interrupt::Interrupt;
-use crate::options::Options;
+use crate::options::{Options, Typed};
+use crate::scenario::overlay;
 use report::publish::Publisher;
 use std::process::ExitCode;
 
@@ -27,9 +28,9 @@ Exit codes:
   3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
      offered until then. A second signal ends it at once, without a report (130)";
 
-/// Runs the scenario that the options describe.
-pub(crate) fn main(options: &Options) -> ExitCode {
-    match run(options) {
+/// Runs the scenario that the options name or describe; `typed` says which of them were typed.
+pub(crate) fn main(options: Options, typed: &Typed) -> ExitCode {
+    match overlay::complete(options, typed).and_then(|options| run(&options)) {
         Ok(code) => ExitCode::from(code),
         Err(why) => {
             eprintln!("holdfast-loadgen: {why}");

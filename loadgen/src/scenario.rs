@@ -1,22 +1,29 @@
-//! What a run does: the options, checked against each other and against this machine.
+//! What a run does: the options, with their scenario, checked against each other and against this
+//! machine.
+
+pub(crate) mod command;
+mod file;
+mod library;
+pub(crate) mod overlay;
+pub(crate) mod people;
+pub(crate) mod phase;
+pub(crate) mod plan;
 
 use crate::options::{Io, Options};
-use crate::schedule::class::Mix;
 use crate::schedule::{Schedule, size};
 use crate::secret;
 use crate::sources::{self, Sources};
 use crate::token::Signer;
-use holdfast_protocol::client::Class;
 use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
+use people::People;
+use plan::{BROADCASTS_MAX, Plan};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and
 /// those that the process had open when the thread got its own table.
 const DESCRIPTORS_SPARE: u64 = 100;
-/// Most broadcasts of a run: a client keeps a bit for each.
-const BROADCASTS_MAX: u32 = 64;
 /// With so many clients a thread is worth a core of its own.
 const CLIENTS_PER_CORE: u32 = 20_000;
 
@@ -24,6 +31,8 @@ const CLIENTS_PER_CORE: u32 = 20_000;
 pub(crate) struct Scenario {
     /// How many clients.
     pub(crate) clients: u32,
+    /// Who they are.
+    pub(crate) people: People,
     /// Where they connect to, in turn.
     pub(crate) gateways: Vec<SocketAddr>,
     /// Where they connect from.
@@ -34,12 +43,8 @@ pub(crate) struct Scenario {
     pub(crate) threads: u32,
     /// How they wait.
     pub(crate) io: Io,
-    /// Their product.
-    pub(crate) product: String,
     /// What they ask for, in seconds; 0 for the gateway's choice.
     pub(crate) heartbeat: u16,
-    /// Their tag.
-    pub(crate) tag: Option<String>,
     /// Signs their tokens.
     pub(crate) signer: Option<Signer>,
     /// Whether they acknowledge the online class too.
@@ -50,22 +55,14 @@ pub(crate) struct Scenario {
     pub(crate) ack_after: u64,
     /// Whether the kernel stamps what they receive.
     pub(crate) arrival: bool,
-    /// The share of them that drops each second.
-    pub(crate) churn: f64,
-    /// How long a dropped one stays away, nanoseconds.
-    pub(crate) churn_pause: u64,
+    /// The phases.
+    pub(crate) plan: Plan,
     /// What is pushed to whom and when.
     pub(crate) schedule: Schedule,
-    /// The delivery class of broadcasts.
-    pub(crate) class: Class,
-    /// Which pushes are durable.
-    pub(crate) mix: Mix,
-    /// Whether those ask for receipts.
+    /// Whether durable pushes ask for receipts.
     pub(crate) receipts: bool,
     /// Which run this is, in every body.
     pub(crate) run: u32,
-    user_prefix: String,
-    user_digits: usize,
 }
 
 impl Scenario {
@@ -79,8 +76,15 @@ impl Scenario {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let key_id = clients.key_id.as_deref();
         let sign = |secret: Vec<u8>| Signer::new(&secret, key_id, now.as_secs());
+        let people = people(options);
+        let plan = Plan::new(options, &people)?;
+        let schedule = plan.schedule(clients.connections, options.push.seed);
+        if options.push.receipts && !schedule.has_durable() {
+            return Err(RECEIPTS.to_owned());
+        }
         Ok(Self {
             clients: clients.connections,
+            people,
             sources: Sources::plan(
                 clients.connections,
                 &clients.gateway,
@@ -91,30 +95,36 @@ impl Scenario {
             connect_rate: clients.connect_rate,
             threads: threads(clients.connections, clients.threads)?,
             io: clients.io,
-            product: clients.product.clone(),
             heartbeat: clients.heartbeat,
-            tag: clients.tag.clone(),
             signer: login_secret(options)?.map(sign).transpose()?,
-            ack: clients.ack && !mix(options).has_durable(),
+            ack: clients.ack && !schedule.has_durable(),
             ack_every: clients.ack_every,
             ack_after: clients.ack_after * crate::clock::MILLISECOND,
             arrival: clients.arrival,
-            churn: churn(options),
-            churn_pause: clients.churn_pause * crate::clock::MILLISECOND,
-            schedule: schedule(options),
-            class: options.push.class.into(),
-            mix: mix(options),
+            plan,
+            schedule,
             receipts: options.push.receipts,
             run: std::process::id() ^ now.subsec_nanos(),
-            user_prefix: clients.user_prefix.clone(),
-            user_digits: clients.user_bytes.saturating_sub(clients.user_prefix.len()),
         })
     }
+}
 
-    /// The id of user `index`.
-    pub(crate) fn user(&self, index: u32) -> String {
-        format!("{}{index:0digits$}", self.user_prefix, digits = self.user_digits)
-    }
+/// Why receipts are refused.
+const RECEIPTS: &str = "--receipts is of use only with --class durable or --durable: what is not \
+                        stored is not acknowledged";
+
+/// Who the options say the clients are.
+fn people(options: &Options) -> People {
+    let clients = &options.clients;
+    let one = || people::Asked {
+        product: clients.product.clone(),
+        prefix: clients.user_prefix.clone(),
+        share: 1.0,
+        tag: clients.tag.clone(),
+    };
+    let populations = &options.asked.populations;
+    let asked = if populations.is_empty() { vec![one()] } else { populations.clone() };
+    People::new(&asked, clients.connections, clients.user_bytes)
 }
 
 /// What login tokens are signed with; `None` where there shall be none.
@@ -124,40 +134,12 @@ fn login_secret(options: &Options) -> Result<Option<Vec<u8>>, String> {
     wanted.then(|| secret::read(typed.as_deref().unwrap_or_default(), file)).transpose()
 }
 
-fn mix(options: &Options) -> Mix {
-    let push = &options.push;
-    let all = f64::from(u8::from(Class::from(push.class) == Class::Durable));
-    Mix { share: push.durable.unwrap_or(all), seed: push.seed }
-}
-
-/// The share of clients that drops each second: as asked, or what keeps the share away that is.
-fn churn(options: &Options) -> f64 {
-    let clients = &options.clients;
-    if clients.offline == 0.0 {
-        return clients.churn;
-    }
-    let pause = Duration::from_millis(clients.churn_pause.max(1)).as_secs_f64();
-    clients.offline / pause
-}
-
-fn schedule(options: &Options) -> Schedule {
-    let push = &options.push;
-    Schedule {
-        count: u64::from(push.rate) * u64::from(push.duration),
-        rate: push.rate,
-        burst: push.burst,
-        scatter: push.scatter,
-        order: push.targets,
-        users: options.clients.connections,
-        sizes: push.size.clone(),
-        seed: push.seed,
-    }
-}
-
 fn check(options: &Options) -> Result<(), String> {
     let (clients, push, broadcast) = (&options.clients, &options.push, &options.broadcast);
     let digits = clients.connections.saturating_sub(1).to_string().len();
-    let user_bytes = clients.user_bytes.max(clients.user_prefix.len() + digits);
+    let prefixes = options.asked.populations.iter().map(|population| population.prefix.len());
+    let prefix = prefixes.max().unwrap_or(clients.user_prefix.len());
+    let user_bytes = clients.user_bytes.max(prefix + digits);
     let tag_bytes = clients.tag.as_ref().map_or(1, String::len);
     let rules = [
         (clients.connections > 0, "--connections must be at least 1".to_owned()),
@@ -168,12 +150,6 @@ fn check(options: &Options) -> Result<(), String> {
         (
             push.durable.is_none_or(|share| (0.0..=1.0).contains(&share)),
             "--durable is a share from 0 to 1".to_owned(),
-        ),
-        (
-            !push.receipts || mix(options).has_durable(),
-            "--receipts is of use only with --class durable or --durable: what is not stored is \
-             not acknowledged"
-                .to_owned(),
         ),
         (
             (1..=PRODUCT_BYTES).contains(&clients.product.len()),
@@ -187,7 +163,7 @@ fn check(options: &Options) -> Result<(), String> {
         (push.burst > 0, "--burst must be at least 1".to_owned()),
         ((1..=PUSH_TARGETS).contains(&push.batch), format!("--batch must be 1 to {PUSH_TARGETS}")),
         (
-            broadcast.count <= BROADCASTS_MAX,
+            broadcast.count as usize <= BROADCASTS_MAX,
             format!("--broadcasts must be at most {BROADCASTS_MAX}"),
         ),
         (options.output.every > 0, "--every must be at least 1".to_owned()),

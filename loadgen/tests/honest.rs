@@ -8,6 +8,8 @@
 
 #[path = "support/gateway.rs"]
 mod gateway;
+#[path = "honest/scenarios.rs"]
+mod scenarios;
 
 use gateway::{Fate, Gateway, Script};
 use rustix::process::{Pid, Signal, kill_process};

@@ -119,21 +119,19 @@ impl Client {
     /// Takes a socket that begins to connect at `now`, as user `index`.
     pub(crate) fn open(&mut self, stream: Rc<TcpStream>, shared: &Shared, index: u32, now: u64) {
         let scenario = &shared.scenario;
-        let user = scenario.user(index);
-        let token = scenario.signer.as_ref().map(|signer| signer.sign(&scenario.product, &user));
-        let tags: &[&str] = match &scenario.tag {
-            Some(tag) => &[tag.as_str()],
-            None => &[],
-        };
+        let user = scenario.people.user(index);
+        let product = scenario.people.product_name(index);
+        let token = scenario.signer.as_ref().map(|signer| signer.sign(product, &user));
+        let tag = scenario.people.tag(index);
         let sequence = self.durable.last();
         let identity = Identity {
             heartbeat: scenario.heartbeat,
-            product: &scenario.product,
+            product,
             user: &user,
             device: "",
             token: token.as_deref().unwrap_or_default().as_bytes(),
             resume: self.session.map(|session| Resume { session, sequence, broadcast: 0 }),
-            tags,
+            tags: tag.as_slice(),
         };
         self.machine = Some(Machine::new(&identity, seconds(now)));
         self.stream = Some(stream);
@@ -152,9 +150,9 @@ impl Client {
         self.stream.take()
     }
 
-    /// What it has of the broadcasts, for the verdict.
-    pub(crate) const fn heard(&self) -> Heard {
-        Heard { broadcasts: self.heard, since: self.online_since }
+    /// What it has of the broadcasts of its product, for the verdict.
+    pub(crate) const fn heard(&self, product: usize) -> Heard {
+        Heard { product, broadcasts: self.heard, since: self.online_since }
     }
 
     /// Understands `bytes`, after those that were incomplete.

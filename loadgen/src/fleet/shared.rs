@@ -4,6 +4,8 @@ use crate::clock::Clock;
 use crate::histogram::{Latency, Tally};
 use crate::interrupt::Interrupt;
 use crate::scenario::Scenario;
+use crate::scenario::phase::Behaviour;
+use crate::scenario::plan::Step;
 use crate::verify::away::Away;
 use crate::verify::judge::Heard;
 use crate::verify::ledger::Ledger;
@@ -20,8 +22,8 @@ pub(crate) enum Phase {
     Ramp = 1,
     /// Receive, acknowledge, heartbeat.
     Hold = 2,
-    /// The same, and some drop and return.
-    Churn = 3,
+    /// The same, and what the present step of the plan says of clients.
+    Step = 3,
     /// Say bye and wait for the gateway to close.
     Leave = 4,
     /// End.
@@ -30,7 +32,7 @@ pub(crate) enum Phase {
 
 impl Phase {
     const ALL: [Self; 6] =
-        [Self::Wait, Self::Ramp, Self::Hold, Self::Churn, Self::Leave, Self::Stop];
+        [Self::Wait, Self::Ramp, Self::Hold, Self::Step, Self::Leave, Self::Stop];
 }
 
 /// How many clients are where, now.
@@ -102,6 +104,8 @@ pub(crate) struct Shared {
     pub(crate) gauges: Gauges,
     /// When the ramp began, nanoseconds of the clock.
     pub(crate) ramp_start: AtomicU64,
+    /// When the plan's timeline began, nanoseconds of the clock.
+    pub(crate) start: AtomicU64,
     /// While which broadcasts run.
     pub(crate) broadcasting: Span,
     /// Told to the pushing threads: no more.
@@ -109,6 +113,7 @@ pub(crate) struct Shared {
     /// Whether somebody wants the run to end early: nothing new is offered then.
     pub(crate) interrupt: Interrupt,
     phase: AtomicU8,
+    step: AtomicU32,
     sums: Mutex<Sums>,
     absences: Mutex<Vec<Away>>,
     heard: Mutex<Vec<Heard>>,
@@ -123,10 +128,12 @@ impl Shared {
             clock: Clock::start(),
             gauges: Gauges::default(),
             ramp_start: AtomicU64::new(0),
+            start: AtomicU64::new(0),
             broadcasting: Span::default(),
             halt: AtomicBool::new(false),
             interrupt,
             phase: AtomicU8::new(Phase::Wait as u8),
+            step: AtomicU32::new(0),
             sums: Mutex::new(Sums { all: Tally::new(), recent: Latency::new() }),
             absences: Mutex::new(Vec::new()),
             heard: Mutex::new(Vec::new()),
@@ -142,6 +149,35 @@ impl Shared {
     /// What the clients are to do from now on.
     pub(crate) fn set_phase(&self, phase: Phase) {
         self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Begins step `number` of the plan, for the clients.
+    pub(crate) fn begin_step(&self, number: u32) {
+        self.step.store(number, Ordering::Release);
+        self.set_phase(Phase::Step);
+    }
+
+    /// The step of the plan that was begun last, with its number.
+    pub(crate) fn step(&self) -> Option<(u32, &Step)> {
+        let number = self.step.load(Ordering::Acquire);
+        Some((number, self.scenario.plan.steps.get(number as usize)?))
+    }
+
+    /// Nanoseconds at `now` since the plan's timeline began.
+    pub(crate) fn since_start(&self, now: u64) -> u64 {
+        now.saturating_sub(self.start.load(Ordering::Relaxed))
+    }
+
+    /// Nanoseconds from `now` until the moment `at` of the timeline; 0 if it is past.
+    pub(crate) fn until(&self, at: u64, now: u64) -> u64 {
+        at.saturating_sub(self.since_start(now))
+    }
+
+    /// What clients do besides receiving now.
+    pub(crate) fn behaviour(&self) -> Behaviour {
+        let in_step = self.phase() == Phase::Step;
+        let step = self.step().filter(|_| in_step);
+        step.map_or(Behaviour::Stay, |(_, step)| step.phase.clients)
     }
 
     /// The sums, for a short look.

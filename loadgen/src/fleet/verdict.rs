@@ -107,8 +107,12 @@ pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, des
         Number::Broadcast(number @ 0..64) => 1_u64 << number,
         Number::Broadcast(_) | Number::Push(_) => 0,
     };
-    if header.run != desk.shared.scenario.run || bit == 0 {
+    let scenario = &desk.shared.scenario;
+    let planned = scenario.plan.broadcasts.get(bit.trailing_zeros() as usize);
+    if header.run != scenario.run || bit == 0 {
         desk.tally.foreign += 1;
+    } else if planned.is_none_or(|one| one.product != scenario.people.product(desk.user)) {
+        desk.tally.misdelivered += 1;
     } else if *heard & bit == 0 {
         *heard |= bit;
         desk.tally.broadcasts += 1;

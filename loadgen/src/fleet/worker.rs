@@ -3,6 +3,7 @@
 //! A client's task only waits for its socket; everything is done here, in short borrows of the
 //! thread's state that never cross an await.
 
+mod behaviour;
 mod life;
 mod tick;
 
@@ -16,7 +17,8 @@ use crate::options::Io;
 use crate::verify::away::Away;
 use monoio::{FusionDriver, FusionRuntime, IoUringDriver, LegacyDriver, RuntimeBuilder};
 use std::cell::RefCell;
-use std::collections::VecDeque;
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,8 +49,8 @@ struct Table {
     scratch: Vec<u8>,
     tally: Tally,
     absences: Vec<Away>,
-    /// Clients that come back, and when; in order of time for each cause, so nearly in order.
-    returns: VecDeque<(u64, u32)>,
+    /// Clients that come back, and when; the next first.
+    returns: BinaryHeap<Reverse<(u64, u32)>>,
     /// How many were opened for the first time.
     opened: u32,
     /// Where the round of heartbeats stands.
@@ -61,6 +63,8 @@ struct Table {
     churn_owed: f64,
     /// How many drops were drawn.
     churn_draws: u64,
+    /// Which step's wave of drops goes on or is over, and at which client it stands.
+    wave: (u32, u32),
     last_tick: u64,
     last_publish: u64,
 }
@@ -131,13 +135,14 @@ impl Worker {
             scratch: Vec::with_capacity(4096),
             tally: Tally::new(),
             absences: Vec::new(),
-            returns: VecDeque::new(),
+            returns: BinaryHeap::new(),
             opened: 0,
             swept: 0,
             left: 0,
             testified: false,
             churn_owed: 0.0,
             churn_draws: 0,
+            wave: (u32::MAX, 0),
             last_tick: now,
             last_publish: now,
         };
@@ -161,17 +166,23 @@ impl Table {
         (&mut self.clients[slot as usize], desk)
     }
 
-    /// Reads and understands all that waits for a client.
-    fn read(&mut self, worker: &Worker, slot: u32) -> Result<(), End> {
+    /// Reads and understands all that waits for a client, or `most` bytes of it.
+    fn read(&mut self, worker: &Worker, slot: u32, most: Option<usize>) -> Result<(), End> {
         let mut buffer = std::mem::take(&mut self.buffer);
+        let length = most.unwrap_or(READ_BYTES).min(buffer.len());
         let (client, mut desk) = self.desk(worker, slot);
-        let result = read_all(client, &mut buffer, &mut desk);
+        let result = read_all(client, &mut buffer[..length], &mut desk, most.is_some());
         self.buffer = buffer;
         result
     }
 }
 
-fn read_all(client: &mut Client, buffer: &mut [u8], desk: &mut Desk<'_>) -> Result<(), End> {
+fn read_all(
+    client: &mut Client,
+    buffer: &mut [u8],
+    desk: &mut Desk<'_>,
+    once: bool,
+) -> Result<(), End> {
     let stamped = desk.shared.scenario.arrival;
     while let Some(stream) = &client.stream {
         let read = if stamped {
@@ -185,7 +196,7 @@ fn read_all(client: &mut Client, buffer: &mut [u8], desk: &mut Desk<'_>) -> Resu
             Read::Bytes(length) => {
                 desk.now = desk.shared.clock.now();
                 client.absorb(&buffer[..length], desk)?;
-                if length < buffer.len() {
+                if once || length < buffer.len() {
                     break;
                 }
             }
@@ -202,5 +213,5 @@ fn read_all(client: &mut Client, buffer: &mut [u8], desk: &mut Desk<'_>) -> Resu
 
 /// Whether clients still come and go in this phase.
 fn reopens(phase: Phase) -> bool {
-    matches!(phase, Phase::Ramp | Phase::Hold | Phase::Churn)
+    matches!(phase, Phase::Ramp | Phase::Hold | Phase::Step)
 }

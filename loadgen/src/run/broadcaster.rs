@@ -1,8 +1,8 @@
 //! Starts the broadcasts when they are due and asks how they stand until they are done.
 
-use crate::clock::{MILLISECOND, SECOND, duration, milliseconds};
+use crate::clock::{MILLISECOND, duration, milliseconds};
 use crate::fleet::shared::Shared;
-use crate::options::Broadcasts;
+use crate::scenario::plan::Planned;
 use crate::verify::body::{self, Header, Number};
 use crate::verify::judge::Sent;
 use crate::verify::ledger::Code;
@@ -40,11 +40,8 @@ pub(super) struct Broadcaster {
     pub(super) shared: Arc<Shared>,
     pub(super) backend: Backend,
     pub(super) progress: Arc<Progress>,
-    pub(super) options: Broadcasts,
-    /// When the push phase began, nanoseconds of the run's clock.
+    /// When the plan's timeline began, nanoseconds of the run's clock.
     pub(super) start: u64,
-    /// How long it lasts, nanoseconds.
-    pub(super) length: u64,
 }
 
 impl Broadcaster {
@@ -52,13 +49,12 @@ impl Broadcaster {
     /// halt. In an interrupted run it starts none, and cancels those that run.
     pub(super) fn run(self) {
         let mut jobs: Vec<Option<Job>> = Vec::new();
-        for number in 0..self.options.count {
-            let share = u64::from(number + 1) * (self.length / u64::from(self.options.count + 1));
-            let due = self.start + share;
+        for (number, planned) in (0..).zip(&self.shared.scenario.plan.broadcasts) {
+            let due = self.start + planned.due;
             if !self.wait(due, &mut jobs) {
                 break;
             }
-            jobs.push(self.begin(u64::from(number), due));
+            jobs.push(self.begin(number, planned));
             self.note(&jobs);
         }
         while jobs.iter().flatten().any(running) && !self.halted() {
@@ -92,25 +88,27 @@ impl Broadcaster {
         }
     }
 
-    fn begin(&self, number: u64, due: u64) -> Option<Job> {
+    fn begin(&self, number: u64, planned: &Planned) -> Option<Job> {
         let scenario = &self.shared.scenario;
         let mut body = Vec::new();
+        let due = self.start + planned.due;
         let header = Header { run: scenario.run, number: Number::Broadcast(number), due };
-        body::write(header, self.options.size, &mut body);
+        body::write(header, planned.size, &mut body);
         let broadcast = Broadcast {
-            product: &scenario.product,
+            product: &scenario.people.products()[planned.product],
             tag: "",
-            class: scenario.class,
+            class: planned.class,
             ttl: 0,
-            users_per_second: self.options.users,
-            bits_per_second: self.options.bits,
+            users_per_second: planned.users,
+            bits_per_second: planned.bits,
             key: &[],
             body: &body,
         };
         let now = self.shared.clock.now();
         let at = milliseconds(now);
         self.shared.broadcasting.begin(now);
-        self.progress.change(|sent| sent.push(Sent { at, ..Sent::default() }));
+        self.progress
+            .change(|sent| sent.push(Sent { product: planned.product, at, ..Sent::default() }));
         let started = self.backend.broadcast(&broadcast).and_then(holdfast_client::Pending::wait);
         // After any other error it may have been carried out; if not, every client misses it: lost.
         let refused = match &started {
@@ -162,9 +160,4 @@ fn running(job: &Job) -> bool {
 fn left_out(job: &Job) -> u64 {
     let met = job.delivered + job.dropped;
     if job.state == JobState::Cancelled { job.total.saturating_sub(met) } else { 0 }
-}
-
-/// How long the push phase lasts, nanoseconds.
-pub(super) fn length(seconds: u32) -> u64 {
-    u64::from(seconds) * SECOND
 }

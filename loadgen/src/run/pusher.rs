@@ -41,14 +41,26 @@ pub(super) struct Pusher {
     shared: Arc<Shared>,
     backend: Backend,
     pushed: Arc<Pushed>,
-    /// When the phase began, nanoseconds of the run's clock.
+    /// When the plan's timeline began, nanoseconds of the run's clock.
     start: u64,
     batch: usize,
     ttl: u32,
+    /// The message after those that are composed.
+    next: u64,
     bodies: Vec<u8>,
-    /// Where each body of the present batch stands, its user and its class.
-    pieces: Vec<(Range<usize>, String, Class)>,
+    /// What is composed and not handed over yet, those of one product after each other.
+    pieces: Vec<Piece>,
     tally: Tally,
+}
+
+/// A message that is due.
+struct Piece {
+    number: u64,
+    /// Where its body stands.
+    body: Range<usize>,
+    user: String,
+    product: usize,
+    class: Class,
 }
 
 impl Pusher {
@@ -66,6 +78,7 @@ impl Pusher {
             start,
             batch: 1,
             ttl: 0,
+            next: 0,
             bodies: Vec::new(),
             pieces: Vec::new(),
             tally: Tally::new(),
@@ -82,19 +95,18 @@ impl Pusher {
     /// Offers everything; ends when all is sent, when it is told to halt, when the run is
     /// interrupted, or when the API is closed for good.
     pub(super) fn run(mut self) {
-        let mut next = 0;
-        while next < self.shared.scenario.schedule.count
-            && !self.shared.halt.load(Ordering::Relaxed)
-            && !self.shared.interrupt.came()
-        {
+        while self.goes_on() {
             let now = self.shared.clock.now();
-            let due = self.due(next);
-            if due > now {
-                self.rest(due - now);
-                continue;
+            if self.pieces.is_empty() {
+                let due = self.due(self.next);
+                if due > now {
+                    self.rest(due - now);
+                    continue;
+                }
+                self.compose(now);
             }
-            match self.offer(next, now) {
-                Ok(count) => next += count,
+            match self.offer(now) {
+                Ok(()) => {}
                 Err(Error::WindowFull { .. } | Error::NotConnected { .. }) => self.rest(0),
                 Err(error) => {
                     self.tally.reason(&format!("api: {error}"));
@@ -102,8 +114,22 @@ impl Pusher {
                 }
             }
         }
+        self.give_up();
         self.shared.absorb(&mut self.tally);
         self.pushed.done.store(true, Ordering::Release);
+    }
+
+    /// Whether something is left to be offered, and shall be. Of what is composed already, a part
+    /// may be handed over, so an interrupt waits for the rest of it.
+    fn goes_on(&self) -> bool {
+        let interrupted = self.shared.interrupt.came() && !self.is_begun();
+        let left = self.next < self.shared.scenario.schedule.count || !self.pieces.is_empty();
+        left && !interrupted && !self.shared.halt.load(Ordering::Relaxed)
+    }
+
+    /// Whether messages are handed over that come after some that are not.
+    fn is_begun(&self) -> bool {
+        !self.pieces.is_empty() && self.shared.scenario.people.products().len() > 1
     }
 
     /// When message `number` is due, on the run's clock.
@@ -116,51 +142,85 @@ impl Pusher {
         thread::sleep(duration(ns.clamp(QUANTUM, LONGEST_SLEEP)));
     }
 
-    /// Hands what is due to the API, beginning with message `next`; gives how many messages that
-    /// was.
-    fn offer(&mut self, next: u64, now: u64) -> Result<u64, Error> {
-        let room = self.backend.window_left() as usize;
-        let count = self.compose(next, now, room.clamp(1, self.batch));
+    /// Hands over what is composed, a request for each product.
+    fn offer(&mut self, now: u64) -> Result<(), Error> {
+        while let Some(first) = self.pieces.first() {
+            let product = first.product;
+            let other = self.pieces.iter().position(|piece| piece.product != product);
+            let count = other.unwrap_or(self.pieces.len());
+            self.hand_over(product, count)?;
+            self.pushed.sent.fetch_add(count as u64, Ordering::Release);
+            for piece in self.pieces.drain(..count) {
+                let due = self.start + self.shared.scenario.schedule.due(piece.number);
+                self.tally.late.record(now.saturating_sub(due));
+            }
+        }
+        Ok(())
+    }
+
+    /// Hands the first `count` messages, all of one product, to the API.
+    fn hand_over(&self, product: usize, count: usize) -> Result<(), Error> {
+        let pieces = &self.pieces[..count];
         let (shared, pushed) = (Arc::clone(&self.shared), Arc::clone(&self.pushed));
         let start = self.start;
-        let targets: Vec<Target<'_>> = self.pieces.iter().map(|piece| self.target(piece)).collect();
-        self.backend.try_push_then(&self.shared.scenario.product, &targets, move |answer| {
-            record(&shared, &pushed, (next..next + count, start), answer);
+        let numbers: Vec<u64> = pieces.iter().map(|piece| piece.number).collect();
+        let targets: Vec<Target<'_>> = pieces.iter().map(|piece| self.target(piece)).collect();
+        let product = &self.shared.scenario.people.products()[product];
+        self.backend.try_push_then(product, &targets, move |answer| {
+            record(&shared, &pushed, (&numbers, start), answer);
         })?;
-        self.pushed.sent.store(next + count, Ordering::Release);
-        for number in next..next + count {
-            self.tally.late.record(now.saturating_sub(self.due(number)));
-        }
-        Ok(count)
+        Ok(())
     }
 
-    /// Writes the bodies of at most `most` messages that are due by `now`; gives how many.
-    fn compose(&mut self, next: u64, now: u64, most: usize) -> u64 {
+    /// Writes the bodies of what is due by `now`, as much as the window and the batch take.
+    fn compose(&mut self, now: u64) {
         self.bodies.clear();
-        self.pieces.clear();
-        let last = self.shared.scenario.schedule.count.min(next + most as u64);
-        for number in next..last {
-            let due = self.due(number);
-            if due > now || self.bodies.len() > BODIES_BYTES {
+        let room = self.backend.window_left() as usize;
+        let most = room.clamp(1, self.batch);
+        let scenario = &self.shared.scenario;
+        let schedule = &scenario.schedule;
+        let last = schedule.count.min(self.next + most as u64);
+        while self.next < last && self.bodies.len() <= BODIES_BYTES {
+            let (number, due) = (self.next, self.due(self.next));
+            if due > now {
                 break;
             }
-            let schedule = &self.shared.scenario.schedule;
             let at = self.bodies.len();
-            let run = self.shared.scenario.run;
-            let header = Header { run, number: Number::Push(number), due };
+            let header = Header { run: scenario.run, number: Number::Push(number), due };
             body::write(header, schedule.size(number), &mut self.bodies);
-            let user = self.shared.scenario.user(schedule.target(number));
-            let durable = self.shared.scenario.mix.is_durable(number);
-            let class = if durable { Class::Durable } else { Class::Online };
-            self.pieces.push((at..self.bodies.len(), user, class));
+            let target = schedule.target(number);
+            let durable = schedule.is_durable(number);
+            self.pieces.push(Piece {
+                number,
+                body: at..self.bodies.len(),
+                user: scenario.people.user(target),
+                product: scenario.people.product(target),
+                class: if durable { Class::Durable } else { Class::Online },
+            });
+            self.next += 1;
         }
-        self.pieces.len() as u64
+        // Of one user all are of one product, so they stay in their order.
+        self.pieces.sort_by_key(|piece| piece.product);
     }
 
-    fn target<'a>(&'a self, piece: &'a (Range<usize>, String, Class)) -> Target<'a> {
-        let (body, user, class) = (&self.bodies[piece.0.clone()], &piece.1, piece.2);
-        let receipt = class == Class::Durable && self.shared.scenario.receipts;
-        Target { user, class, ttl: self.ttl, key: &[], receipt, body }
+    fn target<'a>(&'a self, piece: &'a Piece) -> Target<'a> {
+        let receipt = piece.class == Class::Durable && self.shared.scenario.receipts;
+        let (body, user) = (&self.bodies[piece.body.clone()], &piece.user);
+        Target { user, class: piece.class, ttl: self.ttl, key: &[], receipt, body }
+    }
+
+    /// Says of each message that cannot be handed over any more, and is not after all that were,
+    /// that it never was.
+    fn give_up(&mut self) {
+        if !self.is_begun() {
+            return;
+        }
+        let at = milliseconds(self.shared.clock.now());
+        for piece in self.pieces.drain(..) {
+            self.shared.ledger.answered(piece.number, Code::NEVER_SENT, at);
+            self.pushed.sent.fetch_add(1, Ordering::Release);
+            self.pushed.answered.fetch_add(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -168,18 +228,18 @@ impl Pusher {
 fn record(
     shared: &Shared,
     pushed: &Pushed,
-    (numbers, start): (Range<u64>, u64),
+    (numbers, start): (&[u64], u64),
     answer: Result<Vec<Outcome>, Error>,
 ) {
     let now = shared.clock.now();
     let at = milliseconds(now);
     let codes: Vec<Code> = match answer {
         Ok(outcomes) => outcomes.into_iter().map(Code::of).collect(),
-        Err(Error::Declined { code, .. }) => vec![Code::declined(code); count(&numbers)],
-        Err(_) => vec![Code::NO_ANSWER; count(&numbers)],
+        Err(Error::Declined { code, .. }) => vec![Code::declined(code); numbers.len()],
+        Err(_) => vec![Code::NO_ANSWER; numbers.len()],
     };
     let mut sums = shared.sums();
-    for (number, code) in numbers.zip(codes) {
+    for (&number, code) in numbers.iter().zip(codes) {
         shared.ledger.answered(number, code, at);
         shared.gauges.stored.fetch_add(u64::from(code == Code::STORED), Ordering::Relaxed);
         pushed.answered.fetch_add(1, Ordering::Relaxed);
@@ -187,8 +247,4 @@ fn record(
         let due = start + shared.scenario.schedule.due(number);
         sums.all.answer.record(now.saturating_sub(due));
     }
-}
-
-fn count(numbers: &Range<u64>) -> usize {
-    usize::try_from(numbers.end - numbers.start).unwrap_or(usize::MAX)
 }

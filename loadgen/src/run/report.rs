@@ -1,7 +1,10 @@
 //! What a run found: a table for people, JSON for machines, and the verdict.
 
+mod phases;
 pub(super) mod publish;
 mod table;
+
+pub(super) use phases::Passed;
 
 use crate::fleet::shared::Shared;
 use crate::histogram::{Percentiles, Tally};
@@ -24,6 +27,8 @@ pub(super) struct Evidence {
     pub(super) logged_in: u32,
     /// Whether the run was ended early.
     pub(super) interrupted: bool,
+    /// Those that were begun.
+    pub(super) phases: Vec<Passed>,
     /// Before the first client; after the ramp; settled; after the push phase; drained; after the
     /// byes.
     pub(super) samples: [Sample; 6],
@@ -36,8 +41,11 @@ pub(super) struct Report {
     command: Vec<String>,
     version: &'static str,
     commit: String,
+    /// The name or file of the scenario, where one was chosen.
+    scenario: Option<String>,
     /// What was offered, in words.
     plan: String,
+    phases: Vec<Passed>,
     kernel: String,
     processor: String,
     clients: u32,
@@ -145,7 +153,6 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         sent: evidence.sent,
         start: evidence.start,
         absences: &absences,
-        mix: scenario.mix,
         expires: options.push.ttl > 0,
     });
     let heard = shared.take_heard();
@@ -161,7 +168,9 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         command: std::env::args().collect(),
         version: env!("CARGO_PKG_VERSION"),
         commit: host::commit(),
-        plan: plan(options),
+        scenario: scenario.plan.scenario.clone(),
+        plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),
+        phases: evidence.phases.clone(),
         kernel: host::kernel(),
         processor: host::processor(),
         clients: scenario.clients,
@@ -182,7 +191,7 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         memory: memory(scenario.clients, before, settled),
         counts: counts(&tally),
         connection_reasons: tally.reasons,
-        durable: scenario.mix.has_durable().then_some(durable),
+        durable: scenario.schedule.has_durable().then_some(durable),
         pushes,
         broadcasts,
         samples: ["before", "ramped", "settled", "pushed", "drained", "left"]

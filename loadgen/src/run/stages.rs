@@ -3,7 +3,7 @@
 use super::broadcaster::{self, Broadcaster};
 use super::progress::Progress;
 use super::pusher::{Pushed, Pusher};
-use super::report::{self, Evidence, Report};
+use super::report::{self, Evidence, Passed, Report};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::fleet::Fleet;
 use crate::fleet::shared::{Phase, Shared};
@@ -35,6 +35,8 @@ struct Stage<'a> {
     shared: Arc<Shared>,
     server: Option<u32>,
     progress: Progress,
+    /// The phases that are over.
+    passed: Vec<Passed>,
 }
 
 /// What pushes while the clients hold.
@@ -59,7 +61,7 @@ pub(super) fn execute(options: &Options, interrupt: Interrupt) -> Result<Report,
     let gateway = shared.scenario.gateways[0];
     let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
     let progress = Progress::new(&shared, &options.output);
-    let mut stage = Stage { options, shared, server, progress };
+    let mut stage = Stage { options, shared, server, progress, passed: Vec::new() };
     let outcome = stage.run();
     stage.shared.set_phase(Phase::Stop);
     fleet.join();
@@ -87,7 +89,9 @@ impl Stage<'_> {
     fn run(&mut self) -> Result<Evidence, String> {
         let backend = self.backend()?;
         let before = self.sample();
+        let begun = self.shared.clock.now();
         let logged_in = self.ramp()?;
+        self.pass("ramp", "ramp", begun);
         let ramped = self.sample();
         self.settle();
         let settled = self.sample();
@@ -107,8 +111,15 @@ impl Stage<'_> {
             broadcasts: pushing.broadcasts.sent(),
             logged_in,
             interrupted: self.shared.interrupt.came(),
+            phases: std::mem::take(&mut self.passed),
             samples: [before, ramped, settled, pushed, drained, left],
         })
+    }
+
+    /// Notes a phase that began at `from` and is over now.
+    fn pass(&mut self, name: &str, kind: &'static str, from: u64) {
+        let to = self.shared.clock.now();
+        self.passed.push(Passed::new(name, kind, (from, to)));
     }
 
     fn sample(&self) -> Sample {
@@ -118,9 +129,8 @@ impl Stage<'_> {
     /// Connects to the API, if anything is to be sent.
     fn backend(&self) -> Result<Option<Backend>, String> {
         let push = &self.options.push;
-        let wanted = self.shared.scenario.schedule.count > 0
-            || self.options.broadcast.count > 0 && push.duration > 0;
-        if !wanted {
+        let (schedule, plan) = (&self.shared.scenario.schedule, &self.shared.scenario.plan);
+        if schedule.count == 0 && plan.broadcasts.is_empty() {
             return Ok(None);
         }
         let shared = Arc::clone(&self.shared);
@@ -145,7 +155,8 @@ impl Stage<'_> {
             ),
             error => format!("no backend API answers: {error}. Name it with --api"),
         })?;
-        let longest = push.size.max().max(self.options.broadcast.size);
+        let sizes = plan.broadcasts.iter().map(|broadcast| broadcast.size);
+        let longest = sizes.fold(schedule.longest(), usize::max);
         let allowed = backend.welcome().map_or(longest, |welcome| welcome.body_max as usize);
         if longest > allowed {
             return Err(format!("bodies of {longest} bytes; the gateway takes {allowed}"));
@@ -183,27 +194,27 @@ impl Stage<'_> {
     /// Holds still, so that what the logins left behind is done.
     fn settle(&mut self) {
         self.shared.set_phase(Phase::Hold);
-        self.hold("settle", broadcaster::length(self.options.push.settle));
-    }
-
-    /// Lets `length` nanoseconds pass, or what of it comes before an interrupt.
-    fn hold(&mut self, name: &'static str, length: u64) {
-        let start = self.shared.clock.now();
-        let clock = self.shared.clock;
-        self.progress.stage(name, length / MILLISECOND);
-        let interrupt = &self.shared.interrupt;
-        let look = || ((clock.now() - start) / MILLISECOND, interrupt.came());
-        self.progress.wait(start + length, look);
-    }
-
-    /// Offers what the schedule says, while clients come and go if they shall.
-    fn push(&mut self, backend: Option<&Backend>) -> Pushing {
-        let options = self.options;
-        let length = broadcaster::length(options.push.duration);
-        if self.shared.scenario.churn > 0.0 {
-            self.shared.set_phase(Phase::Churn);
+        let from = self.shared.clock.now();
+        let length = self.shared.scenario.plan.settle;
+        self.hold("settle", (from, from + length));
+        if length > 0 {
+            self.pass("settle", "hold", from);
         }
+    }
+
+    /// Lets the time from `start` to `end` pass, or what of it comes before an interrupt.
+    fn hold(&mut self, name: &'static str, (start, end): (u64, u64)) {
+        let clock = self.shared.clock;
+        self.progress.stage(name, (end - start) / MILLISECOND);
+        let interrupt = &self.shared.interrupt;
+        let look = || (clock.now().saturating_sub(start) / MILLISECOND, interrupt.came());
+        self.progress.wait(end, look);
+    }
+
+    /// Goes through the plan's steps, while what they offer is offered.
+    fn push(&mut self, backend: Option<&Backend>) -> Pushing {
         let start = self.shared.clock.now();
+        self.shared.start.store(start, Ordering::Relaxed);
         let mut pushing = Pushing {
             start,
             pushed: Arc::new(Pushed::default()),
@@ -211,17 +222,25 @@ impl Stage<'_> {
             threads: Vec::new(),
         };
         if let Some(backend) = backend.filter(|_| !self.shared.interrupt.came()) {
-            self.start_pushing(&mut pushing, backend, length);
+            self.start_pushing(&mut pushing, backend);
         } else {
             pushing.pushed.done.store(true, Ordering::Relaxed);
             pushing.broadcasts.done.store(true, Ordering::Relaxed);
         }
-        self.hold("push", length);
-        self.shared.set_phase(Phase::Hold);
+        let shared = Arc::clone(&self.shared);
+        for (number, step) in (0..).zip(&shared.scenario.plan.steps) {
+            if shared.interrupt.came() {
+                break;
+            }
+            shared.begin_step(number);
+            self.hold(step.phase.kind.name(), (start + step.from, start + step.until));
+            self.pass(&step.phase.name, step.phase.kind.name(), start + step.from);
+        }
+        shared.set_phase(Phase::Hold);
         pushing
     }
 
-    fn start_pushing(&self, pushing: &mut Pushing, backend: &Backend, length: u64) {
+    fn start_pushing(&self, pushing: &mut Pushing, backend: &Backend) {
         let push = &self.options.push;
         let pusher = Pusher::new(&self.shared, backend, &pushing.pushed, pushing.start)
             .with(push.batch, push.ttl);
@@ -229,9 +248,7 @@ impl Stage<'_> {
             shared: Arc::clone(&self.shared),
             backend: backend.clone(),
             progress: Arc::clone(&pushing.broadcasts),
-            options: self.options.broadcast.clone(),
             start: pushing.start,
-            length,
         };
         pushing.threads.push(thread::spawn(move || pusher.run()));
         pushing.threads.push(thread::spawn(move || broadcaster.run()));

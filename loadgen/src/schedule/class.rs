@@ -22,11 +22,6 @@ impl Mix {
         let drawn = chance::below(PARTS, chance::hash(self.seed ^ OWN, number));
         f64::from(drawn) < self.share * f64::from(PARTS)
     }
-
-    /// Whether any message can be.
-    pub(crate) fn has_durable(self) -> bool {
-        self.share > 0.0
-    }
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use super::away::Absences;
 use super::ledger::{Code, Entry, Ledger};
 use crate::clock::milliseconds;
 use crate::schedule::Schedule;
-use crate::schedule::class::Mix;
 use std::collections::BTreeMap;
 
 /// Why a message is refused that the generator could not hand over: the window stayed full, or
@@ -53,7 +52,7 @@ impl Pushes {
 /// Everything that judging takes.
 #[derive(Debug)]
 pub(crate) struct Evidence<'a> {
-    /// The plan.
+    /// The plan. Being away excuses none of its durable messages.
     pub(crate) schedule: &'a Schedule,
     /// What is known of each message.
     pub(crate) ledger: &'a Ledger,
@@ -65,8 +64,6 @@ pub(crate) struct Evidence<'a> {
     pub(crate) start: u64,
     /// Who was away when.
     pub(crate) absences: &'a Absences,
-    /// Which messages are durable: being away excuses none of these.
-    pub(crate) mix: Mix,
     /// Whether a time to live was given, after which a durable message is gone.
     pub(crate) expires: bool,
 }
@@ -93,7 +90,7 @@ fn classify(evidence: &Evidence<'_>, number: u64, entry: Entry, sum: &mut Pushes
         None if entry.arrived => sum.delivered += 1,
         None if number >= evidence.sent => add(&mut sum.refused, NEVER_SENT),
         None | Some(Code::NO_ANSWER) => add(&mut sum.lost, Code::NO_ANSWER.name()),
-        Some(code) if code.accepted() && evidence.mix.is_durable(number) => {
+        Some(code) if code.accepted() && evidence.schedule.is_durable(number) => {
             if evidence.expires {
                 add(&mut sum.gone, "time_to_live");
             } else {
@@ -123,6 +120,8 @@ fn add(reasons: &mut Reasons, reason: &str) {
 /// One broadcast, as the API saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Sent {
+    /// Which product's users it is for.
+    pub(crate) product: usize,
     /// When it was handed to the API, milliseconds of the run's clock.
     pub(crate) at: u32,
     /// Why it was refused, if it was.
@@ -136,6 +135,8 @@ pub(crate) struct Sent {
 /// What one client has of the broadcasts when the run is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Heard {
+    /// Which product the client's user is of.
+    pub(crate) product: usize,
     /// A bit for each broadcast that arrived.
     pub(crate) broadcasts: u64,
     /// Since when it has been logged in without a break, milliseconds; `u32::MAX` if it is not.
@@ -148,7 +149,7 @@ pub(crate) struct Heard {
 pub(crate) struct Broadcasts {
     /// Broadcasts of the schedule that were handed to the API.
     pub(crate) started: u64,
-    /// Clients times broadcasts.
+    /// Clients of its product, over all broadcasts.
     pub(crate) offered: u64,
     /// Arrived.
     pub(crate) delivered: u64,
@@ -174,10 +175,11 @@ pub(crate) fn broadcasts(sent: &[Sent], heard: &[Heard]) -> Broadcasts {
     let mut sum = Broadcasts::default();
     for (number, broadcast) in sent.iter().enumerate() {
         let bit = 1 << number;
-        let clients = heard.len() as u64;
-        let has = heard.iter().filter(|client| client.broadcasts & bit != 0).count() as u64;
+        let meant = || heard.iter().filter(|client| client.product == broadcast.product);
+        let clients = meant().count() as u64;
+        let has = meant().filter(|client| client.broadcasts & bit != 0).count() as u64;
         let stayed = |client: &&Heard| client.since <= broadcast.at && client.broadcasts & bit == 0;
-        let missing = heard.iter().filter(stayed).count() as u64;
+        let missing = meant().filter(stayed).count() as u64;
         sum.started += 1;
         sum.offered += clients;
         sum.delivered += has;

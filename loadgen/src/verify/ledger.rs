@@ -22,6 +22,7 @@ const EXPIRED: u8 = 5;
 const BUSY: u8 = 6;
 const NO_ANSWER: u8 = 7;
 const OTHER: u8 = 8;
+const NEVER_SENT: u8 = 9;
 const REJECTED: u8 = 0x40;
 const DROPPED: u8 = 0x80;
 const ERROR: u8 = 0xc0;
@@ -34,6 +35,9 @@ pub(crate) struct Code(u8);
 impl Code {
     /// No answer came, or the connection ended before it.
     pub(crate) const NO_ANSWER: Self = Self(NO_ANSWER);
+
+    /// It was not handed to the API.
+    pub(crate) const NEVER_SENT: Self = Self(NEVER_SENT);
 
     /// Stored, to be delivered.
     pub(crate) const STORED: Self = Self(STORED);
@@ -83,6 +87,7 @@ impl Code {
                 EXPIRED => "expired",
                 BUSY => "busy",
                 NO_ANSWER => "no_answer",
+                NEVER_SENT => "never_sent",
                 _ => "declined",
             },
         }

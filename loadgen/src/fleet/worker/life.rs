@@ -1,10 +1,12 @@
 //! A connection from its opening to its end.
 
+use super::behaviour::SLICE;
 use super::{COME_BACK, Table, Worker, socket};
-use crate::clock::milliseconds;
+use crate::clock::{duration, milliseconds};
 use crate::fleet::client::{Client, End, State};
 use crate::verify::away::{Away, Why};
 use monoio::net::TcpStream;
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -17,7 +19,11 @@ async fn live(worker: Rc<Worker>, slot: u32, generation: u32, stream: Rc<TcpStre
     }
     loop {
         let _ = stream.readable(false).await;
-        if !worker.readable(slot, generation) {
+        let pace = worker.pace(slot);
+        if pace.is_some() {
+            monoio::time::sleep(duration(SLICE)).await;
+        }
+        if !worker.readable(slot, generation, pace) {
             return;
         }
     }
@@ -46,7 +52,7 @@ impl Worker {
                 table.tally.failures += 1;
                 table.tally.reason(&errno.map_or_else(|| error.to_string(), socket::word));
                 table.clients[slot as usize].state = State::Away;
-                table.returns.push_back((now + COME_BACK, slot));
+                table.comes_back(now + COME_BACK, slot);
             }
         }
     }
@@ -62,13 +68,17 @@ impl Worker {
         self.go_on(table, slot, greeted)
     }
 
-    /// There is something to read. Whether the task goes on.
-    fn readable(&self, slot: u32, generation: u32) -> bool {
+    /// There is something to read, of which a slow client reads so many bytes. Whether the task
+    /// goes on.
+    fn readable(&self, slot: u32, generation: u32, most: Option<usize>) -> bool {
         let table = &mut *self.table.borrow_mut();
         if table.clients[slot as usize].generation != generation {
             return false;
         }
-        let read = table.read(self, slot);
+        let read = match most {
+            Some(0) => Ok(()),
+            most => table.read(self, slot, most),
+        };
         self.go_on(table, slot, read)
     }
 
@@ -104,19 +114,19 @@ impl Worker {
         }
         table.tally.reason(&end.name());
         if end.reconnect() {
-            table.returns.push_back((now + COME_BACK, slot));
+            table.comes_back(now + COME_BACK, slot);
         } else {
             self.shared.gauges.refused.fetch_add(1, Ordering::Relaxed);
         }
     }
 
     /// Drops a client that is logged in, without a word, after reading all that the gateway wrote
-    /// so far.
-    pub(super) fn drop_client(&self, table: &mut Table, slot: u32) {
+    /// so far; it comes back after `pause` nanoseconds.
+    pub(super) fn drop_client(&self, table: &mut Table, slot: u32, pause: u64) {
         // The time is taken before the last read: what was answered earlier is in the socket by
         // then.
         let now = self.shared.clock.now();
-        let read = table.read(self, slot);
+        let read = table.read(self, slot, None);
         if !self.go_on(table, slot, read) {
             return;
         }
@@ -128,7 +138,7 @@ impl Worker {
         client.state = State::Away;
         table.tally.churned += 1;
         table.absent(self.first + slot, slot, now, Why::Churned);
-        table.returns.push_back((now + self.shared.scenario.churn_pause, slot));
+        table.comes_back(now.saturating_add(pause), slot);
     }
 
     /// Gives up the socket and wakes its task, which closes it.
@@ -144,6 +154,10 @@ impl Worker {
 }
 
 impl Table {
+    fn comes_back(&mut self, at: u64, slot: u32) {
+        self.returns.push(Reverse((at, slot)));
+    }
+
     fn absent(&mut self, user: u32, slot: u32, now: u64, why: Why) {
         self.clients[slot as usize].absence = u32::try_from(self.absences.len()).ok();
         self.absences.push(Away { user, from: milliseconds(now), until: u32::MAX, why });

@@ -4,7 +4,7 @@ use super::{Table, Worker, reopens};
 use crate::clock::{MILLISECOND, SECOND, duration};
 use crate::fleet::client::{Client, State};
 use crate::fleet::shared::Phase;
-use crate::schedule::chance;
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
@@ -30,7 +30,7 @@ pub(super) async fn drive(worker: &Rc<Worker>) {
         if phase == Phase::Stop {
             break;
         }
-        let busy = matches!(phase, Phase::Ramp | Phase::Churn | Phase::Leave);
+        let busy = matches!(phase, Phase::Ramp | Phase::Leave) || worker.is_moving(CALM_TICK);
         monoio::time::sleep(duration(if busy { BUSY_TICK } else { CALM_TICK })).await;
         worker.tick(phase);
     }
@@ -50,7 +50,7 @@ impl Worker {
         let table = &mut *self.table.borrow_mut();
         let since = now.saturating_sub(std::mem::replace(&mut table.last_tick, now));
         match phase {
-            Phase::Churn => self.churn(table, since),
+            Phase::Step => self.behave(table, since, now),
             Phase::Leave => self.leave(table),
             _ => {}
         }
@@ -87,33 +87,15 @@ impl Worker {
         for _ in 0..OPENS {
             let slot = {
                 let mut table = self.table.borrow_mut();
-                match table.returns.front() {
-                    Some((due, slot)) if *due <= now => {
-                        let slot = *slot;
-                        table.returns.pop_front();
+                match table.returns.peek() {
+                    Some(&Reverse((due, slot))) if due <= now => {
+                        table.returns.pop();
                         slot
                     }
                     _ => return,
                 }
             };
             self.open(slot);
-        }
-    }
-
-    /// Drops so many of the clients that are logged in as the scenario's share asks.
-    #[expect(clippy::cast_precision_loss, reason = "a fraction of a client more or less")]
-    fn churn(&self, table: &mut Table, since: u64) {
-        let clients = table.opened;
-        table.churn_owed +=
-            self.shared.scenario.churn * f64::from(clients) * (since as f64 / SECOND as f64);
-        while table.churn_owed >= 1.0 && clients > 0 {
-            table.churn_owed -= 1.0;
-            let seed = self.shared.scenario.schedule.seed ^ u64::from(self.first) << 20;
-            let slot = chance::below(clients, chance::hash(seed, table.churn_draws));
-            table.churn_draws += 1;
-            if table.clients[slot as usize].state == State::Online {
-                self.drop_client(table, slot);
-            }
         }
     }
 
@@ -140,7 +122,10 @@ impl Worker {
     fn testify(&self, table: &mut Table) {
         if !std::mem::replace(&mut table.testified, true) {
             let absences = std::mem::take(&mut table.absences);
-            self.shared.testify(absences, table.clients.iter().map(Client::heard));
+            let people = &self.shared.scenario.people;
+            let heard = |(user, client): (u32, &Client)| client.heard(people.product(user));
+            let heard = (self.first..).zip(&table.clients).map(heard);
+            self.shared.testify(absences, heard);
         }
     }
 

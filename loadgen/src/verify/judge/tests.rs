@@ -2,23 +2,25 @@
 
 use super::super::away::{Away, Why};
 use super::*;
-use crate::schedule::{Order, size::Sizes};
+use crate::schedule::{Order, Piece, rhythm::Rhythm, size::Sizes};
 use holdfast_protocol::backend::Outcome;
 use holdfast_protocol::backend::answer::DropReason;
 
 const START: u64 = 5_000 * crate::clock::MILLISECOND;
 
-fn schedule(count: u64) -> Schedule {
-    Schedule {
+fn schedule(count: u64, durable: f64) -> Schedule {
+    let piece = Piece {
+        from: 0,
         count,
         rate: 1_000,
+        rhythm: Rhythm::Even,
         burst: 1,
         scatter: false,
         order: Order::Sequential,
-        users: 100,
-        sizes: Sizes::OneOf(vec![64]),
-        seed: 1,
-    }
+        sizes: Sizes::uniform(64, 64),
+        durable,
+    };
+    Schedule::new(vec![piece], 100, 1)
 }
 
 fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
@@ -26,7 +28,7 @@ fn judged(ledger: &Ledger, sent: u64, away: Vec<Away>) -> Pushes {
 }
 
 fn judged_as(ledger: &Ledger, (sent, share, expires): (u64, f64, bool), away: Vec<Away>) -> Pushes {
-    let schedule = schedule(10);
+    let schedule = schedule(10, share);
     let absences = Absences::new(away);
     let evidence = Evidence {
         schedule: &schedule,
@@ -35,7 +37,6 @@ fn judged_as(ledger: &Ledger, (sent, share, expires): (u64, f64, bool), away: Ve
         sent,
         start: START,
         absences: &absences,
-        mix: Mix { share, seed: 1 },
         expires,
     };
     let sum = pushes(&evidence);
@@ -100,20 +101,33 @@ fn being_away_excuses_nothing_that_is_durable() {
 #[test]
 fn broadcast_pairs_fall_into_their_classes() {
     let sent = [
-        Sent { at: 100, refused: None, dropped: 1, cancelled: 0 },
-        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), dropped: 0, cancelled: 0 },
-        Sent { at: 200, refused: None, dropped: 1, cancelled: 2 },
+        Sent { at: 100, dropped: 1, ..Sent::default() },
+        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), ..Sent::default() },
+        Sent { at: 200, dropped: 1, cancelled: 2, ..Sent::default() },
     ];
     let heard = [
-        Heard { broadcasts: 0b01, since: 10 },
-        Heard { broadcasts: 0, since: 10 },
-        Heard { broadcasts: 0, since: 20 },
-        Heard { broadcasts: 0, since: 150 },
-        Heard { broadcasts: 0, since: u32::MAX },
+        Heard { product: 0, broadcasts: 0b01, since: 10 },
+        Heard { product: 0, broadcasts: 0, since: 10 },
+        Heard { product: 0, broadcasts: 0, since: 20 },
+        Heard { product: 0, broadcasts: 0, since: 150 },
+        Heard { product: 0, broadcasts: 0, since: u32::MAX },
+        Heard { product: 1, broadcasts: 0, since: 10 },
     ];
     let sum = broadcasts(&sent, &heard);
     assert!(sum.closes(), "{sum:?}");
     assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (3, 15, 1, 2));
     assert_eq!(sum.refused, reasons(&[("dropped", 2), ("cancelled", 2), ("too_many_jobs", 4)]));
     assert_eq!(sum.gone, 4);
+}
+
+#[test]
+fn a_broadcast_is_owed_to_the_users_of_its_product_alone() {
+    let sent = [Sent { product: 1, at: 100, ..Sent::default() }];
+    let heard = [
+        Heard { product: 0, broadcasts: 0, since: 10 },
+        Heard { product: 1, broadcasts: 1, since: 10 },
+        Heard { product: 1, broadcasts: 0, since: 10 },
+    ];
+    let sum = broadcasts(&sent, &heard);
+    assert_eq!((sum.offered, sum.delivered, sum.lost), (2, 1, 1));
 }

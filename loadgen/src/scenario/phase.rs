@@ -1,0 +1,256 @@
+//! What one phase of a run asks for, from a scenario file or from options; not yet on the run's
+//! timeline, which is [`super::plan`]'s business.
+
+use crate::schedule::Order;
+use crate::schedule::rhythm::Rhythm;
+use crate::schedule::size::Sizes;
+use holdfast_protocol::client::Class;
+
+/// What a phase is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Every client connects and logs in.
+    Ramp,
+    /// Clients receive, acknowledge and heartbeat, and nothing is offered.
+    Hold,
+    /// Messages to single users.
+    Push,
+    /// Messages to all users of a product.
+    Broadcast,
+    /// Clients drop and return all the time.
+    Churn,
+    /// A share of the clients, or all, drops once and returns.
+    Storm,
+    /// A share of the clients reads slowly.
+    Slow,
+    /// A share of the clients is away.
+    Offline,
+}
+
+impl Kind {
+    /// All, with the names that they have in files.
+    pub(crate) const NAMES: [(&'static str, Self); 8] = [
+        ("ramp", Self::Ramp),
+        ("hold", Self::Hold),
+        ("push", Self::Push),
+        ("broadcast", Self::Broadcast),
+        ("churn", Self::Churn),
+        ("storm", Self::Storm),
+        ("slow", Self::Slow),
+        ("offline", Self::Offline),
+    ];
+
+    /// The name.
+    pub(crate) fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, kind)| *kind == self).map_or("", |(name, _)| name)
+    }
+}
+
+/// One phase.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Phase {
+    /// What it is about.
+    pub(crate) kind: Kind,
+    /// What people call it.
+    pub(crate) name: String,
+    /// How long it lasts, nanoseconds; 0 for a ramp, which lasts as long as it takes.
+    pub(crate) length: u64,
+    /// What is pushed meanwhile.
+    pub(crate) pushes: Option<Pushes>,
+    /// What is broadcast meanwhile.
+    pub(crate) broadcasts: Option<Broadcasts>,
+    /// What clients do meanwhile.
+    pub(crate) clients: Behaviour,
+}
+
+/// Messages to single users while a phase lasts.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Pushes {
+    /// Messages a second.
+    pub(crate) rate: u32,
+    /// Their bodies.
+    pub(crate) sizes: Sizes,
+    /// How the moments at which they fall due follow each other.
+    pub(crate) rhythm: Rhythm,
+    /// Messages at each such moment; not 0.
+    pub(crate) burst: u32,
+    /// Whether each message of a burst has its own user.
+    pub(crate) scatter: bool,
+    /// Which users.
+    pub(crate) order: Order,
+    /// The share that is durable, from 0 to 1.
+    pub(crate) durable: f64,
+}
+
+/// Messages to all users while a phase lasts, spread evenly over it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Broadcasts {
+    /// How many.
+    pub(crate) count: u32,
+    /// Body size in bytes.
+    pub(crate) size: usize,
+    /// Pace in users a second; 0 for as fast as it goes.
+    pub(crate) users: u32,
+    /// Pace in bits of body a second; 0 for as fast as it goes.
+    pub(crate) bits: u64,
+    /// The delivery class.
+    pub(crate) class: Class,
+    /// To whose users; `None` for those of each product in turn.
+    pub(crate) product: Option<String>,
+}
+
+/// What clients do besides receiving. Times are in nanoseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub(crate) enum Behaviour {
+    /// Nothing.
+    #[default]
+    Stay,
+    /// They drop all the time and return.
+    Churn {
+        /// The share of all that drops each second.
+        share: f64,
+        /// How long each stays away.
+        pause: u64,
+    },
+    /// So many drop once and return.
+    Wave {
+        /// The share of all.
+        share: f64,
+        /// From the first drop to the last.
+        over: u64,
+        /// How long each stays away; `None` until the phase ends.
+        pause: Option<u64>,
+        /// From the first return to the last, for those that dropped at one moment.
+        spread: u64,
+    },
+    /// So many read slowly.
+    Slow {
+        /// The share of all.
+        share: f64,
+        /// How much each reads in a second, bytes; 0 for nothing.
+        bytes: u32,
+    },
+}
+
+impl Phase {
+    /// The same with `rate` times the rates and `time` times the times; what was something stays
+    /// something.
+    pub(crate) fn scaled(mut self, rate: f64, time: f64) -> Self {
+        self.length = stretched(self.length, time);
+        if let Some(pushes) = &mut self.pushes {
+            pushes.rate = multiplied(pushes.rate, rate);
+        }
+        if let Some(broadcasts) = &mut self.broadcasts {
+            broadcasts.users = multiplied(broadcasts.users, rate);
+        }
+        self.clients = match self.clients {
+            Behaviour::Churn { share, pause } => {
+                Behaviour::Churn { share, pause: stretched(pause, time) }
+            }
+            Behaviour::Wave { share, over, pause, spread } => Behaviour::Wave {
+                share,
+                over: stretched(over, time),
+                pause: pause.map(|pause| stretched(pause, time)),
+                spread: stretched(spread, time),
+            },
+            other => other,
+        };
+        self
+    }
+
+    /// What it offers and for how long, for people.
+    pub(crate) fn in_words(&self) -> String {
+        let pushes = self.pushes.as_ref();
+        let pushes = pushes.map(|one| format!(", {} pushes/s of {} B", one.rate, one.sizes));
+        let broadcasts = self.broadcasts.as_ref();
+        let broadcasts =
+            broadcasts.map(|one| format!(", {} broadcasts of {} B", one.count, one.size));
+        format!(
+            "{} for {:?}{}{}",
+            self.name,
+            crate::clock::duration(self.length),
+            pushes.unwrap_or_default(),
+            broadcasts.unwrap_or_default()
+        )
+    }
+
+    /// How many messages are pushed.
+    pub(crate) fn pushed(&self) -> u64 {
+        let per_second = self.pushes.as_ref().map_or(0, |pushes| pushes.rate);
+        let count = u128::from(per_second) * u128::from(self.length);
+        u64::try_from(count / u128::from(crate::clock::SECOND)).unwrap_or(u64::MAX)
+    }
+
+    /// How many broadcasts are started.
+    pub(crate) fn broadcast(&self) -> u32 {
+        self.broadcasts.as_ref().map_or(0, |broadcasts| broadcasts.count)
+    }
+}
+
+/// A rate times `factor`; never 0 unless it was.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a conversion saturates, and neither is negative"
+)]
+pub(crate) fn multiplied(rate: u32, factor: f64) -> u32 {
+    let scaled = (f64::from(rate) * factor).round() as u32;
+    if rate == 0 { 0 } else { scaled.max(1) }
+}
+
+/// A time times `factor`; never 0 unless it was.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a conversion saturates, neither is negative, and a microsecond more does no harm"
+)]
+fn stretched(time: u64, factor: f64) -> u64 {
+    let scaled = (time as f64 * factor).round() as u64;
+    if time == 0 { 0 } else { scaled.max(1) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SECOND;
+
+    #[test]
+    fn rates_and_times_scale_and_what_was_something_stays_something() {
+        let pushes = Pushes {
+            rate: 1_000,
+            sizes: Sizes::uniform(64, 64),
+            rhythm: Rhythm::Even,
+            burst: 1,
+            scatter: false,
+            order: Order::Random,
+            durable: 0.0,
+        };
+        let wave = Behaviour::Wave { share: 0.5, over: 0, pause: Some(SECOND), spread: 10 };
+        let phase = Phase {
+            kind: Kind::Storm,
+            name: String::new(),
+            length: 10 * SECOND,
+            pushes: Some(pushes),
+            broadcasts: None,
+            clients: wave,
+        };
+        assert_eq!(phase.pushed(), 10_000);
+        let scaled = phase.clone().scaled(0.1, 0.5);
+        assert_eq!((scaled.length, scaled.pushed()), (5 * SECOND, 500));
+        let halved = Behaviour::Wave { share: 0.5, over: 0, pause: Some(SECOND / 2), spread: 5 };
+        assert_eq!(scaled.clients, halved);
+        let tiny = phase.clone().scaled(0.000_001, 0.000_01);
+        assert_eq!(tiny.pushes.as_ref().map(|pushes| pushes.rate), Some(1));
+        assert_eq!(phase.clone().scaled(1.0, 1.0), phase);
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own() {
+        let mut names: Vec<&str> = Kind::NAMES.iter().map(|(_, kind)| kind.name()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Kind::NAMES.len());
+        assert!(!names.contains(&""));
+    }
+}

@@ -1,0 +1,185 @@
+//! The phases of a run on its timeline, which begins when the clients have settled.
+//!
+//! Every phase after that begins and ends at a time that is fixed before: nothing that the gateway
+//! does moves it. How long the ramp takes is the gateway's matter, so it comes before.
+
+use super::people::People;
+use super::phase::{Behaviour, Broadcasts, Kind, Phase};
+use crate::options::Options;
+use crate::schedule::rhythm::Rhythm;
+use crate::schedule::{Piece, Schedule};
+use holdfast_protocol::client::Class;
+
+/// Most broadcasts of a run: a client keeps a bit for each.
+pub(crate) const BROADCASTS_MAX: usize = 64;
+
+/// One phase with its place.
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// What it asks for.
+    pub(crate) phase: Phase,
+    /// When it begins, nanoseconds from the beginning of the timeline.
+    pub(crate) from: u64,
+    /// When it ends.
+    pub(crate) until: u64,
+}
+
+/// One broadcast.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Planned {
+    /// When it is due, nanoseconds from the beginning of the timeline.
+    pub(crate) due: u64,
+    /// Which product's users get it.
+    pub(crate) product: usize,
+    /// Body size in bytes.
+    pub(crate) size: usize,
+    /// Pace in users a second; 0 for as fast as it goes.
+    pub(crate) users: u32,
+    /// Pace in bits of body a second; 0 for as fast as it goes.
+    pub(crate) bits: u64,
+    /// The delivery class.
+    pub(crate) class: Class,
+}
+
+/// All phases.
+#[derive(Debug, Clone)]
+pub(crate) struct Plan {
+    /// The scenario's name or file, where there is one.
+    pub(crate) scenario: Option<String>,
+    /// How long clients hold still between the ramp and the beginning of the timeline, nanoseconds.
+    pub(crate) settle: u64,
+    /// In order.
+    pub(crate) steps: Vec<Step>,
+    /// In the order in which they are due.
+    pub(crate) broadcasts: Vec<Planned>,
+}
+
+impl Plan {
+    /// What the options ask for: their scenario's phases, or the one that they describe themselves.
+    ///
+    /// # Errors
+    /// There are more broadcasts than can be followed; the text says how many may be.
+    pub(crate) fn new(options: &Options, people: &People) -> Result<Self, String> {
+        let asked = &options.asked;
+        let mut phases =
+            if asked.phases.is_empty() { described(options) } else { asked.phases.clone() };
+        phases.retain(|phase| phase.kind != Kind::Ramp);
+        let settles = phases.first().is_some_and(|first| first.kind == Kind::Hold);
+        let settle = if settles { phases.remove(0).length } else { 0 };
+        let steps = placed(phases);
+        let broadcasts: Vec<Planned> =
+            steps.iter().flat_map(|step| planned(step, people)).collect();
+        if broadcasts.len() > BROADCASTS_MAX {
+            return Err(format!(
+                "{} broadcasts; all phases together may have {BROADCASTS_MAX}",
+                broadcasts.len()
+            ));
+        }
+        Ok(Self { scenario: asked.scenario.clone(), settle, steps, broadcasts })
+    }
+
+    /// What the scenario offers, in words; `None` without one.
+    pub(crate) fn in_words(&self) -> Option<String> {
+        let scenario = self.scenario.as_ref()?;
+        let words = self.steps.iter().map(|step| step.phase.in_words());
+        let words: Vec<String> = words.collect();
+        Some(format!("scenario {scenario}: {}", words.join("; ")))
+    }
+
+    /// What is pushed, to `users` users.
+    pub(crate) fn schedule(&self, users: u32, seed: u64) -> Schedule {
+        Schedule::new(self.steps.iter().filter_map(piece).collect(), users, seed)
+    }
+}
+
+/// The phases that the options describe without a scenario: hold still, then push.
+fn described(options: &Options) -> Vec<Phase> {
+    let (push, broadcast) = (&options.push, &options.broadcast);
+    let hold = Phase {
+        kind: Kind::Hold,
+        name: "settle".to_owned(),
+        length: u64::from(push.settle) * crate::clock::SECOND,
+        pushes: None,
+        broadcasts: None,
+        clients: Behaviour::Stay,
+    };
+    let pushes = super::phase::Pushes {
+        rate: push.rate,
+        sizes: push.size.clone(),
+        rhythm: Rhythm::Even,
+        burst: push.burst,
+        scatter: push.scatter,
+        order: push.targets,
+        durable: options.durable(),
+    };
+    let broadcasts = Broadcasts {
+        count: broadcast.count,
+        size: broadcast.size,
+        users: broadcast.users,
+        bits: broadcast.bits,
+        class: push.class.into(),
+        product: None,
+    };
+    let churn = options.churn();
+    let pause = options.clients.churn_pause * crate::clock::MILLISECOND;
+    let push = Phase {
+        kind: Kind::Push,
+        name: "push".to_owned(),
+        length: u64::from(push.duration) * crate::clock::SECOND,
+        pushes: Some(pushes),
+        broadcasts: Some(broadcasts),
+        clients: if churn > 0.0 {
+            Behaviour::Churn { share: churn, pause }
+        } else {
+            Behaviour::Stay
+        },
+    };
+    vec![hold, push]
+}
+
+/// Each phase where the one before it ends.
+fn placed(phases: Vec<Phase>) -> Vec<Step> {
+    let mut from = 0;
+    let place = |phase: Phase| {
+        let step = Step { from, until: from + phase.length, phase };
+        from = step.until;
+        step
+    };
+    phases.into_iter().map(place).collect()
+}
+
+/// The broadcasts of a phase. None at either end of it, so that each has some time to spread.
+fn planned(step: &Step, people: &People) -> Vec<Planned> {
+    let Some(asked) = &step.phase.broadcasts else { return Vec::new() };
+    let count = if step.phase.length > 0 { asked.count } else { 0 };
+    let apart = step.phase.length / u64::from(asked.count + 1);
+    let product = |number: u32| match &asked.product {
+        Some(name) => people.find(name),
+        None => number as usize % people.products().len(),
+    };
+    (0..count)
+        .map(|number| Planned {
+            due: step.from + u64::from(number + 1) * apart,
+            product: product(number),
+            size: asked.size,
+            users: asked.users,
+            bits: asked.bits,
+            class: asked.class,
+        })
+        .collect()
+}
+
+fn piece(step: &Step) -> Option<Piece> {
+    let pushes = step.phase.pushes.as_ref()?;
+    Some(Piece {
+        from: step.from,
+        count: step.phase.pushed(),
+        rate: pushes.rate,
+        rhythm: pushes.rhythm,
+        burst: pushes.burst,
+        scatter: pushes.scatter,
+        order: pushes.order,
+        sizes: pushes.sizes.clone(),
+        durable: pushes.durable,
+    })
+}
