@@ -30,6 +30,11 @@ impl Clock {
         Self { epoch, epoch_utc: u64::try_from(utc.as_nanos()).unwrap_or_default() }
     }
 
+    /// When the run began, whole seconds since 1970 UTC.
+    pub(crate) const fn began_utc(self) -> u64 {
+        self.epoch_utc / SECOND
+    }
+
     /// A moment that the kernel stamped, in nanoseconds since 1970 UTC. Good as long as nobody sets
     /// the system's time during the run.
     pub(crate) const fn stamped(self, utc: u64) -> u64 {

@@ -12,12 +12,15 @@ const LONGEST: u64 = 600_000_000;
 /// Three digits: a value is at most 0.1 % off.
 const DIGITS: u8 = 3;
 
+/// Points of a distribution for each halving of what lies above.
+const TICKS: u32 = 8;
+
 /// Latencies in microseconds.
 #[derive(Debug, Clone)]
 pub(crate) struct Latency(Histogram<u64>);
 
 /// The summary of one histogram, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Percentiles {
     /// How many values.
     pub(crate) count: u64,
@@ -28,6 +31,18 @@ pub(crate) struct Percentiles {
     pub(crate) p99_us: u64,
     pub(crate) p999_us: u64,
     pub(crate) max_us: u64,
+}
+
+/// The shape of one histogram: points of its distribution, the closer to each other the rarer what
+/// they speak of, so that a plot over `1 / (1 - share)` has them evenly.
+#[derive(Debug, Clone, Default, PartialEq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Distribution {
+    /// The share (0 to 1) of all values that are at most the value at the same place in `us`.
+    pub(crate) share: Vec<f64>,
+    /// The value, microseconds.
+    pub(crate) us: Vec<u64>,
+    /// How many values are at most that.
+    pub(crate) count: Vec<u64>,
 }
 
 impl Latency {
@@ -42,6 +57,11 @@ impl Latency {
     pub(crate) fn record(&mut self, ns: u64) {
         // The histogram grows to hold the value, which is bounded: nothing is out of range.
         let _ = self.0.record((ns / 1_000).clamp(1, LONGEST));
+    }
+
+    /// How many values were counted.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.len()
     }
 
     /// Whether nothing was counted.
@@ -67,6 +87,33 @@ impl Latency {
     /// The value below which `share` (0 to 1) of all lie, in microseconds.
     pub(crate) fn quantile(&self, share: f64) -> u64 {
         self.0.value_at_quantile(share)
+    }
+
+    /// What was counted since `earlier`, which must be an earlier state of this one.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        let mut since = self.clone();
+        // Only another history, which is asked not to be, could make it fail.
+        let _ = since.0.subtract(&earlier.0);
+        since
+    }
+
+    /// The shape of the distribution.
+    pub(crate) fn distribution(&self) -> Distribution {
+        let mut shape = Distribution::default();
+        let mut count = 0;
+        for point in self.0.iter_quantiles(TICKS).take_while(|_| !self.is_empty()) {
+            count += point.count_since_last_iteration();
+            // Where many values are alike, several points fall together.
+            if shape.us.last() == Some(&point.value_iterated_to()) {
+                shape.share.pop();
+                shape.us.pop();
+                shape.count.pop();
+            }
+            shape.share.push(point.quantile());
+            shape.us.push(point.value_iterated_to());
+            shape.count.push(count);
+        }
+        shape
     }
 
     /// The usual percentiles.
@@ -218,6 +265,40 @@ mod tests {
         ] {
             assert!(value.abs_diff(exact) <= exact / 500, "{value} is not {exact}");
         }
+    }
+
+    #[test]
+    fn the_shape_of_a_distribution_ends_with_all_values_and_is_dense_at_the_rare_end() {
+        let all: Vec<u64> = (1..=100_000).map(|rank| 10_000_000 / (100_001 - rank)).collect();
+        let mut latency = Latency::new();
+        for us in &all {
+            latency.record(us * 1_000);
+        }
+        let shape = latency.distribution();
+        assert!(shape.us.windows(2).all(|pair| pair[0] < pair[1]), "{:?}", shape.us);
+        assert_eq!((shape.share.last(), shape.count.last()), (Some(&1.0), Some(&100_000)));
+        assert_eq!((shape.share.len(), shape.us.len()), (shape.count.len(), shape.count.len()));
+        assert!(shape.share.iter().filter(|share| **share > 0.99).count() > 20);
+        for (count, us) in shape.count.iter().zip(&shape.us) {
+            // A value is at most 0.1 % off.
+            let up_to = |us: u64| all.partition_point(|value| *value <= us) as u64;
+            let (least, most) = (up_to(us - us / 1_000), up_to(us + us / 1_000 + 1));
+            assert!((least..=most).contains(count), "{count} values up to {us} us");
+        }
+        assert_eq!(Latency::new().distribution(), Distribution::default());
+    }
+
+    #[test]
+    fn what_was_counted_since_is_that_alone() {
+        let mut latency = Latency::new();
+        latency.record(1_000_000);
+        let earlier = latency.clone();
+        assert!(latency.since(&earlier).is_empty());
+        latency.record(700_000_000);
+        latency.record(5_000);
+        let since = latency.since(&earlier).summary();
+        assert_eq!((since.count, since.min_us), (2, 5));
+        assert!(since.max_us >= 700_000);
     }
 
     #[test]

@@ -7,12 +7,13 @@
 //! holds both ends of every loopback connection.
 
 pub(crate) mod find;
+pub(crate) mod meter;
 
 use std::fs;
 use std::path::Path;
 
 /// One reading of a process.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Process {
     /// CPU time in user mode, milliseconds.
     pub(crate) user_ms: u64,
@@ -29,7 +30,7 @@ pub(crate) struct Process {
 }
 
 /// One reading of the machine.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Machine {
     /// Time of all cores in soft interrupts, milliseconds.
     pub(crate) softirq_ms: u64,
@@ -44,7 +45,7 @@ pub(crate) struct Machine {
 }
 
 /// A reading of everything at one moment.
-#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sample {
     /// When, nanoseconds of the run's clock.
     pub(crate) at_ns: u64,
@@ -66,6 +67,11 @@ pub(crate) fn sample(server: Option<u32>, at_ns: u64) -> Sample {
     }
 }
 
+/// Slab memory of the machine, bytes.
+pub(crate) fn slab() -> u64 {
+    kilobytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "Slab:")
+}
+
 /// Reads one process; `None` if there is no such process.
 pub(crate) fn process(pid: u32) -> Option<Process> {
     let root = format!("/proc/{pid}");
@@ -84,12 +90,17 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 
 /// The scheduler's count over all threads, nanoseconds. Threads that ended are missing from it.
 fn run_time(root: &Path) -> u64 {
-    let Ok(threads) = fs::read_dir(root.join("task")) else { return 0 };
+    thread_times(root).map(|(_, run_ns)| run_ns).sum()
+}
+
+/// The scheduler's count of each thread of a process, nanoseconds, with the thread's number.
+fn thread_times(root: &Path) -> impl Iterator<Item = (u32, u64)> + use<> {
     let of_thread = |thread: fs::DirEntry| {
+        let number = thread.file_name().to_str()?.parse().ok()?;
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
+        Some((number, text.split_whitespace().next()?.parse::<u64>().ok()?))
     };
-    threads.flatten().filter_map(of_thread).sum()
+    fs::read_dir(root.join("task")).into_iter().flatten().flatten().filter_map(of_thread)
 }
 
 /// User and system time of a /proc stat line, in ticks.
@@ -122,7 +133,7 @@ fn machine() -> Machine {
     Machine {
         softirq_ms: milliseconds(softirq.and_then(|ticks| ticks.parse().ok()).unwrap_or_default()),
         ksoftirqd_ms: ksoftirqd(),
-        slab: kilobytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "Slab:"),
+        slab: slab(),
         tcp_sockets: pair(tcp, "alloc"),
         tcp_pages: pair(tcp, "mem"),
     }
@@ -138,12 +149,16 @@ fn pair(text: &str, name: &str) -> u64 {
 const KERNEL_PIDS: std::ops::Range<u32> = 1..2_000;
 
 fn ksoftirqd() -> u64 {
-    let named = |pid: u32| {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        stat.contains("(ksoftirqd/").then_some(stat)
-    };
-    let times = KERNEL_PIDS.filter_map(named).filter_map(|stat| ticks(&stat));
+    let times = ksoftirqd_stats().filter_map(|(_, stat)| ticks(&stat));
     times.map(|(user, system)| milliseconds(user + system)).sum()
+}
+
+/// The process numbers of the `ksoftirqd` threads, each with its stat line.
+fn ksoftirqd_stats() -> impl Iterator<Item = (u32, String)> {
+    KERNEL_PIDS.filter_map(|pid: u32| {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.contains("(ksoftirqd/").then_some((pid, stat))
+    })
 }
 
 /// The kernel's version.

@@ -5,24 +5,29 @@
 //! gateway's own code, so it cannot share the gateway's mistakes.
 //!
 //! Exit codes of every command: 0 all went well, 1 something was lost, doubled, out of order or
-//! corrupt, 2 the run could not be set up, 3 it was interrupted and nothing was wrong so far.
+//! corrupt (of `compare`: worse), 2 the run could not be set up, 3 it was interrupted and nothing
+//! was wrong so far, 4 an SLO was missed, 5 it cannot be told and was to be.
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
 mod clock;
+mod compare;
 mod fleet;
 mod floor;
 mod histogram;
 mod host;
 mod interrupt;
 mod options;
+mod report;
 mod run;
 mod scenario;
 mod schedule;
 mod secret;
+mod slo;
 mod sources;
 mod token;
+mod units;
 mod verify;
 
 /// Measures a Holdfast gateway, and what the kernel costs without it.
@@ -36,12 +41,17 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Connect clients, push to them, and account for every message.
-    #[command(args_override_self = true, after_help = run::EXIT_CODES)]
+    #[command(args_override_self = true, after_help = run::notes())]
     Run(Box<options::Options>),
     /// Say what is wrong with scenario files, without running them.
     Check(scenario::command::Check),
     /// List the scenarios that come with the program, or print one.
     Scenarios(scenario::command::Scenarios),
+    /// Say whether one version is better or worse than another, by the reports of their runs.
+    #[command(after_help = compare::NOTES)]
+    Compare(compare::Args),
+    /// Draw the HTML page of a report that `run --json` wrote.
+    Report(report::command::Args),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),
 }
@@ -54,6 +64,8 @@ fn main() -> ExitCode {
         Command::Run(options) => run::main(*options, &typed.unwrap_or_default()),
         Command::Check(args) => scenario::command::check(&args),
         Command::Scenarios(args) => scenario::command::list(&args),
+        Command::Compare(args) => compare::main(&args),
+        Command::Report(args) => report::command::main(&args),
         Command::Floor(args) => floor::main(args),
     }
 }

@@ -4,6 +4,7 @@ use crate::scenario::people;
 use crate::scenario::phase::Phase;
 use crate::schedule::Order;
 use crate::schedule::size::Sizes;
+use crate::slo::Slo;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use holdfast_protocol::client::Class;
@@ -312,6 +313,20 @@ pub(crate) struct Output {
     /// Write the report as JSON; - for standard output. The file is opened before the run
     #[arg(long, value_name = "FILE")]
     pub(crate) json: Option<PathBuf>,
+    /// Write the report as one HTML page, with its charts. The file is opened before the run
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
+    /// What must hold for exit code 0, such as "p99 < 20ms, lost = 0, cpu < 80%"; the metrics are
+    /// listed below
+    #[arg(long, value_name = "LIST")]
+    pub(crate) slo: Option<Slo>,
+    /// The gateway's admin address, for the load of each shard; asked at 127.0.0.1:7700 by itself
+    /// where the gateway listens there
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) admin: Option<SocketAddr>,
+    /// A file with the admin token, where the gateway wants one
+    #[arg(long, value_name = "FILE")]
+    pub(crate) admin_token_file: Option<PathBuf>,
     /// Show nothing but errors and the verdict
     #[arg(long, short)]
     pub(crate) quiet: bool,

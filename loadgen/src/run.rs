@@ -3,12 +3,14 @@
 mod broadcaster;
 mod progress;
 mod pusher;
+mod recorder;
 mod report;
 mod stages;
 
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
 use crate::scenario::overlay;
+use crate::slo::metric;
 use report::publish::Publisher;
 use std::process::ExitCode;
 
@@ -18,15 +20,23 @@ const FAILED: u8 = 1;
 const NOT_SET_UP: u8 = 2;
 /// Somebody ended the run early, and nothing was wrong so far.
 const INTERRUPTED: u8 = 3;
+/// Nothing was wrong, but not what `--slo` asks for.
+const SLO_MISSED: u8 = 4;
 
 /// What `run --help` says of them.
-pub(crate) const EXIT_CODES: &str = "\
+const EXIT_CODES: &str = "\
 Exit codes:
   0  everything is accounted for
   1  something was lost, doubled, out of order or corrupt, or connections ended unasked
   2  the run could not be set up, or its report could not be written
   3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
-     offered until then. A second signal ends it at once, without a report (130)";
+     offered until then. A second signal ends it at once, without a report (130)
+  4  everything is accounted for, but a clause of --slo was missed, or could not be measured";
+
+/// What `run --help` says at its end.
+pub(crate) fn notes() -> String {
+    format!("{}\n\n{EXIT_CODES}", metric::HELP)
+}
 
 /// Runs the scenario that the options name or describe; `typed` says which of them were typed.
 pub(crate) fn main(options: Options, typed: &Typed) -> ExitCode {
@@ -44,10 +54,11 @@ fn run(options: &Options) -> Result<u8, String> {
     let interrupt =
         Interrupt::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
     let report = stages::execute(options, interrupt)?;
-    let code = match (report.verdict.is_empty(), report.interrupted) {
-        (false, _) => FAILED,
-        (true, true) => INTERRUPTED,
-        (true, false) => 0,
+    let code = match (report.verdict.is_empty(), report.meets_slo(), report.interrupted) {
+        (false, ..) => FAILED,
+        (true, false, _) => SLO_MISSED,
+        (true, true, true) => INTERRUPTED,
+        (true, true, false) => 0,
     };
     publisher.publish(&report)?;
     Ok(code)

@@ -54,6 +54,9 @@ pub(crate) struct Gauges {
     pub(crate) given_up: AtomicU64,
     /// Messages that were answered as stored.
     pub(crate) stored: AtomicU64,
+    /// Pushes handed to the API, and those that it accepted.
+    pub(crate) offered: AtomicU64,
+    pub(crate) accepted: AtomicU64,
 }
 
 /// The sum of what all threads counted, and the latencies since the last look.

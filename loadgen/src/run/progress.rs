@@ -1,8 +1,11 @@
-//! What is shown while a run goes on: a bar on a terminal, a line now and then elsewhere.
+//! What is shown while a run goes on: a bar on a terminal, a line now and then elsewhere. The run's
+//! timeline is recorded beside it.
 
+use super::recorder::Recorder;
 use crate::clock::{MILLISECOND, SECOND, duration};
 use crate::fleet::shared::Shared;
 use crate::options::Output;
+use crate::report::timeline::Timeline;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -23,6 +26,7 @@ pub(super) struct Progress {
     every: u64,
     stage: &'static str,
     shown: Shown,
+    recorder: Recorder,
 }
 
 /// The counts at the last line, from which the next computes its rates.
@@ -34,8 +38,9 @@ struct Shown {
 }
 
 impl Progress {
-    /// A bar if standard error is a terminal, else lines; nothing if the options say so.
-    pub(super) fn new(shared: &Arc<Shared>, options: &Output) -> Self {
+    /// A bar if standard error is a terminal, else lines; nothing if the options say so. `server`
+    /// is the gateway's process, if it is known.
+    pub(super) fn new(shared: &Arc<Shared>, server: Option<u32>, options: &Output) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !options.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
@@ -51,12 +56,14 @@ impl Progress {
             every: u64::from(options.every) * SECOND,
             stage: "",
             shown,
+            recorder: Recorder::start(shared, server, options),
         }
     }
 
     /// A stage begins; it is through when it has come to `length`.
     pub(super) fn stage(&mut self, name: &'static str, length: u64) {
         self.stage = name;
+        self.recorder.stage(name);
         if let Some(bar) = &self.bar {
             bar.set_prefix(name);
             bar.set_length(length.max(1));
@@ -78,11 +85,12 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away.
-    pub(super) fn finish(&self) {
+    /// Takes the bar away, and gives what was recorded.
+    pub(super) fn finish(&mut self) -> Timeline {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+        self.recorder.finish()
     }
 
     fn show(&mut self, position: u64, now: u64) {
@@ -109,7 +117,7 @@ impl Progress {
         let mut sums = self.shared.sums();
         let recent = sums.recent.summary();
         sums.recent.clear();
-        let answered = sums.all.answer.summary().count;
+        let answered = sums.all.answer.count();
         let errors = sums.all.failures + sums.all.unasked_ends;
         drop(sums);
         let arrived =

@@ -150,6 +150,7 @@ impl Pusher {
             let count = other.unwrap_or(self.pieces.len());
             self.hand_over(product, count)?;
             self.pushed.sent.fetch_add(count as u64, Ordering::Release);
+            self.shared.gauges.offered.fetch_add(count as u64, Ordering::Relaxed);
             for piece in self.pieces.drain(..count) {
                 let due = self.start + self.shared.scenario.schedule.due(piece.number);
                 self.tally.late.record(now.saturating_sub(due));
@@ -244,6 +245,7 @@ fn record(
         shared.gauges.stored.fetch_add(u64::from(code == Code::STORED), Ordering::Relaxed);
         pushed.answered.fetch_add(1, Ordering::Relaxed);
         pushed.accepted.fetch_add(u64::from(code.accepted()), Ordering::Relaxed);
+        shared.gauges.accepted.fetch_add(u64::from(code.accepted()), Ordering::Relaxed);
         let due = start + shared.scenario.schedule.due(number);
         sums.all.answer.record(now.saturating_sub(due));
     }

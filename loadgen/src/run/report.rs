@@ -1,19 +1,27 @@
-//! What a run found: a table for people, JSON for machines, and the verdict.
+//! What a run found: judged and added up here, then shown as a table for people and written for
+//! machines and browsers. What is kept is [`crate::report`].
 
 mod phases;
 pub(super) mod publish;
 mod table;
 
-pub(super) use phases::Passed;
+pub(super) use crate::report::Passed;
 
 use crate::fleet::shared::Shared;
-use crate::histogram::{Percentiles, Tally};
+use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
+use crate::report::timeline::Timeline;
+use crate::report::{Cpu, Durable, Memory, Report, Seconds, float};
 use crate::verify::away::Absences;
-use crate::verify::judge::{self, Broadcasts, Pushes, Reasons, Sent};
+use crate::verify::judge::{self, Broadcasts, Pushes, Sent};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
+
+/// Options whose value is a secret.
+const SECRETS: [&str; 2] = ["--secret", "--api-key"];
+/// What stands in a report instead of one.
+const HIDDEN: &str = "(hidden)";
 
 /// What the stages hand over.
 pub(super) struct Evidence {
@@ -34,140 +42,44 @@ pub(super) struct Evidence {
     pub(super) samples: [Sample; 6],
 }
 
-/// Everything that a run found.
-#[derive(Debug, serde::Serialize)]
-pub(super) struct Report {
-    /// The whole command line.
-    command: Vec<String>,
-    version: &'static str,
-    commit: String,
-    /// The name or file of the scenario, where one was chosen.
-    scenario: Option<String>,
-    /// What was offered, in words.
-    plan: String,
-    phases: Vec<Passed>,
-    kernel: String,
-    processor: String,
-    clients: u32,
-    threads: u32,
-    source_addresses: usize,
-    seconds: Seconds,
-    latencies: BTreeMap<&'static str, Percentiles>,
-    pushes: Pushes,
-    broadcasts: Broadcasts,
-    /// Absent where nothing was durable.
-    durable: Option<Durable>,
-    counts: BTreeMap<&'static str, u64>,
-    /// Why connections failed or ended.
-    connection_reasons: Reasons,
-    cpu: Vec<Cpu>,
-    memory: Memory,
-    samples: BTreeMap<&'static str, Sample>,
-    /// Whether it was ended early; then what was not sent counts as not offered.
-    pub(super) interrupted: bool,
-    /// What is wrong; empty if nothing is.
-    pub(super) verdict: Vec<String>,
-}
-
-/// How long each stage took.
-#[derive(Debug, serde::Serialize)]
-struct Seconds {
-    ramp: f64,
-    push: f64,
-    drain: f64,
-    leave: f64,
-}
-
-/// CPU time of one stage.
-#[derive(Debug, serde::Serialize)]
-struct Cpu {
-    stage: &'static str,
-    /// What the stage did so many of.
-    operation: &'static str,
-    operations: u64,
-    /// CPU time of the gateway, milliseconds; absent if it could not be read.
-    server_ms: Option<f64>,
-    server_us_per_operation: Option<f64>,
-    client_ms: f64,
-    /// Soft interrupts on all cores, milliseconds; part of it is in the processes' times.
-    softirq_ms: u64,
-    /// Deferred to the kernel's own threads, in no process's time, milliseconds.
-    ksoftirqd_ms: u64,
-}
-
-/// Memory for each connection, bytes, from before the first client to settled.
-#[derive(Debug, serde::Serialize)]
-struct Memory {
-    server_anonymous_per_connection: Option<f64>,
-    server_rss_per_connection: Option<f64>,
-    client_anonymous_per_connection: f64,
-    /// Kernel memory of the whole machine: both ends of a connection on loopback.
-    slab_per_connection: f64,
-    server_rss: Option<u64>,
-    client_rss: u64,
-}
-
-/// What became of the durable class, besides the accounts of all pushes.
-#[derive(Debug, serde::Serialize)]
-struct Durable {
-    /// Answered as stored, and as acknowledged at once.
-    stored: u64,
-    acked: u64,
-    /// Accepted and never received.
-    missing: u64,
-    /// Receipts that a client acknowledged; absent where none were asked for.
-    receipts: Option<u64>,
-    /// Receipts that it expired or was dropped.
-    given_up: u64,
-}
-
-impl Durable {
-    fn new(shared: &Shared, pushes: &Pushes) -> Self {
-        let gauges = &shared.gauges;
-        let receipts = gauges.receipts.load(Ordering::Relaxed);
-        let lost = |name| pushes.lost.get(name).copied().unwrap_or_default();
-        Self {
-            stored: pushes.stored,
-            acked: pushes.acked,
-            missing: lost("answered_stored") + lost("answered_acked"),
-            receipts: shared.scenario.receipts.then_some(receipts),
-            given_up: gauges.given_up.load(Ordering::Relaxed),
-        }
-    }
-
-    /// What is wrong with the receipts: each message that was stored has one.
-    fn finding(&self, stored: u64) -> Option<String> {
-        let came = self.receipts? + self.given_up;
-        (came != stored).then(|| format!("{came} receipts of {stored} stored messages"))
+fn durable(shared: &Shared, pushes: &Pushes) -> Durable {
+    let gauges = &shared.gauges;
+    let receipts = gauges.receipts.load(Ordering::Relaxed);
+    let lost = |name| pushes.lost.get(name).copied().unwrap_or_default();
+    Durable {
+        stored: pushes.stored,
+        acked: pushes.acked,
+        missing: lost("answered_stored") + lost("answered_acked"),
+        receipts: shared.scenario.receipts.then_some(receipts),
+        given_up: gauges.given_up.load(Ordering::Relaxed),
     }
 }
 
-/// Judges and adds up.
-pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> Report {
+/// What is wrong with the receipts: each message that was stored has one.
+fn receipts_missing(durable: &Durable) -> Option<String> {
+    let (came, stored) = (durable.receipts? + durable.given_up, durable.stored);
+    (came != stored).then(|| format!("{came} receipts of {stored} stored messages"))
+}
+
+/// Judges and adds up. The SLO is judged last, by all the rest.
+pub(super) fn build(
+    options: &Options,
+    shared: &Shared,
+    evidence: &Evidence,
+    timeline: Timeline,
+) -> Report {
     let scenario = &shared.scenario;
-    let absences = Absences::new(shared.take_absences());
-    let pushes = judge::pushes(&judge::Evidence {
-        schedule: &scenario.schedule,
-        ledger: &shared.ledger,
-        offered: if evidence.interrupted { evidence.sent } else { scenario.schedule.count },
-        sent: evidence.sent,
-        start: evidence.start,
-        absences: &absences,
-        expires: options.push.ttl > 0,
-    });
-    let heard = shared.take_heard();
-    let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
-    let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
-    let away = u64::from(evidence.logged_in).saturating_sub(online);
+    let (pushes, broadcasts, away) = accounts(options, shared, evidence);
     let tally = shared.sums().all.clone();
-    let durable = Durable::new(shared, &pushes);
+    let durable = durable(shared, &pushes);
     let mut verdict = verdict((&pushes, &broadcasts, &tally), away, options);
-    verdict.extend(durable.finding(pushes.stored));
+    verdict.extend(receipts_missing(&durable));
     let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
-    Report {
-        command: std::env::args().collect(),
-        version: env!("CARGO_PKG_VERSION"),
+    let mut report = Report {
+        command: command(std::env::args()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: host::commit(),
+        began: shared.clock.began_utc(),
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),
         phases: evidence.phases.clone(),
@@ -182,7 +94,8 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
             drain: seconds(push_end, drained),
             leave: seconds(drained, left),
         },
-        latencies: latencies(&tally),
+        latencies: named(&latencies(&tally), Latency::summary),
+        distributions: distributions(&tally),
         cpu: vec![
             cpu("ramp", "login", tally.logins - tally.returns, (before, ramped)),
             cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
@@ -194,13 +107,48 @@ pub(super) fn build(options: &Options, shared: &Shared, evidence: &Evidence) -> 
         durable: scenario.schedule.has_durable().then_some(durable),
         pushes,
         broadcasts,
-        samples: ["before", "ramped", "settled", "pushed", "drained", "left"]
-            .into_iter()
-            .zip(evidence.samples)
-            .collect(),
+        samples: samples(&evidence.samples),
+        timeline,
+        slo: Vec::new(),
         interrupted: evidence.interrupted,
         verdict,
-    }
+    };
+    report.slo = options.output.slo.as_ref().map(|slo| slo.judge(&report)).unwrap_or_default();
+    report
+}
+
+/// Where every message went, and how many clients were not there at the end that should have been.
+fn accounts(options: &Options, shared: &Shared, evidence: &Evidence) -> (Pushes, Broadcasts, u64) {
+    let scenario = &shared.scenario;
+    let absences = Absences::new(shared.take_absences());
+    let pushes = judge::pushes(&judge::Evidence {
+        schedule: &scenario.schedule,
+        ledger: &shared.ledger,
+        offered: if evidence.interrupted { evidence.sent } else { scenario.schedule.count },
+        sent: evidence.sent,
+        start: evidence.start,
+        absences: &absences,
+        expires: options.push.ttl > 0,
+    });
+    let heard = shared.take_heard();
+    let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
+    let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
+    (pushes, broadcasts, u64::from(evidence.logged_in).saturating_sub(online))
+}
+
+/// The command line without what others must not read: reports are shown around.
+fn command(words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut secret = false;
+    let hide = |word: String| {
+        let hidden = std::mem::replace(&mut secret, SECRETS.contains(&word.as_str()));
+        let name = word.split_once('=').map(|(name, _)| name).filter(|name| SECRETS.contains(name));
+        match name {
+            _ if hidden => HIDDEN.to_owned(),
+            Some(name) => format!("{name}={HIDDEN}"),
+            None => word,
+        }
+    };
+    words.map(hide).collect()
 }
 
 /// What the options offer, in words.
@@ -266,22 +214,37 @@ fn verdict(
         .collect()
 }
 
-fn latencies(tally: &Tally) -> BTreeMap<&'static str, Percentiles> {
-    BTreeMap::from([
-        ("connect_and_login", tally.login.summary()),
-        ("reconnect_and_login", tally.relogin.summary()),
-        ("push", tally.push.summary()),
-        ("push_during_broadcast", tally.push_during_broadcast.summary()),
-        ("push_arrival", tally.push_arrival.summary()),
-        ("push_arrival_during_broadcast", tally.push_arrival_during_broadcast.summary()),
-        ("api_answer", tally.answer.summary()),
-        ("broadcast_spread", tally.spread.summary()),
-        ("generator_lateness", tally.late.summary()),
-    ])
+fn latencies(tally: &Tally) -> [(&'static str, &Latency); 9] {
+    [
+        ("connect_and_login", &tally.login),
+        ("reconnect_and_login", &tally.relogin),
+        ("push", &tally.push),
+        ("push_during_broadcast", &tally.push_during_broadcast),
+        ("push_arrival", &tally.push_arrival),
+        ("push_arrival_during_broadcast", &tally.push_arrival_during_broadcast),
+        ("api_answer", &tally.answer),
+        ("broadcast_spread", &tally.spread),
+        ("generator_lateness", &tally.late),
+    ]
 }
 
-fn counts(tally: &Tally) -> BTreeMap<&'static str, u64> {
-    BTreeMap::from([
+fn named<T>(latencies: &[(&'static str, &Latency)], of: fn(&Latency) -> T) -> BTreeMap<String, T> {
+    latencies.iter().map(|(name, latency)| ((*name).to_owned(), of(latency))).collect()
+}
+
+fn distributions(tally: &Tally) -> BTreeMap<String, Distribution> {
+    let mut latencies = latencies(tally).to_vec();
+    latencies.retain(|(_, latency)| !latency.is_empty());
+    named(&latencies, Latency::distribution)
+}
+
+fn samples(samples: &[Sample; 6]) -> BTreeMap<String, Sample> {
+    let names = ["before", "ramped", "settled", "pushed", "drained", "left"];
+    names.map(str::to_owned).into_iter().zip(*samples).collect()
+}
+
+fn counts(tally: &Tally) -> BTreeMap<String, u64> {
+    let counts = [
         ("duplicates", tally.duplicates),
         ("redelivered", tally.redelivered),
         ("out_of_order", tally.disorder),
@@ -299,7 +262,8 @@ fn counts(tally: &Tally) -> BTreeMap<&'static str, u64> {
         ("pongs", tally.pongs),
         ("acks", tally.acks),
         ("bytes_received", tally.bytes),
-    ])
+    ];
+    counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
 }
 
 fn cpu(
@@ -312,8 +276,8 @@ fn cpu(
         |from: &Process, to: &Process| ratio(to.run_ns.saturating_sub(from.run_ns), 1_000_000);
     let server_ms = from.server.zip(to.server).map(|(from, to)| spent(&from, &to));
     Cpu {
-        stage,
-        operation,
+        stage: stage.to_owned(),
+        operation: operation.to_owned(),
         operations,
         server_ms,
         server_us_per_operation: server_ms
@@ -347,7 +311,16 @@ fn ratio(value: u64, unit: u64) -> f64 {
     float(value) / float(unit)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "figures are rounded for people anyway")]
-fn float(value: u64) -> f64 {
-    value as f64
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_not_in_the_command() {
+        let typed = "run --secret s3cret --api-key=k3y --secret-file f --rate 5 --api-key k3y";
+        let shown = command(typed.split(' ').map(str::to_owned)).join(" ");
+        let right = "run --secret (hidden) --api-key=(hidden) --secret-file f --rate 5 \
+                     --api-key (hidden)";
+        assert_eq!(shown, right);
+    }
 }

@@ -3,7 +3,7 @@
 use super::broadcaster::{self, Broadcaster};
 use super::progress::Progress;
 use super::pusher::{Pushed, Pusher};
-use super::report::{self, Evidence, Passed, Report};
+use super::report::{self, Evidence, Passed};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::fleet::Fleet;
 use crate::fleet::shared::{Phase, Shared};
@@ -11,6 +11,7 @@ use crate::histogram::Tally;
 use crate::host::{self, Sample};
 use crate::interrupt::Interrupt;
 use crate::options::Options;
+use crate::report::Report;
 use crate::scenario::Scenario;
 use crate::secret;
 use holdfast_client::{Backend, Error, Outcome};
@@ -60,14 +61,14 @@ pub(super) fn execute(options: &Options, interrupt: Interrupt) -> Result<Report,
     let fleet = Fleet::start(&shared)?;
     let gateway = shared.scenario.gateways[0];
     let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
-    let progress = Progress::new(&shared, &options.output);
+    let progress = Progress::new(&shared, server, &options.output);
     let mut stage = Stage { options, shared, server, progress, passed: Vec::new() };
     let outcome = stage.run();
     stage.shared.set_phase(Phase::Stop);
     fleet.join();
-    stage.progress.finish();
+    let timeline = stage.progress.finish();
     let evidence = outcome?;
-    Ok(report::build(options, &stage.shared, &evidence))
+    Ok(report::build(options, &stage.shared, &evidence, timeline))
 }
 
 /// Whether something listens at every gateway address.

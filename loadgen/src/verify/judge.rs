@@ -14,7 +14,7 @@ pub(crate) const NEVER_SENT: &str = "never_sent";
 pub(crate) type Reasons = BTreeMap<String, u64>;
 
 /// Where every pushed message went: `offered = delivered + refused + gone + lost`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Pushes {
     /// Messages of the schedule; of an interrupted run, those that were sent.
     pub(crate) offered: u64,
@@ -145,7 +145,7 @@ pub(crate) struct Heard {
 
 /// Where every broadcast went, counted in (broadcast, client) pairs:
 /// `offered = delivered + refused + gone + lost`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Broadcasts {
     /// Broadcasts of the schedule that were handed to the API.
     pub(crate) started: u64,

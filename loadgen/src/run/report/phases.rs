@@ -1,22 +1,13 @@
 //! The phases of a run as they were, for the JSON.
 
 use crate::clock::SECOND;
-
-/// One phase that is over.
-#[derive(Debug, Clone, serde::Serialize)]
-pub(in crate::run) struct Passed {
-    name: String,
-    kind: &'static str,
-    /// Seconds of the run's clock.
-    from: f64,
-    /// The same; earlier than planned in an interrupted run.
-    to: f64,
-}
+use crate::report::Passed;
 
 impl Passed {
     /// A phase that lasted from the first to the second time, nanoseconds of the run's clock.
     pub(in crate::run) fn new(name: &str, kind: &'static str, (from, to): (u64, u64)) -> Self {
-        Self { name: name.to_owned(), kind, from: seconds(from), to: seconds(to) }
+        let (from, to) = (seconds(from), seconds(to));
+        Self { name: name.to_owned(), kind: kind.to_owned(), from, to, step: None, push: None }
     }
 }
 

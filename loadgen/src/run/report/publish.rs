@@ -1,8 +1,9 @@
-//! Where the report goes: the table, or the verdict alone, to standard output, JSON where the
-//! options say, findings to standard error.
+//! Where the report goes: the table, or the verdict alone, to standard output, JSON and HTML where
+//! the options say, findings to standard error.
 
-use super::{Report, table};
+use super::table;
 use crate::options::Output;
+use crate::report::{Report, html};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -20,6 +21,7 @@ enum Json {
 /// place.
 pub(crate) struct Publisher {
     json: Json,
+    html: Option<(PathBuf, File)>,
     quiet: bool,
 }
 
@@ -33,18 +35,17 @@ impl Publisher {
         let json = match options.json.as_deref() {
             None => Json::Nowhere,
             Some(path) if path == Path::new("-") => Json::Stdout,
-            Some(path) => {
-                let file = File::options().write(true).create(true).truncate(false).open(path);
-                Json::File(path.to_owned(), file.map_err(|error| cannot_write(path, &error))?)
-            }
+            Some(path) => Json::File(path.to_owned(), open(path)?),
         };
-        Ok(Self { json, quiet: options.quiet })
+        let html = options.html.as_deref();
+        let html = html.map(|path| Ok::<_, String>((path.to_owned(), open(path)?))).transpose()?;
+        Ok(Self { json, html, quiet: options.quiet })
     }
 
-    /// Prints the table, or its verdict alone, and writes the JSON.
+    /// Prints the table, or its verdict alone, and writes the JSON and the HTML.
     ///
     /// # Errors
-    /// The JSON cannot be written.
+    /// One of them cannot be written.
     pub(crate) fn publish(self, report: &Report) -> Result<(), String> {
         let shown = !matches!(self.json, Json::Stdout);
         if shown && self.quiet {
@@ -57,6 +58,13 @@ impl Publisher {
             for finding in &report.verdict {
                 eprintln!("holdfast-loadgen: {finding}");
             }
+            for missed in report.slo.iter().filter(|judged| !judged.met) {
+                eprintln!("holdfast-loadgen: SLO missed: {}: {}", missed.clause, missed.says);
+            }
+        }
+        if let Some((path, file)) = self.html {
+            let page = html::render(report)?;
+            replace(file, page.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
         }
         let mut json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string())?;
         json.push(b'\n');
@@ -70,6 +78,12 @@ impl Publisher {
             }
         }
     }
+}
+
+/// Opens a file for a report, and leaves what it holds as it is.
+fn open(path: &Path) -> Result<File, String> {
+    let file = File::options().write(true).create(true).truncate(false).open(path);
+    file.map_err(|error| cannot_write(path, &error))
 }
 
 fn cannot_write(path: &Path, error: &io::Error) -> String {

@@ -1,8 +1,9 @@
 //! The report as a table for people.
 
 use super::super::progress::latency;
-use super::{Cpu, Memory, Report, counted};
+use super::counted;
 use crate::histogram::Percentiles;
+use crate::report::{Cpu, Memory, Report};
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
 
@@ -62,6 +63,7 @@ pub(super) fn verdict(report: &Report) -> String {
         // Writing into a string cannot fail.
         let _ = writeln!(text, "INTERRUPTED after {seconds:.1} s of pushing\n");
     }
+    text.push_str(&slo(report));
     if !report.verdict.is_empty() {
         return text + &format!("FAILED: {}\n", report.verdict.join("; "));
     }
@@ -69,6 +71,19 @@ pub(super) fn verdict(report: &Report) -> String {
     let refused: u64 = report.pushes.refused.values().sum();
     if refused > 0 {
         let _ = writeln!(text, "the gateway refused {refused} pushes");
+    }
+    text
+}
+
+/// What was asked for with `--slo`, a line each; empty where nothing was.
+fn slo(report: &Report) -> String {
+    let longest = report.slo.iter().map(|judged| judged.clause.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for judged in &report.slo {
+        let word = if judged.met { "met" } else { "MISSED" };
+        let (clause, says) = (&judged.clause, &judged.says);
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "slo {word:<6}  {clause:<longest$}  {says}");
     }
     text
 }

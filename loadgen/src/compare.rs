@@ -1,0 +1,255 @@
+//! `compare`: is one version better or worse than another, by the reports of their runs.
+//!
+//! Several runs a side are ranked against each other ([`rank`]); of one run a side the seconds of
+//! its timeline are drawn again and again ([`resample`]), which knows nothing of how runs differ
+//! from each other, and says so. [`measure`] says what is compared, [`decide`] what is concluded.
+//! Where there is too little to conclude anything, that is the answer.
+
+mod decide;
+mod measure;
+mod rank;
+mod resample;
+mod show;
+
+use crate::report::Report;
+use decide::{Finding, Rules, Verdict};
+use measure::{FAULTS, MEASURES, Measure};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+/// Something is worse.
+const WORSE: u8 = 1;
+/// Nothing could be compared.
+const NOT_COMPARED: u8 = 2;
+/// Nothing is worse, but of something it could not be told.
+const UNDECIDED: u8 = 5;
+
+/// What `compare --help` says at its end.
+pub(crate) const NOTES: &str = "\
+How it is decided:
+  worse, better  it differs by more than --tolerance, with --confidence
+  same           it differs by less than --tolerance, with --confidence
+  cannot tell    the runs do not say: take more of them, or longer ones
+Several runs a side are put in order, and the chance of that order is counted exactly (rank test of
+Mann and Whitney). Three runs a side are the fewest that can decide at 95 %, four at 98 %. Of one
+run a side, blocks of its seconds are drawn at random 4000 times (bootstrap): this says whether the
+two runs differ, not whether two more would.
+Faults (lost, duplicated and so on) where there were none are worse without any statistics.
+Exit codes: 0 same, better or cannot tell; 1 something is worse; 2 nothing could be compared; with
+--strict, 5 where nothing is worse and something cannot be told";
+
+/// The command line of `compare`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Reports that `run --json` wrote: the first is the base, and each other is compared to it
+    #[arg(value_name = "FILE", required_unless_present = "base", conflicts_with = "base")]
+    files: Vec<PathBuf>,
+    /// Several runs of the base
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "new")]
+    base: Vec<PathBuf>,
+    /// Several runs of what is compared to it
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "base")]
+    new: Vec<PathBuf>,
+    /// What counts as a difference, in percent
+    #[arg(long, default_value_t = 5.0, value_name = "PERCENT")]
+    tolerance: f64,
+    /// How sure a verdict must be, in percent, each by itself
+    #[arg(long, default_value_t = 95.0, value_name = "PERCENT")]
+    confidence: f64,
+    /// Share the risk of a wrong verdict among all metrics, so that the confidence is that of all
+    /// verdicts together; this takes more runs
+    #[arg(long)]
+    together: bool,
+    /// Compare these alone, such as `p99,cpu_per_delivery`
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    metrics: Vec<String>,
+    /// Compare runs of different plans too
+    #[arg(long)]
+    anyway: bool,
+    /// Let it be an error (5) if something cannot be told
+    #[arg(long)]
+    strict: bool,
+    /// Write the comparison as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Several runs of one version.
+pub(crate) struct Side {
+    files: Vec<String>,
+    runs: Vec<Report>,
+}
+
+/// One version compared to another.
+#[derive(Debug, serde::Serialize)]
+pub(crate) struct Comparison {
+    base: Vec<String>,
+    new: Vec<String>,
+    base_commit: String,
+    new_commit: String,
+    tolerance_percent: f64,
+    confidence_percent: f64,
+    /// What makes the comparison doubtful.
+    doubts: Vec<String>,
+    metrics: Vec<Finding>,
+    verdict: Verdict,
+}
+
+/// Compares what the options name.
+pub(crate) fn main(args: &Args) -> ExitCode {
+    match compare(args) {
+        Ok(code) => ExitCode::from(code),
+        Err(why) => {
+            eprintln!("holdfast-loadgen: {why}");
+            ExitCode::from(NOT_COMPARED)
+        }
+    }
+}
+
+fn compare(args: &Args) -> Result<u8, String> {
+    let chosen = chosen(&args.metrics)?;
+    let rules = rules(args, chosen.len())?;
+    let mut comparisons = Vec::new();
+    for (base, new) in sides(args)? {
+        comparisons.push(one(&base, &new, (&chosen, rules), args.anyway)?);
+    }
+    let to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    if !to_stdout {
+        for comparison in &comparisons {
+            print!("{}", show::table(comparison));
+        }
+    }
+    if let Some(path) = &args.json {
+        let mut json = serde_json::to_string_pretty(&comparisons).map_err(|e| e.to_string())?;
+        json.push('\n');
+        if to_stdout {
+            print!("{json}");
+        } else {
+            std::fs::write(path, json)
+                .map_err(|error| format!("cannot write {}: {error}", path.display()))?;
+        }
+    }
+    let found = |verdict| comparisons.iter().any(|comparison| comparison.verdict == verdict);
+    Ok(match (found(Verdict::Worse), args.strict && found(Verdict::CannotTell)) {
+        (true, _) => WORSE,
+        (false, true) => UNDECIDED,
+        (false, false) => 0,
+    })
+}
+
+/// The metrics to compare, by name; all where none is named.
+fn chosen(names: &[String]) -> Result<Vec<&'static Measure>, String> {
+    let all = || MEASURES.iter().chain(FAULTS);
+    if names.is_empty() {
+        return Ok(all().collect());
+    }
+    let known = || all().map(|measure| measure.name).collect::<Vec<_>>().join(" ");
+    let find = |name: &String| {
+        let found = all().find(|measure| measure.name == name.trim());
+        found.ok_or_else(|| format!("--metrics: there is no {name:?}; there are {}", known()))
+    };
+    names.iter().map(find).collect()
+}
+
+fn rules(args: &Args, metrics: usize) -> Result<Rules, String> {
+    let tolerance = args.tolerance / 100.0;
+    let risk = 1.0 - args.confidence / 100.0;
+    if !(0.0..1.0).contains(&tolerance) {
+        return Err("--tolerance is from 0 to less than 100 percent".to_owned());
+    }
+    if !(1e-6..=0.5).contains(&risk) {
+        return Err("--confidence is from 50 to less than 100 percent".to_owned());
+    }
+    let among = u32::try_from(metrics).ok().filter(|_| args.together).unwrap_or(1);
+    Ok(Rules { tolerance, risk: risk / f64::from(among.max(1)) })
+}
+
+/// What is compared to what.
+fn sides(args: &Args) -> Result<Vec<(Side, Side)>, String> {
+    if !args.base.is_empty() {
+        return Ok(vec![(Side::read(&args.base)?, Side::read(&args.new)?)]);
+    }
+    let [base, others @ ..] = args.files.as_slice() else {
+        return Err("name two reports, or several with --base and --new".to_owned());
+    };
+    if others.is_empty() {
+        return Err(format!("{} is compared to nothing: name a second file", base.display()));
+    }
+    let pair = |other: &PathBuf| {
+        let base = Side::read(std::slice::from_ref(base))?;
+        Ok((base, Side::read(std::slice::from_ref(other))?))
+    };
+    others.iter().map(pair).collect()
+}
+
+impl Side {
+    fn read(files: &[PathBuf]) -> Result<Self, String> {
+        let runs = files.iter().map(|file| Report::read(file)).collect::<Result<_, _>>()?;
+        Ok(Self { files: files.iter().map(|file| file.display().to_string()).collect(), runs })
+    }
+
+    /// What is the same in all runs; all of it where they differ.
+    fn common(&self, of: impl Fn(&Report) -> String) -> String {
+        let mut all: Vec<String> = self.runs.iter().map(of).collect();
+        all.sort();
+        all.dedup();
+        all.join(" | ")
+    }
+}
+
+fn one(
+    base: &Side,
+    new: &Side,
+    (chosen, rules): (&[&'static Measure], Rules),
+    anyway: bool,
+) -> Result<Comparison, String> {
+    let plan = |side: &Side| side.common(|run| format!("{} clients, {}", run.clients, run.plan));
+    if plan(base) != plan(new) && !anyway {
+        return Err(format!(
+            "these are not runs of one plan (--anyway compares them all the same):\n  {}\n  {}",
+            plan(base),
+            plan(new)
+        ));
+    }
+    let metrics: Vec<Finding> =
+        chosen.iter().filter_map(|measure| decide::find(measure, (base, new), rules)).collect();
+    if metrics.is_empty() {
+        return Err("the reports have nothing in common that could be compared".to_owned());
+    }
+    Ok(Comparison {
+        base: base.files.clone(),
+        new: new.files.clone(),
+        base_commit: base.common(|run| run.commit.clone()),
+        new_commit: new.common(|run| run.commit.clone()),
+        tolerance_percent: rules.tolerance * 100.0,
+        confidence_percent: (1.0 - rules.risk) * 100.0,
+        doubts: doubts(base, new, anyway),
+        verdict: Verdict::of_all(metrics.iter().map(|finding| finding.verdict)),
+        metrics,
+    })
+}
+
+fn doubts(base: &Side, new: &Side, anyway: bool) -> Vec<String> {
+    let mut doubts = Vec::new();
+    let mut differ = |what: &str, of: fn(&Report) -> String| {
+        if base.common(of) != new.common(of) {
+            doubts.push(format!("{what} differs: {} and {}", base.common(of), new.common(of)));
+        }
+    };
+    differ("the processor", |run| run.processor.clone());
+    differ("the kernel", |run| run.kernel.clone());
+    if anyway {
+        differ("the plan", |run| run.plan.clone());
+    }
+    let cut = base.runs.iter().chain(&new.runs).filter(|run| run.interrupted).count();
+    if cut > 0 {
+        doubts.push(format!("{cut} of the runs were interrupted"));
+    }
+    if base.runs.len() == 1 && new.runs.len() == 1 {
+        doubts.push("one run a side: what differs may be the run and not the version".to_owned());
+    }
+    doubts
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,61 @@
+//! A comparison as a table for people.
+
+use super::Comparison;
+use super::decide::{Finding, Verdict};
+use std::fmt::Write;
+
+/// The whole table.
+pub(super) fn table(comparison: &Comparison) -> String {
+    let mut text = String::new();
+    // Writing into a string cannot fail.
+    let _ = write_all(comparison, &mut text);
+    text
+}
+
+fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
+    writeln!(out, "base  {}, commit {}", comparison.base.join(" "), comparison.base_commit)?;
+    writeln!(out, "new   {}, commit {}", comparison.new.join(" "), comparison.new_commit)?;
+    for doubt in &comparison.doubts {
+        writeln!(out, "note  {doubt}")?;
+    }
+    writeln!(out, "\n{:<22} {:>12} {:>12} {:>9}  verdict", "metric", "base", "new", "change")?;
+    for finding in &comparison.metrics {
+        row(finding, out)?;
+    }
+    let (tolerance, sure) = (comparison.tolerance_percent, comparison.confidence_percent);
+    writeln!(
+        out,
+        "\na difference is more than {tolerance} %; each verdict alone is {sure:.1} % sure or more"
+    )?;
+    writeln!(out, "{}\n", overall(comparison))
+}
+
+fn row(finding: &Finding, out: &mut String) -> std::fmt::Result {
+    let change = finding.change_percent.map_or("-".to_owned(), |by| format!("{by:+.1} %"));
+    let (base, new) = &finding.shown;
+    let sure = finding.confidence_percent.map(|sure| format!("{sure:.1} % sure, "));
+    writeln!(
+        out,
+        "{:<22} {base:>12} {new:>12} {change:>9}  {:<11}  {}{}",
+        finding.metric,
+        finding.verdict.word(),
+        sure.unwrap_or_default(),
+        finding.because
+    )
+}
+
+/// The end of it, in one line.
+fn overall(comparison: &Comparison) -> String {
+    let named = |verdict| {
+        let of = comparison.metrics.iter().filter(|finding| finding.verdict == verdict);
+        of.map(|finding| finding.metric).collect::<Vec<_>>().join(", ")
+    };
+    match comparison.verdict {
+        Verdict::Worse => format!("WORSE: {}", named(Verdict::Worse)),
+        Verdict::CannotTell => {
+            format!("nothing is worse; cannot tell: {}", named(Verdict::CannotTell))
+        }
+        Verdict::Better => format!("BETTER: {}; nothing is worse", named(Verdict::Better)),
+        Verdict::Same => "SAME".to_owned(),
+    }
+}

@@ -1,0 +1,102 @@
+//! Differences that were put in are found, those that were not are not, and little is said of
+//! little.
+
+use super::*;
+use crate::report::sample;
+
+const RULES: Rules = Rules { tolerance: 0.05, risk: 0.05 };
+
+/// A side whose runs have these p99s, microseconds.
+fn side(p99s: &[u64]) -> Side {
+    let run = |p99: &u64| {
+        let mut run = sample::report();
+        run.latencies.get_mut("push").unwrap().p99_us = *p99;
+        run
+    };
+    Side { files: Vec::new(), runs: p99s.iter().map(run).collect() }
+}
+
+fn p99(base: &[u64], new: &[u64]) -> Finding {
+    about("p99", &side(base), &side(new))
+}
+
+fn about(name: &str, base: &Side, new: &Side) -> Finding {
+    let measure = chosen(&[name.to_owned()]).unwrap()[0];
+    decide::find(measure, (base, new), RULES).unwrap()
+}
+
+#[test]
+fn runs_that_do_not_mix_are_told_apart() {
+    let slow = p99(&[1_000, 1_010, 990], &[1_200, 1_190, 1_250]);
+    assert_eq!(slow.verdict, Verdict::Worse);
+    assert!((slow.confidence_percent.unwrap() - 95.0).abs() < 1e-6);
+    assert!((slow.change_percent.unwrap() - 20.0).abs() < 1e-6);
+    assert_eq!(p99(&[1_200, 1_190, 1_250], &[1_000, 1_010, 990]).verdict, Verdict::Better);
+    assert_eq!(p99(&[1_000, 1_010, 990], &[1_001, 1_009, 995]).verdict, Verdict::Same);
+}
+
+#[test]
+fn what_varies_more_than_it_differs_cannot_be_told() {
+    let finding = p99(&[1_000, 1_500, 700], &[1_100, 1_600, 800]);
+    assert_eq!((finding.verdict, finding.confidence_percent), (Verdict::CannotTell, None));
+}
+
+#[test]
+fn too_few_runs_say_how_many_would_do() {
+    let finding = p99(&[1_000, 1_001], &[2_000, 2_001]);
+    assert_eq!(finding.verdict, Verdict::CannotTell);
+    assert!(finding.because.contains("take 3 of each"), "{}", finding.because);
+}
+
+#[test]
+fn more_deliveries_are_better_and_fewer_are_worse() {
+    let with = |delivered: u64| {
+        let mut side = side(&[1, 1, 1]);
+        side.runs.iter_mut().for_each(|run| run.pushes.delivered = delivered);
+        side
+    };
+    assert_eq!(about("delivered", &with(60_000), &with(80_000)).verdict, Verdict::Better);
+    assert_eq!(about("delivered", &with(60_000), &with(40_000)).verdict, Verdict::Worse);
+}
+
+#[test]
+fn one_run_a_side_is_judged_by_its_seconds() {
+    let (base, mut new) = (side(&[1]), side(&[1]));
+    assert_eq!(about("p50", &base, &new).verdict, Verdict::Same);
+    for us in new.runs[0].timeline.p50_us.iter_mut().flatten() {
+        *us = *us * 3 / 2;
+    }
+    let finding = about("p50", &base, &new);
+    assert_eq!(finding.verdict, Verdict::Worse);
+    assert!(finding.because.contains("30 and 30 seconds"), "{}", finding.because);
+    new.runs[0].timeline.p50_us[15..].fill(None);
+    assert_eq!(about("p50", &base, &new).verdict, Verdict::CannotTell);
+    assert_eq!(about("cpu_per_login", &base, &new).verdict, Verdict::CannotTell);
+}
+
+#[test]
+fn a_fault_where_there_was_none_is_worse_and_none_proves_little() {
+    let (clean, mut faulty) = (side(&[1]), side(&[1]));
+    faulty.runs[0].counts.insert("duplicates".to_owned(), 1);
+    assert_eq!(about("duplicated", &clean, &clean).verdict, Verdict::Same);
+    assert_eq!(about("duplicated", &clean, &faulty).verdict, Verdict::Worse);
+    assert_eq!(about("duplicated", &faulty, &clean).verdict, Verdict::CannotTell);
+}
+
+#[test]
+fn other_plans_are_refused_unless_wanted() {
+    let (base, mut new) = (side(&[1]), side(&[1]));
+    new.runs[0].plan = "something else".to_owned();
+    let all = chosen(&[]).unwrap();
+    let refused = one(&base, &new, (&all, RULES), false).unwrap_err();
+    assert!(refused.contains("something else") && refused.contains("--anyway"), "{refused}");
+    let compared = one(&base, &new, (&all, RULES), true).unwrap();
+    assert!(compared.doubts.iter().any(|doubt| doubt.contains("plan differs")));
+    assert!(show::table(&compared).contains("cannot tell"));
+}
+
+#[test]
+fn an_unknown_metric_is_refused_with_those_that_are_known() {
+    let wrong = chosen(&["p98".to_owned()]).err().unwrap();
+    assert!(wrong.contains("p98") && wrong.contains("cpu_per_delivery"), "{wrong}");
+}

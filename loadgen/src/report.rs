@@ -1,0 +1,189 @@
+//! What a run found, as it is kept: the JSON file holds this and nothing else.
+//!
+//! [`crate::run`] fills it in; the table, the HTML page ([`html`]) and `compare` read it, from the
+//! run or from a file. What was added later has a default, so that older files can still be read.
+//! Nothing here measures or judges.
+
+pub(crate) mod command;
+pub(crate) mod html;
+#[cfg(test)]
+pub(crate) mod sample;
+pub(crate) mod timeline;
+
+use crate::histogram::{Distribution, Percentiles};
+use crate::host::Sample;
+use crate::slo::Judged;
+use crate::verify::judge::{Broadcasts, Pushes, Reasons};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use timeline::Timeline;
+
+/// Everything that a run found.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Report {
+    /// The whole command line, without secrets.
+    pub(crate) command: Vec<String>,
+    pub(crate) version: String,
+    pub(crate) commit: String,
+    /// When the run began, seconds since 1970 UTC; 0 where it is not known.
+    #[serde(default)]
+    pub(crate) began: u64,
+    /// The name or file of the scenario, where one was chosen.
+    #[serde(default)]
+    pub(crate) scenario: Option<String>,
+    /// What was offered, in words.
+    pub(crate) plan: String,
+    /// The phases of the run as they were, in order.
+    #[serde(default)]
+    pub(crate) phases: Vec<Passed>,
+    pub(crate) kernel: String,
+    pub(crate) processor: String,
+    pub(crate) clients: u32,
+    pub(crate) threads: u32,
+    pub(crate) source_addresses: usize,
+    pub(crate) seconds: Seconds,
+    pub(crate) latencies: BTreeMap<String, Percentiles>,
+    /// The shapes of those latencies that have values.
+    #[serde(default)]
+    pub(crate) distributions: BTreeMap<String, Distribution>,
+    pub(crate) pushes: Pushes,
+    pub(crate) broadcasts: Broadcasts,
+    /// Absent where nothing was durable.
+    #[serde(default)]
+    pub(crate) durable: Option<Durable>,
+    pub(crate) counts: BTreeMap<String, u64>,
+    /// Why connections failed or ended.
+    pub(crate) connection_reasons: Reasons,
+    pub(crate) cpu: Vec<Cpu>,
+    pub(crate) memory: Memory,
+    pub(crate) samples: BTreeMap<String, Sample>,
+    /// How it went, second by second.
+    #[serde(default)]
+    pub(crate) timeline: Timeline,
+    /// What was asked for with `--slo`, and whether it held.
+    #[serde(default)]
+    pub(crate) slo: Vec<Judged>,
+    /// Whether it was ended early; then what was not sent counts as not offered.
+    pub(crate) interrupted: bool,
+    /// What is wrong; empty if nothing is. A missed SLO is not in it.
+    pub(crate) verdict: Vec<String>,
+}
+
+/// One phase that is over.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Passed {
+    pub(crate) name: String,
+    pub(crate) kind: String,
+    /// Seconds of the run's clock.
+    pub(crate) from: f64,
+    /// The same; earlier than planned in an interrupted run.
+    pub(crate) to: f64,
+    /// Which step of the plan it was, until its latencies are known.
+    #[serde(skip)]
+    pub(crate) step: Option<usize>,
+    /// Latencies of the pushes that were due in it and arrived, whenever they did.
+    #[serde(default)]
+    pub(crate) push: Option<Percentiles>,
+}
+
+/// How long each stage took.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Seconds {
+    pub(crate) ramp: f64,
+    pub(crate) push: f64,
+    pub(crate) drain: f64,
+    pub(crate) leave: f64,
+}
+
+/// CPU time of one stage.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Cpu {
+    pub(crate) stage: String,
+    /// What the stage did so many of.
+    pub(crate) operation: String,
+    pub(crate) operations: u64,
+    /// CPU time of the gateway, milliseconds; absent if it could not be read.
+    pub(crate) server_ms: Option<f64>,
+    pub(crate) server_us_per_operation: Option<f64>,
+    pub(crate) client_ms: f64,
+    /// Soft interrupts on all cores, milliseconds; part of it is in the processes' times.
+    pub(crate) softirq_ms: u64,
+    /// Deferred to the kernel's own threads, in no process's time, milliseconds.
+    pub(crate) ksoftirqd_ms: u64,
+}
+
+/// Memory for each connection, bytes, from before the first client to settled.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    pub(crate) server_anonymous_per_connection: Option<f64>,
+    pub(crate) server_rss_per_connection: Option<f64>,
+    pub(crate) client_anonymous_per_connection: f64,
+    /// Kernel memory of the whole machine: both ends of a connection on loopback.
+    pub(crate) slab_per_connection: f64,
+    pub(crate) server_rss: Option<u64>,
+    pub(crate) client_rss: u64,
+}
+
+/// What became of the durable class, besides the accounts of all pushes.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+pub(crate) struct Durable {
+    /// Answered as stored, and as acknowledged at once.
+    pub(crate) stored: u64,
+    pub(crate) acked: u64,
+    /// Accepted and never received.
+    pub(crate) missing: u64,
+    /// Receipts that a client acknowledged; absent where none were asked for.
+    pub(crate) receipts: Option<u64>,
+    /// Receipts that it expired or was dropped.
+    pub(crate) given_up: u64,
+}
+
+impl Report {
+    /// Reads a report from the JSON file that a run wrote.
+    ///
+    /// # Errors
+    /// The file cannot be read or is no report; the text names it.
+    pub(crate) fn read(path: &Path) -> Result<Self, String> {
+        let shown = path.display();
+        let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+        serde_json::from_slice(&bytes).map_err(|error| {
+            format!("{shown} is no report of `holdfast-loadgen run --json`: {error}")
+        })
+    }
+
+    /// A count by its name; 0 where a run does not count it.
+    pub(crate) fn count(&self, name: &str) -> u64 {
+        self.counts.get(name).copied().unwrap_or_default()
+    }
+
+    /// A latency by its name, if it has values.
+    pub(crate) fn latency(&self, name: &str) -> Option<&Percentiles> {
+        self.latencies.get(name).filter(|values| values.count > 0)
+    }
+
+    /// The CPU time of a stage by its name.
+    pub(crate) fn stage(&self, name: &str) -> Option<&Cpu> {
+        self.cpu.iter().find(|cpu| cpu.stage == name)
+    }
+
+    /// Everything that arrived a second while it was pushed, broadcasts included; `None` where
+    /// nothing was pushed.
+    pub(crate) fn delivered_per_second(&self) -> Option<f64> {
+        let all = self.pushes.delivered + self.broadcasts.delivered;
+        (self.seconds.push > 0.0 && self.pushes.offered + self.broadcasts.offered > 0)
+            .then(|| float(all) / self.seconds.push)
+    }
+
+    /// Whether every clause of the SLO held.
+    pub(crate) fn meets_slo(&self) -> bool {
+        self.slo.iter().all(|judged| judged.met)
+    }
+}
+
+/// A count as a figure to compute with.
+#[expect(clippy::cast_precision_loss, reason = "figures are rounded for people anyway")]
+pub(crate) fn float(value: u64) -> f64 {
+    value as f64
+}

@@ -1,0 +1,212 @@
+//! Records a run second by second, on a thread of its own.
+//!
+//! It only reads: gauges, sums, /proc, and the gateway's admin page. What it cannot read is absent
+//! in the timeline and never an error.
+
+mod admin;
+
+use crate::clock::{SECOND, duration};
+use crate::fleet::shared::Shared;
+use crate::histogram::Latency;
+use crate::host::{self, find, meter::Meter};
+use crate::options::Output;
+use crate::report::float;
+use crate::report::timeline::{Mark, Timeline};
+use admin::Admin;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// Between two samples, nanoseconds.
+const PERIOD: u64 = SECOND;
+/// What is left of a second at the end is a sample of its own if it is longer than this.
+const REST: u64 = SECOND / 5;
+/// Where a gateway's admin page is, unless it is told otherwise.
+const USUAL_ADMIN: SocketAddr =
+    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7700);
+
+/// A timeline while it is recorded.
+pub(super) struct Recorder {
+    shared: Arc<Shared>,
+    notes: Arc<Notes>,
+    thread: Option<JoinHandle<Timeline>>,
+}
+
+/// What the stages tell the recording thread.
+#[derive(Default)]
+struct Notes {
+    stop: AtomicBool,
+    stages: Mutex<Vec<Mark>>,
+}
+
+impl Recorder {
+    /// Records from now on; `server` is the gateway's process, if it is known.
+    pub(super) fn start(shared: &Arc<Shared>, server: Option<u32>, options: &Output) -> Self {
+        let notes = Arc::new(Notes::default());
+        let admin = admin_address(server, options)
+            .map(|address| Admin::new(address, options.admin_token_file.as_deref(), shared.clock));
+        let mut tape = Tape::new(shared, server, admin);
+        let told = Arc::clone(&notes);
+        let record = move || {
+            while !told.stop.load(Ordering::Relaxed) {
+                thread::park_timeout(duration(tape.until_next()));
+                tape.roll(PERIOD);
+            }
+            tape.roll(REST);
+            tape.timeline
+        };
+        let thread = thread::Builder::new().name("timeline".to_owned()).spawn(record).ok();
+        Self { shared: Arc::clone(shared), notes, thread }
+    }
+
+    /// A stage begins.
+    pub(super) fn stage(&self, name: &str) {
+        let at = float(self.shared.clock.now()) / 1e9;
+        let mut stages = self.notes.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        stages.push(Mark { stage: name.to_owned(), at });
+    }
+
+    /// Ends the recording and gives it; nothing if there is none.
+    pub(super) fn finish(&mut self) -> Timeline {
+        self.notes.stop.store(true, Ordering::Relaxed);
+        let Some(thread) = self.thread.take() else { return Timeline::default() };
+        thread.thread().unpark();
+        let mut timeline = thread.join().unwrap_or_default();
+        let mut stages = self.notes.stages.lock().unwrap_or_else(PoisonError::into_inner);
+        timeline.stages = std::mem::take(&mut *stages);
+        timeline
+    }
+}
+
+/// Where to ask for the load of the shards: as told, or at the usual place if the gateway that is
+/// measured listens there, and not another one.
+fn admin_address(server: Option<u32>, options: &Output) -> Option<SocketAddr> {
+    let usual = || server.filter(|pid| find::listener(USUAL_ADMIN) == Some(*pid));
+    options.admin.or_else(|| usual().map(|_| USUAL_ADMIN))
+}
+
+/// The recording thread's own.
+struct Tape {
+    shared: Arc<Shared>,
+    admin: Option<Admin>,
+    server: Option<Meter>,
+    client: Meter,
+    ksoftirqd: Meter,
+    last: Counted,
+    timeline: Timeline,
+}
+
+/// All counts at one moment.
+struct Counted {
+    at: u64,
+    offered: u64,
+    accepted: u64,
+    answered: u64,
+    deliveries: u64,
+    broadcasts: u64,
+    logins: u64,
+    errors: u64,
+    push: Latency,
+}
+
+impl Counted {
+    fn now(shared: &Shared) -> Self {
+        let gauges = &shared.gauges;
+        let read = |count: &std::sync::atomic::AtomicU64| count.load(Ordering::Relaxed);
+        let sums = shared.sums();
+        let all = &sums.all;
+        Self {
+            at: shared.clock.now(),
+            offered: read(&gauges.offered),
+            accepted: read(&gauges.accepted),
+            answered: all.answer.count(),
+            deliveries: read(&gauges.deliveries),
+            broadcasts: read(&gauges.broadcasts),
+            logins: all.logins,
+            errors: all.failures + all.unasked_ends,
+            push: all.push.clone(),
+        }
+    }
+}
+
+impl Tape {
+    fn new(shared: &Arc<Shared>, server: Option<u32>, admin: Option<Admin>) -> Self {
+        let last = Counted::now(shared);
+        Self {
+            shared: Arc::clone(shared),
+            admin,
+            server: server.map(Meter::new),
+            client: Meter::new(std::process::id()),
+            ksoftirqd: Meter::of_ksoftirqd(),
+            timeline: Timeline { from: float(last.at) / 1e9, ..Timeline::default() },
+            last,
+        }
+    }
+
+    /// Nanoseconds until the next sample is due.
+    fn until_next(&self) -> u64 {
+        (self.last.at + PERIOD).saturating_sub(self.shared.clock.now())
+    }
+
+    /// Takes a sample if the last is `least` nanoseconds ago.
+    fn roll(&mut self, least: u64) {
+        if self.shared.clock.now().saturating_sub(self.last.at) < least {
+            return;
+        }
+        let now = Counted::now(&self.shared);
+        let passed = float(now.at - self.last.at) / 1e9;
+        self.rates(&now, passed);
+        self.latencies(&now);
+        self.machine(passed);
+        self.timeline.at.push(float(now.at) / 1e9);
+        if let Some(admin) = &mut self.admin {
+            admin.sample(&mut self.timeline);
+        }
+        self.last = now;
+    }
+
+    fn rates(&mut self, now: &Counted, passed: f64) {
+        let (line, last) = (&mut self.timeline, &self.last);
+        let rate = |now: u64, last: u64| round(float(now.saturating_sub(last)) / passed);
+        let refused = |counted: &Counted| counted.answered.saturating_sub(counted.accepted);
+        line.offered.push(rate(now.offered, last.offered));
+        line.accepted.push(rate(now.accepted, last.accepted));
+        line.refused.push(rate(refused(now), refused(last)));
+        line.delivered.push(rate(now.deliveries, last.deliveries));
+        line.broadcasts.push(rate(now.broadcasts, last.broadcasts));
+        line.logins.push(rate(now.logins, last.logins));
+        line.errors.push(rate(now.errors, last.errors));
+        let gauges = &self.shared.gauges;
+        line.connected.push(u64::from(gauges.connected.load(Ordering::Relaxed)));
+        line.online.push(u64::from(gauges.online.load(Ordering::Relaxed)));
+    }
+
+    fn latencies(&mut self, now: &Counted) {
+        let values = now.push.since(&self.last.push).summary();
+        let known = |us: u64| (values.count > 0).then_some(us);
+        self.timeline.p50_us.push(known(values.p50_us));
+        self.timeline.p99_us.push(known(values.p99_us));
+        self.timeline.max_us.push(known(values.max_us));
+    }
+
+    fn machine(&mut self, passed: f64) {
+        let line = &mut self.timeline;
+        let server = self.server.as_mut().and_then(|meter| meter.read(passed));
+        let client = self.client.read(passed);
+        line.server_cpu.push(server.map(|reading| round(reading.cores)));
+        line.server_busiest.push(server.map(|reading| round(reading.busiest)));
+        line.server_rss.push(server.map(|reading| reading.rss));
+        line.client_cpu.push(client.map(|reading| round(reading.cores)));
+        line.client_busiest.push(client.map(|reading| round(reading.busiest)));
+        line.client_rss.push(client.map(|reading| reading.rss));
+        let ksoftirqd = self.ksoftirqd.read(passed);
+        line.ksoftirqd_cpu.push(ksoftirqd.map(|reading| round(reading.cores)));
+        line.slab.push(host::slab());
+    }
+}
+
+/// To three places: more would only fill the file.
+fn round(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
+}
