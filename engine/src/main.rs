@@ -4,9 +4,16 @@
 use holdfast::cli::{self, Command, Exit, ServeArgs};
 use holdfast::config::Config;
 use holdfast::{logs, serve};
+use signal_hook::consts::SIGXFSZ;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 fn main() -> ExitCode {
+    // With a handler, a write behind the file size limit is an error, which its writer can tell of;
+    // without one it ends the process. Nobody looks at the flag.
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, Arc::default()) {
+        eprintln!("warning: a file size limit would end this process: {error}");
+    }
     match cli::parse() {
         Command::Serve(args) => match load(&args) {
             Ok(config) => run(&config),

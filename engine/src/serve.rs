@@ -14,7 +14,7 @@ use crate::io::socket::Listener;
 use crate::metrics::{Gauge, ShardMetrics};
 use crate::shard::drain::Left;
 use holdfast_protocol::backend::answer::DropReason;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -70,9 +70,6 @@ struct Serving {
 
 fn begin(config: &Config) -> Result<Serving, BeginError> {
     let signals = Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(BeginError::Signals)?;
-    // With a handler, a write behind the file size limit is an error, which its writer can tell of;
-    // without one it ends the process. Nobody looks at the flag.
-    signal_hook::flag::register(SIGXFSZ, Arc::default()).map_err(BeginError::Signals)?;
     let mut addresses = config.client.listen.iter().chain(&config.backend.listen);
     addresses.try_for_each(|&address| claim(address))?;
     warn_of_store(config.store.kind);

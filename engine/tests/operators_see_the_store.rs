@@ -485,3 +485,15 @@ fn a_file_size_limit_refuses_and_ends_nothing() {
     let said = gateway.end();
     assert!(said.contains("`ulimit -f`"), "{said}");
 }
+
+#[test]
+fn a_file_size_limit_ends_no_salvage() {
+    let directory = tempfile::tempdir().unwrap();
+    let old = directory.path().join("old");
+    let gateway = Gateway::serve(&old);
+    assert_eq!(gateway.run(&["push", "demo", "ann", &"x".repeat(60_000), "--durable"]).0, 0);
+    gateway.end();
+    let script = "ulimit -f 8; exec \"$0\" store salvage \"$1\" \"$1.new\"";
+    let ended = Command::new("sh").args(["-c", script, PROGRAM]).arg(&old).output().unwrap();
+    assert_eq!(ended.status.code(), Some(9), "{ended:?}");
+}

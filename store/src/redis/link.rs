@@ -236,7 +236,8 @@ impl Dialer {
 
 /// Which history of writes a server has.
 async fn lineage(link: &Link) -> Result<Rc<str>, String> {
-    let info = link.ask(redis::cmd("INFO").arg("replication").to_owned()).await?;
+    let asked = link.ask(redis::cmd("INFO").arg("replication").to_owned()).await;
+    let info = asked.map_err(|error| format!("INFO replication: {error}"))?;
     let info = reply::text(&info).unwrap_or_default();
     let lineage = info.lines().find_map(|line| line.strip_prefix("master_replid:"));
     lineage.map(Rc::from).ok_or_else(|| "INFO replication: no master_replid".to_owned())
