@@ -144,6 +144,8 @@ macro_rules! tally {
         pub(crate) struct Tally {
             $($(#[$count_doc])* pub(crate) $count: u64,)*
             $($(#[$lat_doc])* pub(crate) $latency: Latency,)*
+            /// Of `push`: those that were due in each step of the plan.
+            pub(crate) steps: Vec<Latency>,
             /// Why connections could not be made or ended, each with its count.
             pub(crate) reasons: BTreeMap<String, u64>,
         }
@@ -154,6 +156,7 @@ macro_rules! tally {
                 Self {
                     $($count: 0,)*
                     $($latency: Latency::new(),)*
+                    steps: Vec::new(),
                     reasons: BTreeMap::new(),
                 }
             }
@@ -162,6 +165,10 @@ macro_rules! tally {
             pub(crate) fn absorb(&mut self, other: &mut Self) {
                 $(self.$count += std::mem::take(&mut other.$count);)*
                 $(self.$latency.add(&other.$latency); other.$latency.clear();)*
+                for (number, latency) in other.steps.iter_mut().enumerate() {
+                    self.in_step(number).add(latency);
+                    latency.clear();
+                }
                 for (reason, count) in std::mem::take(&mut other.reasons) {
                     *self.reasons.entry(reason).or_default() += count;
                 }
@@ -234,6 +241,14 @@ tally! {
 }
 
 impl Tally {
+    /// The latencies of step `number` of the plan.
+    pub(crate) fn in_step(&mut self, number: usize) -> &mut Latency {
+        if number >= self.steps.len() {
+            self.steps.resize_with(number + 1, Latency::new);
+        }
+        &mut self.steps[number]
+    }
+
     /// Counts one more of `reason`.
     pub(crate) fn reason(&mut self, reason: &str) {
         if let Some(count) = self.reasons.get_mut(reason) {
@@ -313,11 +328,14 @@ mod tests {
         let (mut sum, mut part) = (Tally::new(), Tally::new());
         part.deliveries = 3;
         part.push.record(5_000);
+        part.in_step(1).record(5_000);
         part.reason("reset");
         sum.absorb(&mut part);
         sum.absorb(&mut part);
         assert_eq!((sum.deliveries, part.deliveries), (3, 0));
         assert_eq!((sum.push.summary().count, part.push.is_empty()), (1, true));
         assert_eq!(sum.reasons.get("reset"), Some(&1));
+        let steps: Vec<u64> = sum.steps.iter().map(|step| step.summary().count).collect();
+        assert_eq!(steps, [0, 1]);
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Order {
 /// What one phase pushes.
 #[derive(Debug, Clone)]
 pub(crate) struct Piece {
+    /// Which step of the plan it is.
+    pub(crate) step: usize,
     /// Nanoseconds from the beginning of the schedule to that of the phase.
     pub(crate) from: u64,
     /// Messages in all.
@@ -110,6 +112,11 @@ impl Schedule {
         self.piece(number).map_or(0, |(_, piece)| piece.sizes.pick(hash))
     }
 
+    /// In which step of the plan message `number` is due.
+    pub(crate) fn step(&self, number: u64) -> usize {
+        self.piece(number).map_or(0, |(_, piece)| piece.step)
+    }
+
     /// Whether message `number` is durable.
     pub(crate) fn is_durable(&self, number: u64) -> bool {
         let mix = |(_, piece): (u64, &Piece)| Mix { share: piece.durable, seed: self.seed };
@@ -141,6 +148,7 @@ mod tests {
 
     fn piece() -> Piece {
         Piece {
+            step: 0,
             from: 0,
             count: 100_000,
             rate: 1_000,
@@ -200,11 +208,11 @@ mod tests {
     #[test]
     fn messages_are_numbered_through_all_phases_and_each_has_its_own_rate() {
         let slow = Piece { count: 20, rate: 10, durable: 1.0, ..piece() };
-        let nothing = Piece { from: 2 * SECOND, count: 0, ..piece() };
+        let nothing = Piece { step: 1, from: 2 * SECOND, count: 0, ..piece() };
         let sizes = Sizes::uniform(64, 64);
-        let fast = Piece { from: 3 * SECOND, count: 500, rate: 1_000, sizes, ..piece() };
+        let fast = Piece { step: 2, from: 3 * SECOND, count: 500, sizes, ..piece() };
         let schedule = Schedule::new(vec![slow, nothing, fast], 500, 7);
-        assert_eq!(schedule.count, 520);
+        assert_eq!((schedule.count, schedule.step(19), schedule.step(20)), (520, 0, 2));
         assert_eq!(schedule.due(19), 19 * SECOND / 10);
         assert_eq!((schedule.due(20), schedule.due(21)), (3 * SECOND, 3 * SECOND + SECOND / 1_000));
         assert!(schedule.is_durable(19) && !schedule.is_durable(20) && schedule.has_durable());

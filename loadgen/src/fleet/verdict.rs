@@ -63,7 +63,7 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
         Some(false) => desk.tally.duplicates += 1,
         Some(true) => {
             desk.tally.deliveries += 1;
-            time(header.due, desk);
+            time(number, header.due, desk);
             desk.shared.gauges.deliveries.fetch_add(1, Ordering::Relaxed);
             desk.tally.disorder += u64::from(!follows && !push.redelivered);
         }
@@ -80,11 +80,12 @@ fn unreadable(body: &[u8], desk: &mut Desk<'_>) {
     }
 }
 
-/// Counts how long a message took that was due at `due`.
-fn time(due: u64, desk: &mut Desk<'_>) {
+/// Counts how long message `number` took, which was due at `due`.
+fn time(number: u64, due: u64, desk: &mut Desk<'_>) {
     let during = |until| desk.shared.broadcasting.overlaps(due, until);
     let took = desk.now.saturating_sub(due);
     desk.tally.push.record(took);
+    desk.tally.in_step(desk.shared.scenario.schedule.step(number)).record(took);
     if during(desk.now) {
         desk.tally.push_during_broadcast.record(took);
     }

@@ -82,7 +82,7 @@ pub(super) fn build(
         began: shared.clock.began_utc(),
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),
-        phases: evidence.phases.clone(),
+        phases: evidence.phases.iter().map(|phase| phase.timed(&tally)).collect(),
         kernel: host::kernel(),
         processor: host::processor(),
         clients: scenario.clients,

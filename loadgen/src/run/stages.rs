@@ -117,7 +117,7 @@ impl Stage<'_> {
         })
     }
 
-    /// Notes a phase that began at `from` and is over now.
+    /// Notes a phase before the plan's steps, which began at `from` and is over now.
     fn pass(&mut self, name: &str, kind: &'static str, from: u64) {
         let to = self.shared.clock.now();
         self.passed.push(Passed::new(name, kind, (from, to)));
@@ -235,7 +235,10 @@ impl Stage<'_> {
             }
             shared.begin_step(number);
             self.hold(step.phase.kind.name(), (start + step.from, start + step.until));
-            self.pass(&step.phase.name, step.phase.kind.name(), start + step.from);
+            let to = shared.clock.now();
+            let times = (start + step.from, to);
+            let passed = Passed::new(&step.phase.name, step.phase.kind.name(), times);
+            self.passed.push(passed.of_step(number as usize));
         }
         shared.set_phase(Phase::Hold);
         pushing

@@ -88,7 +88,8 @@ impl Plan {
 
     /// What is pushed, to `users` users.
     pub(crate) fn schedule(&self, users: u32, seed: u64) -> Schedule {
-        Schedule::new(self.steps.iter().filter_map(piece).collect(), users, seed)
+        let pieces = self.steps.iter().enumerate().filter_map(piece);
+        Schedule::new(pieces.collect(), users, seed)
     }
 }
 
@@ -169,9 +170,10 @@ fn planned(step: &Step, people: &People) -> Vec<Planned> {
         .collect()
 }
 
-fn piece(step: &Step) -> Option<Piece> {
+fn piece((number, step): (usize, &Step)) -> Option<Piece> {
     let pushes = step.phase.pushes.as_ref()?;
     Some(Piece {
+        step: number,
         from: step.from,
         count: step.phase.pushed(),
         rate: pushes.rate,

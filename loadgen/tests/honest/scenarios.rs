@@ -50,6 +50,8 @@ fn phases_of_several_rates_are_accounted_for_together_and_told_apart_in_the_repo
     assert!(times.is_sorted_by(|one, next| one <= next || one - next < 0.1), "{times:?}");
     assert!(times[9] - times[4] >= 1.3, "{times:?}");
     assert!(run.report["scenario"].as_str().unwrap().ends_with("scenario.toml"));
+    let came = |phase: usize| phases[phase]["push"]["count"].as_u64();
+    assert_eq!([2, 3, 4].map(came), [Some(100), None, Some(500)]);
 }
 
 #[test]

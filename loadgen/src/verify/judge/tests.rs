@@ -10,6 +10,7 @@ const START: u64 = 5_000 * crate::clock::MILLISECOND;
 
 fn schedule(count: u64, durable: f64) -> Schedule {
     let piece = Piece {
+        step: 0,
         from: 0,
         count,
         rate: 1_000,
