@@ -19,7 +19,6 @@ use self::reserve::Reserve;
 use crate::disk::Disk;
 use crate::letter::{Batch, Command, Event, Place, Trouble};
 use crate::log::Log;
-use crate::log::farewell::Farewell;
 use crate::own::Own;
 use crate::recover::{OpenError, Past, Terms, recover};
 use crate::stats::{Figures, Stats};
@@ -95,8 +94,6 @@ impl Keeper {
             recover(&Terms { disk: disk.as_ref(), homes, now, window }, progress)?;
         let directory = disk.describe();
         let failed = |error| OpenError::Disk { directory: directory.clone(), error };
-        // What it says was looked at, and is not so any more once anything changes.
-        Farewell::remove(disk.as_ref()).map_err(&failed)?;
         let mut log = Log::new(disk.clone(), settings.segment_bytes, settings.seed);
         log.inherit(segments, reserved);
         log.reserve(reserved.saturating_add(RESERVED_AHEAD));
@@ -131,6 +128,8 @@ impl Keeper {
             let _ = self.log.begin();
         } else if ready.is_ok() {
             self.log.mark();
+            // Without it less would be noticed, and nothing is lost.
+            let _ = self.log.witness();
             ready = self.reserve.take(0);
         }
         match ready {

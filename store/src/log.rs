@@ -12,15 +12,15 @@
 //!
 //! It knows bytes and sums, not what records mean to anybody.
 
-pub(crate) mod farewell;
 pub(crate) mod scan;
 pub(crate) mod segment;
 pub(crate) mod shelf;
 mod supply;
+pub(crate) mod witness;
 
-use self::farewell::Farewell;
 use self::segment::{Id, Segment, Tally};
 use self::supply::{Blank, Supply};
+use self::witness::Witness;
 use crate::disk::{Disk, DiskFile, write_all};
 use crate::letter::{Freed, Place};
 use crate::record::{Header, Pen, VERSION};
@@ -48,6 +48,8 @@ pub(crate) struct Log {
     before: u32,
     /// The greatest sequence that may have been given out.
     reserved: u64,
+    /// The newest segment that the witness speaks of, of this life.
+    witnessed: u32,
     /// A segment's name was removed and that is not yet sure to last.
     removal_unsynced: bool,
     pen: Pen,
@@ -100,6 +102,7 @@ impl Log {
             next: 1,
             before: 0,
             reserved: 0,
+            witnessed: 0,
             removal_unsynced: false,
             pen: Pen::default(),
         }
@@ -293,6 +296,21 @@ impl Log {
         }
     }
 
+    /// Says beside the log that the segment that is written counts, once: so one that is lost whole
+    /// is noticed, also after a kill.
+    pub(crate) fn witness(&mut self) -> io::Result<()> {
+        let Some(active) = self.active.as_ref().filter(|active| active.is_born()) else {
+            return Ok(());
+        };
+        let witness = Witness { id: active.segment.id, length: active.synced };
+        if witness.id.number == self.witnessed {
+            return Ok(());
+        }
+        witness.write(self.disk.as_ref())?;
+        self.witnessed = witness.id.number;
+        Ok(())
+    }
+
     /// Makes the last mark safe too, at the end of a life, leaves nothing behind it, and says where
     /// the log ends.
     pub(crate) fn end(&mut self) -> io::Result<()> {
@@ -305,8 +323,8 @@ impl Log {
             Some(segment) => Some((segment.id, segment.length)),
             None => self.sealed.back().map(|segment| (segment.id, self.before)),
         };
-        let farewell = last.map(|(id, length)| Farewell { id, length });
-        farewell.map_or(Ok(()), |farewell| farewell.write(self.disk.as_ref()))
+        let witness = last.map(|(id, length)| Witness { id, length });
+        witness.map_or(Ok(()), |witness| witness.write(self.disk.as_ref()))
     }
 
     /// Tries whether so many bytes can be written and synced, and takes them back.

@@ -10,7 +10,7 @@
 //! of one process only. Names, users and keys are at most 65,535 bytes; the parts of the gateway
 //! that accept them allow far less.
 //!
-//! What an orderly stop leaves beside the segments has a form of its own: `log/farewell.rs`.
+//! What an orderly stop leaves beside the segments has a form of its own: `log/witness.rs`.
 //!
 //! Decoding takes whatever bytes there are: it never panics and allocates nothing.
 

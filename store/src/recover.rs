@@ -3,8 +3,9 @@
 //! Where a record ends wrongly, it is either a torn tail, which is what a power cut leaves of bytes
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
 //! every segment but the last, the next one's header says how much had been synced; of the last,
-//! what an orderly stop left does ([`Farewell`]), or else a mark behind the place. (What cannot be
-//! told from a torn tail: a last segment that was cut short, marks and all, after a kill.)
+//! what is written beside it does ([`Witness`]): after an orderly stop of all of it, else of its
+//! beginning, and of the rest a mark behind the place. (What cannot be told from a torn tail: a last
+//! segment that was cut short behind its beginning, marks and all, after a kill.)
 //!
 //! Where the last segment was written over an older one's file and has not grown beyond it, what
 //! lies behind its records is taken for the older one's. A torn tail there, which nobody was told
@@ -15,9 +16,9 @@ mod index;
 pub(crate) use index::Index;
 
 use crate::disk::Disk;
-use crate::log::farewell::Farewell;
 use crate::log::scan::Found;
 use crate::log::segment::{Id, Segment, Tally};
+use crate::log::witness::Witness;
 use crate::own::Own;
 use crate::record::{Header, OLDEST, VERSION};
 use crate::{Homes, Recovered};
@@ -99,7 +100,7 @@ pub(crate) enum End {
 pub(crate) enum Reach {
     /// So many bytes: the next one's header says it.
     Exactly(u32),
-    /// What is found by reading, and not less than this: what an orderly stop said, or 0.
+    /// What is found by reading, and not less than this: what was said beside it, or 0.
     AtLeast(u32),
 }
 
@@ -125,8 +126,8 @@ pub(crate) struct Chain {
     pub(crate) links: Vec<(Id, Option<Header>)>,
     /// A segment whose beginning was never synced, so nothing is in it.
     pub(crate) unborn: Option<Id>,
-    /// How the life before ended, if it did in order.
-    farewell: Option<Farewell>,
+    /// How far the log reached at least.
+    witness: Option<Witness>,
 }
 
 impl Chain {
@@ -135,9 +136,9 @@ impl Chain {
         for id in Id::sorted(&disk.list()?) {
             links.push((id, Found::head(disk, id)?.header()));
         }
-        let mut chain = Self { links, unborn: None, farewell: Farewell::read(disk)? };
+        let mut chain = Self { links, unborn: None, witness: Witness::read(disk)? };
         if let Some((id, None)) = chain.links.last().copied()
-            && chain.farewell.is_none_or(|farewell| farewell.id != id)
+            && chain.witness.is_none_or(|witness| witness.id != id)
             && !Found::read(disk, id, Vec::new())?.is_marked_behind(0)
         {
             chain.links.pop();
@@ -154,8 +155,8 @@ impl Chain {
         {
             return Reach::Exactly(header.before);
         }
-        let farewell = self.farewell.filter(|farewell| farewell.id == *id);
-        Reach::AtLeast(farewell.map_or(0, |farewell| farewell.length))
+        let witness = self.witness.filter(|witness| witness.id == *id);
+        Reach::AtLeast(witness.map_or(0, |witness| witness.length))
     }
 
     /// The first thing that is wrong with the chain as such.
@@ -169,10 +170,10 @@ impl Chain {
         gap.or_else(|| self.missing_end().map(|id| (id.name(), "this newest segment is missing")))
     }
 
-    /// The segment that an orderly stop left as the newest, if it is not there. (One with a greater
-    /// number says by itself how much of those before it counts.)
+    /// The newest segment that surely counted, if it is not there. (One with a greater number says
+    /// by itself how much of those before it counts.)
     pub(crate) fn missing_end(&self) -> Option<Id> {
-        let Farewell { id, .. } = self.farewell?;
+        let Witness { id, .. } = self.witness?;
         let last = self.links.last().map(|(id, _)| *id);
         last.is_none_or(|last| last != id && last.number <= id.number).then_some(id)
     }

@@ -56,6 +56,8 @@ impl Keeper {
                 self.ask(now, out);
             }
             if self.health.trouble().is_none() {
+                // Should that fail, it is tried again with the next group.
+                let _ = self.log.witness();
                 // Should that fail, the group that needs it tries again and says so.
                 let _ = self.log.prepare();
             }

@@ -160,18 +160,56 @@ fn a_newest_segment_that_is_gone_is_refused_after_an_orderly_stop() {
 }
 
 #[test]
-fn a_newest_segment_may_end_anywhere_after_a_kill() {
+fn a_newest_segment_may_end_anywhere_behind_its_beginning_after_a_kill() {
     let (disk, _) = stopped_store(false);
-    // Another life, which is killed: of what the one before said nothing is left.
+    // Another life, which is killed: it said that its segment counts, with its header.
     let (mut life, _) = Life::open(&disk, 3);
+    let newest = segments(&disk).pop().unwrap();
+    let beginning = {
+        let mut bytes = [0; 28];
+        disk.open("end").unwrap().read_at(0, &mut bytes).unwrap();
+        u32::from_le_bytes(bytes[20..24].try_into().unwrap()) as usize
+    };
     let last = message("u0", 100, &body(100));
     life.written(0, vec![Command::Append(last)]);
     drop(life);
-    let newest = segments(&disk).pop().unwrap();
-    for length in 0..disk.length(&newest).unwrap() {
+    assert_eq!(segments(&disk).pop().unwrap(), newest);
+    let whole = disk.length(&newest).unwrap();
+    assert!(0 < beginning && beginning < whole);
+    for length in 0..whole {
         let cut = disk.copy();
         cut.cut(&newest, length);
-        contents(&cut).unwrap_or_else(|error| panic!("cut to {length} bytes: {error}"));
+        match contents(&cut) {
+            Ok(_) => assert!(length >= beginning, "cut to {length} bytes it opens"),
+            Err(OpenError::Corrupt { file, .. }) if file == newest => {
+                assert!(length < beginning, "cut to {length} bytes it is refused");
+            }
+            Err(error) => panic!("cut to {length} bytes: {error}"),
+        }
+    }
+}
+
+#[test]
+fn a_newest_segment_that_is_lost_whole_is_noticed_after_a_kill() {
+    let disk = some_store();
+    let newest = segments(&disk).pop().unwrap();
+    let damages: [fn(&Memory, &str); 3] = [
+        |disk, newest| disk.remove(newest).unwrap(),
+        |disk, newest| disk.cut(newest, 0),
+        |disk, newest| {
+            let length = disk.length(newest).unwrap();
+            disk.cut(newest, 0);
+            disk.open(newest).unwrap().write_at(0, &vec![0; length]).unwrap();
+        },
+    ];
+    for damage in damages {
+        let less = disk.copy();
+        damage(&less, &newest);
+        let refused = contents(&less).expect_err("a segment is lost").to_string();
+        assert!(refused.contains(&newest) && refused.contains("store salvage"), "{refused}");
+        assert!(!check_disk(&less, NOW).unwrap().is_sound());
+        let saved = salvage_disk(&less, &Memory::new()).unwrap();
+        assert!(!saved.missing.is_empty() || !saved.losses.is_empty(), "salvage says so");
     }
 }
 

@@ -1,15 +1,15 @@
-//! What an orderly stop leaves: a small file that says how the log ended, so that a start after it
-//! notices when less is there.
+//! What a log had at least: a small file beside the segments, so that a start notices when less is
+//! there.
 //!
 //! ```text
 //! "holdfast end", 12 bytes | number | salt | length | crc32c of all before
 //! ```
 //!
-//! The number and the salt are the newest segment's, the length says how many of its bytes count;
-//! numbers are little-endian, 4 bytes each. It is written once everything is synced, and taken away
-//! for good before a later life changes anything: so where it lies, the log is as it says, or is
-//! damaged. After a kill there is none, and the end of the log is found by reading, as ever. One
-//! that is not whole was never finished, and says nothing.
+//! The number and the salt are a segment's, the length says how many of its bytes were synced;
+//! numbers are little-endian, 4 bytes each. It is written when a segment counts that did not
+//! before, and at an orderly stop, always after what it speaks of is synced. So the log reaches at
+//! least as far, or goes on in later segments, or is damaged; after an orderly stop it is all of the
+//! log. One that is not whole was not finished, and says nothing.
 
 use super::segment::Id;
 use crate::disk::{Disk, read_full, write_all};
@@ -22,17 +22,17 @@ const MAGIC: &[u8; 12] = b"holdfast end";
 
 const LENGTH: usize = MAGIC.len() + 16;
 
-/// How a log ended.
+/// How far a log reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Farewell {
-    /// The newest segment.
+pub(crate) struct Witness {
+    /// The newest segment that counted.
     pub(crate) id: Id,
-    /// How many of its bytes count.
+    /// How many of its bytes were synced.
     pub(crate) length: u32,
 }
 
-impl Farewell {
-    /// What the life before said, if it ended in order.
+impl Witness {
+    /// What the life before said, if it said anything.
     pub(crate) fn read(disk: &dyn Disk) -> io::Result<Option<Self>> {
         let file = match disk.open(END) {
             Ok(file) => file,
@@ -44,21 +44,15 @@ impl Farewell {
         Ok(if count == LENGTH { Self::of(&bytes) } else { None })
     }
 
-    /// Writes it and makes it safe.
+    /// Writes it over the one before, and makes it safe. That needs no room after the first time.
     pub(super) fn write(self, disk: &dyn Disk) -> io::Result<()> {
-        let mut file = disk.create(END)?;
+        let (mut file, is_new) = match disk.open(END) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (disk.create(END)?, true),
+            opened => (opened?, false),
+        };
         write_all(file.as_mut(), 0, &self.bytes())?;
         file.sync_data()?;
-        disk.sync_directory()
-    }
-
-    /// Takes it away for good, if there is one.
-    pub(crate) fn remove(disk: &dyn Disk) -> io::Result<()> {
-        match disk.remove(END) {
-            Ok(()) => disk.sync_directory(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-            Err(error) => Err(error),
-        }
+        if is_new { disk.sync_directory() } else { Ok(()) }
     }
 
     fn bytes(self) -> [u8; LENGTH] {
@@ -88,12 +82,12 @@ mod tests {
 
     #[test]
     fn what_is_not_whole_says_nothing() {
-        let farewell = Farewell { id: Id { number: 7, salt: 0xdead_beef }, length: 4711 };
-        let mut bytes = farewell.bytes();
-        assert_eq!(Farewell::of(&bytes), Some(farewell));
+        let witness = Witness { id: Id { number: 7, salt: 0xdead_beef }, length: 4711 };
+        let mut bytes = witness.bytes();
+        assert_eq!(Witness::of(&bytes), Some(witness));
         for bit in 0..LENGTH * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(Farewell::of(&bytes), None, "bit {bit}");
+            assert_eq!(Witness::of(&bytes), None, "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
         }
     }
