@@ -96,10 +96,16 @@ pub(super) fn timelines(report: &Report) -> Vec<Chart> {
     let memory = Drawn::new("memory", "Memory", "memory", Kind::Size)
         .with("gateway, resident", 0, known(&line.server_rss))
         .with("generator, resident", 1, known(&line.client_rss))
-        .with("kernel slab, whole machine", 5, whole(&line.slab));
+        .with("kernel slab since the start, whole machine", 5, grown(&line.slab));
     let all = [rates, latency, clients, errors, cpu, memory];
     let drawn = all.into_iter().filter_map(|drawn| drawn.chart(line));
     drawn.chain(shards(line)).collect()
+}
+
+/// By how much values are above the first of them.
+fn grown(values: &[u64]) -> Vec<Option<f64>> {
+    let first = values.first().copied().unwrap_or_default();
+    values.iter().map(|value| Some(float(value.saturating_sub(first)))).collect()
 }
 
 /// The load of each shard, or of the extremes where there are many.
@@ -197,7 +203,7 @@ impl Drawn {
             Kind::Time => (time_from_zero(most), short_duration),
             Kind::Count => (Scale::from_zero(most, 1.0), count),
             Kind::Share => (Scale::from_zero(most.max(10.0), 1.0), share),
-            Kind::Size => (Scale::from_zero(most, MIB), bytes),
+            Kind::Size => (Scale::from_zero(most, MIB), size),
         };
         let from = line.stages.first().map_or(0.0, |mark| mark.at);
         let to = line.at.last().copied().unwrap_or(from + 1.0);
@@ -240,12 +246,19 @@ fn time_from_zero(most: f64) -> Scale {
 }
 
 fn share(value: f64) -> String {
-    if value >= 10.0 || value == 0.0 { format!("{value:.0} %") } else { percent(value) }
+    if value >= 10.0 { format!("{value:.0} %") } else { short(percent(value)) }
 }
 
-/// A latency without places that are zero.
 fn short_duration(us: f64) -> String {
-    let text = duration(us);
+    short(duration(us))
+}
+
+fn size(value: f64) -> String {
+    short(bytes(value))
+}
+
+/// A figure without places that are zero.
+fn short(text: String) -> String {
     match text.split_once(' ') {
         Some((figure, unit)) if figure.contains('.') => {
             let figure = figure.trim_end_matches('0').trim_end_matches('.');

@@ -39,11 +39,20 @@ pub(super) fn slo(report: &Report) -> Markup {
 /// All the others.
 pub(super) fn all(report: &Report) -> Markup {
     html! {
-        section { h2 { "Accounts" } (accounts(report)) (connections(report)) }
+        section {
+            h2 { "Accounts" }
+            p { "Every message is in exactly one line: "
+                "offered = delivered + refused + gone + lost." }
+            div.tables { (accounts(report)) (connections(report)) }
+            (durable(report))
+        }
+        (phases(report))
         section { h2 { "Latencies" } (latencies(report)) }
         section {
             h2 { "CPU and memory" }
-            (cpu(report)) (memory(report)) (shards(&report.timeline))
+            div.tables { (cpu(report)) (memory(report)) (shards(&report.timeline)) }
+            p { "Kernel memory is of the whole machine: where the clients run on it too, it holds "
+                "both ends of each connection." }
         }
         section { h2 { "Environment" } (environment(report)) }
     }
@@ -56,8 +65,8 @@ fn accounts(report: &Report) -> Markup {
     };
     let plain = |value: u64| html! { (full(value)) };
     html! {
-        p { "Every message is in exactly one line: offered = delivered + refused + gone + lost." }
         div.scroll { table {
+            caption { "Messages" }
             thead { tr { th {} th scope="col" { "pushes" }
                 th scope="col" { "copies of " (full(broadcasts.started)) " broadcasts" } } }
             tbody {
@@ -68,6 +77,11 @@ fn accounts(report: &Report) -> Markup {
                 (row("lost", reasons(&pushes.lost), plain(broadcasts.lost)))
             }
         } }
+    }
+}
+
+fn durable(report: &Report) -> Markup {
+    html! {
         @if let Some(durable) = &report.durable {
             p { "Of the durable class: " (full(durable.stored)) " stored, " (full(durable.acked))
                 " acknowledged at once, " (full(durable.missing)) " missing"
@@ -75,6 +89,36 @@ fn accounts(report: &Report) -> Markup {
                     ", " (full(receipts)) " receipts acknowledged and " (full(durable.given_up))
                     " given up"
                 } "." }
+        }
+    }
+}
+
+/// The phases of a scenario, with the latencies of what was due in them.
+fn phases(report: &Report) -> Markup {
+    let shown =
+        |us: Option<u64>| us.map_or_else(|| "\u{2013}".to_owned(), |us| duration(float(us)));
+    html! {
+        @if !report.phases.is_empty() {
+            section {
+                h2 { "Phases" }
+                div.scroll tabindex="0" role="region" aria-label="Phases" { table {
+                    thead { tr { th {} @for name in ["kind", "from", "to", "pushes", "p50", "p99",
+                        "max"] { th scope="col" { (name) } } } }
+                    tbody { @for phase in &report.phases {
+                        @let push = phase.push.as_ref();
+                        tr {
+                            th scope="row" { (phase.name) }
+                            td { (phase.kind) }
+                            td { (format!("{:.1} s", phase.from)) }
+                            td { (format!("{:.1} s", phase.to)) }
+                            td { (full(push.map_or(0, |push| push.count))) }
+                            td { (shown(push.map(|push| push.p50_us))) }
+                            td { (shown(push.map(|push| push.p99_us))) }
+                            td { (shown(push.map(|push| push.max_us))) }
+                        }
+                    } }
+                } }
+            }
         }
     }
 }
@@ -182,8 +226,6 @@ fn memory(report: &Report) -> Markup {
                 (row("kernel slab", bytes(memory.slab_per_connection), known(slab)))
             }
         } }
-        p { "Kernel memory is of the whole machine: where the clients run on it too, it holds both "
-            "ends of each connection." }
     }
 }
 
@@ -222,7 +264,9 @@ fn environment(report: &Report) -> Markup {
     );
     let version = format!("{}, commit {}", report.version, report.commit);
     let command = report.command.join(" ");
-    let rows: [(&str, &str); 6] = [
+    let scenario = report.scenario.as_deref().unwrap_or("none");
+    let rows: [(&str, &str); 7] = [
+        ("scenario", scenario),
         ("clients", &clients),
         ("stages", &stages),
         ("kernel", &report.kernel),
