@@ -6,7 +6,7 @@
 //!
 //! `STORE_SEEDS=FROM..TO` runs other seeds.
 
-use crate::support::{Chance, Life, NOW, Two, message, to_u32, trim};
+use crate::support::{Chance, Life, NOW, Two, message, segments, to_u32, trim};
 use holdfast_store::disk::Disk;
 use holdfast_store::disk::memory::{Faults, Memory};
 use holdfast_store::embedded::OpenError;
@@ -275,8 +275,10 @@ impl World {
                 self.hear(number, event);
             }
         }
-        let Some((newest, length)) = farewell(&self.disk) else { return };
-        if self.disk.is_dead() {
+        let Some((newest, length)) = witness(&self.disk) else { return };
+        // A disk that lets nothing be written at the end leaves what was said before.
+        let is_said = segments(&self.disk).pop().is_some_and(|last| last == newest);
+        if self.disk.is_dead() || !is_said {
             return;
         }
         self.ended += 1;
@@ -339,8 +341,8 @@ impl World {
     }
 }
 
-/// The newest segment and its length, as an orderly stop said them.
-fn farewell(disk: &Memory) -> Option<(String, u64)> {
+/// The newest segment and how much of it was synced, as is said beside the log.
+fn witness(disk: &Memory) -> Option<(String, u64)> {
     let mut bytes = [0; 29];
     if disk.open("end").ok()?.read_at(0, &mut bytes).ok()? != 28 {
         return None;
