@@ -63,6 +63,8 @@ struct Table {
     churn_owed: f64,
     /// How many drops were drawn.
     churn_draws: u64,
+    /// Whether those were called back because the run is interrupted.
+    called_back: bool,
     /// Which step's wave of drops goes on or is over, and at which client it stands.
     wave: (u32, u32),
     last_tick: u64,
@@ -142,6 +144,7 @@ impl Worker {
             testified: false,
             churn_owed: 0.0,
             churn_draws: 0,
+            called_back: false,
             wave: (u32::MAX, 0),
             last_tick: now,
             last_publish: now,

@@ -98,7 +98,7 @@ impl Stage<'_> {
         let settled = self.sample();
         let pushing = self.push(backend.as_ref());
         let pushed = self.sample();
-        self.drain(&pushing);
+        self.drain(&pushing, logged_in);
         let drained = self.sample();
         for thread in pushing.threads {
             // A thread that panicked has said so; what it did not send counts as never sent.
@@ -258,11 +258,11 @@ impl Stage<'_> {
         pushing.threads.push(thread::spawn(move || broadcaster.run()));
     }
 
-    /// Waits for what is still in flight, at most as long as the options say.
-    fn drain(&mut self, pushing: &Pushing) {
+    /// Waits for what is still in flight, and until as many clients as `logged_in` are back, at most
+    /// as long as the options say.
+    fn drain(&mut self, pushing: &Pushing, logged_in: u32) {
         let clock = self.shared.clock;
         let gauges = &self.shared.gauges;
-        let clients = self.shared.scenario.clients;
         let deadline = clock.now() + u64::from(self.options.push.drain) * SECOND;
         let (mut arrived, mut since) = (0, clock.now());
         let wants_receipts = self.shared.scenario.receipts;
@@ -280,8 +280,7 @@ impl Stage<'_> {
             let complete = told
                 && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
-            let back =
-                gauges.online.load(Ordering::Relaxed) >= clients || self.shared.interrupt.came();
+            let back = gauges.online.load(Ordering::Relaxed) >= logged_in;
             let over = pushing.answered() && (complete && back || now - since > QUIET);
             (deliveries, over)
         });

@@ -30,8 +30,21 @@ impl Worker {
         goes || next.is_some_and(|at| at <= self.shared.clock.now() + soon)
     }
 
-    /// Does what the present step says.
+    /// Lets everybody who is away come back now, once: an interrupted run does not wait for them.
+    pub(super) fn call_back(&self, now: u64) {
+        let table = &mut *self.table.borrow_mut();
+        if !std::mem::replace(&mut table.called_back, true) {
+            let returns = std::mem::take(&mut table.returns);
+            let at_once = |Reverse((at, slot)): Reverse<(u64, u32)>| Reverse((at.min(now), slot));
+            table.returns = returns.into_iter().map(at_once).collect();
+        }
+    }
+
+    /// Does what the present step says; nothing in an interrupted run.
     pub(super) fn behave(&self, table: &mut Table, since: u64, now: u64) {
+        if table.called_back {
+            return;
+        }
         let Some((number, step)) = self.shared.step() else { return };
         match step.phase.clients {
             Behaviour::Stay | Behaviour::Slow { .. } => {}

@@ -44,6 +44,9 @@ impl Worker {
         if phase == Phase::Ramp {
             self.open_due(now);
         }
+        if self.shared.interrupt.came() {
+            self.call_back(now);
+        }
         if reopens(phase) {
             self.reopen_due(now);
         }
