@@ -59,7 +59,9 @@ struct Size {
 const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 20.0;
-const BOTTOM: f64 = 30.0;
+const BOTTOM: f64 = 36.0;
+/// Between the middles of two words under the plot, at least.
+const APART: f64 = 38.0;
 
 impl Chart {
     /// The chart as a figure of the page.
@@ -123,7 +125,7 @@ impl Chart {
         let (left, right) = (n(LEFT), n(size.width - RIGHT));
         let (top, bottom) = (n(TOP), n(size.height - BOTTOM));
         let across = self.y.scale.ticks(4);
-        let along = self.x.scale.ticks(size.ticks);
+        let along = self.along(size);
         html! {
             g.grid {
                 @for tick in &across {
@@ -134,14 +136,29 @@ impl Chart {
                 @for tick in &along {
                     @let x = self.x(size, *tick);
                     line x1=(n(x)) x2=(n(x)) y1=(bottom) y2=(n(size.height - BOTTOM + 4.0)) {}
-                    text.middle x=(n(x)) y=(n(size.height - 12.0)) { ((self.x.label)(*tick)) }
+                    text.middle x=(n(x)) y=(n(size.height - 18.0)) { ((self.x.label)(*tick)) }
                 }
                 text.name x=(left) y=(n(TOP - 8.0)) { (self.y.name) }
-                text class="name end" x=(right) y=(n(size.height - 1.0)) { (self.x.name) }
+                text class="name end" x=(right) y=(n(size.height - 3.0)) { (self.x.name) }
                 line.axis x1=(left) x2=(right) y1=(bottom) y2=(bottom) {}
                 line.axis x1=(left) x2=(left) y1=(top) y2=(bottom) {}
             }
         }
+    }
+
+    /// The ticks of the lower axis, without those that stand too close to the one before.
+    fn along(&self, size: &Size) -> Vec<f64> {
+        let mut free = f64::NEG_INFINITY;
+        let mut ticks = self.x.scale.ticks(size.ticks);
+        ticks.retain(|tick| {
+            let x = self.x(size, *tick);
+            let fits = x >= free;
+            if fits {
+                free = x + APART;
+            }
+            fits
+        });
+        ticks
     }
 
     /// A line where each stage begins; its name where there is room for it.

@@ -2,7 +2,7 @@
 
 use super::chart::{Axis, Chart, Series, WAYS};
 use super::scale::{Scale, nines};
-use crate::report::timeline::{Shard, Timeline};
+use crate::report::timeline::Shard;
 use crate::report::{Report, float};
 use crate::units::{bytes, count, duration, percent};
 
@@ -98,8 +98,8 @@ pub(super) fn timelines(report: &Report) -> Vec<Chart> {
         .with("generator, resident", 1, known(&line.client_rss))
         .with("kernel slab since the start, whole machine", 5, grown(&line.slab));
     let all = [rates, latency, clients, errors, cpu, memory];
-    let drawn = all.into_iter().filter_map(|drawn| drawn.chart(line));
-    drawn.chain(shards(line)).collect()
+    let drawn = all.into_iter().filter_map(|drawn| drawn.chart(report));
+    drawn.chain(shards(report)).collect()
 }
 
 /// By how much values are above the first of them.
@@ -109,7 +109,8 @@ fn grown(values: &[u64]) -> Vec<Option<f64>> {
 }
 
 /// The load of each shard, or of the extremes where there are many.
-fn shards(line: &Timeline) -> Vec<Chart> {
+fn shards(report: &Report) -> Vec<Chart> {
+    let line = &report.timeline;
     let mut messages =
         Drawn::new("shard-rate", "Messages a second by shard", "a second", Kind::Count);
     let mut busy =
@@ -136,7 +137,7 @@ fn shards(line: &Timeline) -> Vec<Chart> {
             busy = busy.with(name, way, scaled(&pick(|shard| &shard.busy)));
         }
     }
-    [messages, busy].into_iter().filter_map(|drawn| drawn.chart(line)).collect()
+    [messages, busy].into_iter().filter_map(|drawn| drawn.chart(report)).collect()
 }
 
 /// The value with this share of the others below it.
@@ -193,7 +194,8 @@ impl Drawn {
         }
     }
 
-    fn chart(self, line: &Timeline) -> Option<Chart> {
+    fn chart(self, report: &Report) -> Option<Chart> {
+        let line = &report.timeline;
         let known =
             || self.lines.iter().flat_map(|(_, _, values)| values.iter().flatten().copied());
         let most = known().fold(0.0, f64::max);
@@ -224,7 +226,7 @@ impl Drawn {
             x: Axis { name: "time", scale: Scale::Seconds(from, to), label: seconds },
             y: Axis { name: self.name, scale, label },
             series,
-            marks: line.stages.iter().map(|mark| (mark.at, mark.stage.clone())).collect(),
+            marks: marks(report),
             wide: false,
         })
     }
@@ -238,6 +240,16 @@ impl Drawn {
         let lines: Vec<String> = self.lines.iter().map(highest).collect();
         format!("Over the run: {}.", lines.join(", "))
     }
+}
+
+/// When what began, by the names of the scenario's phases where there are some.
+fn marks(report: &Report) -> Vec<(f64, String)> {
+    let stages = report.timeline.stages.iter();
+    let last = report.phases.last().map_or(f64::NEG_INFINITY, |phase| phase.from);
+    let phases = report.phases.iter().map(|phase| (phase.from, phase.name.clone()));
+    let after = stages.map(|mark| (mark.at, mark.stage.clone()));
+    // What comes with the last phase is that phase; a stage begins some moments after its phase.
+    phases.chain(after.filter(|(at, _)| *at > last + 0.1)).collect()
 }
 
 /// From zero in steps of whole milliseconds, or microseconds where it is short.
@@ -294,6 +306,7 @@ fn minutes(value: f64, unit: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::report::Passed;
 
     #[test]
     fn labels_are_as_short_as_they_can_be() {
@@ -314,6 +327,25 @@ mod tests {
         let shown = |part| ranked(values(), part).map(|value| value.to_string());
         assert_eq!([1.0, 0.5, 0.0].map(|part| shown(part).unwrap()), ["3", "2", "1"]);
         assert_eq!(ranked(std::iter::empty(), 0.5), None);
+    }
+
+    #[test]
+    fn what_began_has_the_name_of_its_phase() {
+        let mut report = crate::report::sample::report();
+        let names = |report: &Report| {
+            marks(report).into_iter().map(|(_, name)| name).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(names(&report), "connect settle push drain leave");
+        let phase = |name: &str, from| Passed {
+            name: name.to_owned(),
+            kind: "push".to_owned(),
+            from,
+            to: from + 1.0,
+            step: None,
+            push: None,
+        };
+        report.phases = vec![phase("ramp", 0.0), phase("calm", 5.99), phase("rush", 20.0)];
+        assert_eq!(names(&report), "ramp calm rush drain leave");
     }
 
     #[test]
