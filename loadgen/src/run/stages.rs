@@ -258,8 +258,8 @@ impl Stage<'_> {
         pushing.threads.push(thread::spawn(move || broadcaster.run()));
     }
 
-    /// Waits for what is still in flight, and until as many clients as `logged_in` are back, at most
-    /// as long as the options say.
+    /// Waits for what is still in flight, and until as many clients as `logged_in` are back, at
+    /// most as long as the options say.
     fn drain(&mut self, pushing: &Pushing, logged_in: u32) {
         let clock = self.shared.clock;
         let gauges = &self.shared.gauges;

@@ -114,11 +114,15 @@ fn slow_readers_lose_nothing_that_a_patient_gateway_keeps() {
 fn users_of_several_products_get_their_own_messages() {
     let gateway = Gateway::start(Script::default());
     let phases = "[[phase]]\nkind = \"push\"\nduration = \"1 s\"\nrate = 400\nclass = \"durable\"\n\
+                  broadcasts = 3\n\
                   [[clients.population]]\nproduct = \"mail\"\nprefix = \"m-\"\n\
                   [[clients.population]]\nproduct = \"chat\"\nprefix = \"c-\"\nshare = 3\n";
     let run = run(&gateway, phases, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     assert_eq!((run.number("/pushes/delivered"), run.number("/durable/stored")), (400, 400));
+    // To 10 users of mail, 30 of chat, and those of mail again.
+    assert_eq!(run.number("/broadcasts/offered"), 50);
+    assert_eq!(run.number("/broadcasts/delivered"), 50);
 }
 
 #[test]

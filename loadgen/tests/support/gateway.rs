@@ -105,6 +105,7 @@ pub(crate) struct Seen {
 }
 
 struct User {
+    product: String,
     stream: TcpStream,
     sequence: u64,
     overtaken: Option<Vec<u8>>,
@@ -181,7 +182,7 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
                 if script.ignore_returns && hello.resume.is_some() {
                     return true;
                 }
-                me = Some(log_in(&mut state, hello.user, stream, script));
+                me = Some(log_in(&mut state, (hello.product, hello.user), stream, script));
             }
             FromClient::Ping => {
                 state.lock().unwrap().seen.pings += 1;
@@ -212,7 +213,12 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
     }
 }
 
-fn log_in(state: &mut State, user: &str, stream: &TcpStream, script: &Script) -> (String, u64) {
+fn log_in(
+    state: &mut State,
+    (product, user): (&str, &str),
+    stream: &TcpStream,
+    script: &Script,
+) -> (String, u64) {
     state.sessions += 1;
     let session = state.sessions;
     let mut sequence = state.users.get(user).map_or(0, |before| before.sequence);
@@ -239,7 +245,7 @@ fn log_in(state: &mut State, user: &str, stream: &TcpStream, script: &Script) ->
     let stream = stream.try_clone().unwrap();
     write(&stream, &out);
     let user = user.to_owned();
-    let now = User { stream, sequence, overtaken: None, session };
+    let now = User { product: product.to_owned(), stream, sequence, overtaken: None, session };
     state.users.insert(user.clone(), now);
     (user, session)
 }
@@ -267,13 +273,13 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
                 let outcomes: Vec<Outcome> = push
                     .targets
                     .iter()
-                    .map(|target| deliver(&mut state, &target, script, line))
+                    .map(|target| deliver(&mut state, (push.product, &target), script, line))
                     .collect();
                 answer::put_outcomes(id, &outcomes, &mut out);
             }
             Request::Broadcast(id, broadcast) => {
-                let job =
-                    broadcast_to_all(&mut state.lock().unwrap(), broadcast.body, script, line);
+                let to = (broadcast.product, broadcast.body);
+                let job = broadcast_to_all(&mut state.lock().unwrap(), to, script, line);
                 answer::put_job(id, &job, &mut out);
             }
             Request::Ping => answer::put_pong(&mut out),
@@ -292,7 +298,12 @@ fn stall(script: &Script, state: &Mutex<State>) {
     }
 }
 
-fn deliver(state: &mut State, target: &Target<'_>, script: &Script, line: &Line) -> Outcome {
+fn deliver(
+    state: &mut State,
+    (product, target): (&str, &Target<'_>),
+    script: &Script,
+    line: &Line,
+) -> Outcome {
     state.messages += 1;
     let fate = (script.fate)(state.messages);
     let name = match fate {
@@ -302,7 +313,8 @@ fn deliver(state: &mut State, target: &Target<'_>, script: &Script, line: &Line)
         }
         _ => target.user.to_owned(),
     };
-    let Some(user) = state.users.get_mut(&name) else { return Outcome::Offline };
+    let user = state.users.get_mut(&name).filter(|user| user.product == product);
+    let Some(user) = user else { return Outcome::Offline };
     if fate == Fate::Refuse {
         return Outcome::Offline;
     }
@@ -344,16 +356,22 @@ fn deliver(state: &mut State, target: &Target<'_>, script: &Script, line: &Line)
     }
 }
 
-fn broadcast_to_all(state: &mut State, body: &[u8], script: &Script, line: &Line) -> Job {
+fn broadcast_to_all(
+    state: &mut State,
+    (product, body): (&str, &[u8]),
+    script: &Script,
+    line: &Line,
+) -> Job {
     state.broadcasts += 1;
     let sequence = state.broadcasts;
     let push = Push { class: Class::Online, broadcast: true, redelivered: false, sequence, body };
     let mut bytes = Vec::new();
     from_server::put_push(&push, &mut bytes);
-    for user in state.users.values().skip(script.broadcast_leaves_out) {
+    let users = || state.users.values().filter(|user| user.product == product);
+    for user in users().skip(script.broadcast_leaves_out) {
         line.send(&user.stream, bytes.clone(), false);
     }
-    let total = state.users.len() as u64;
+    let total = users().count() as u64;
     let left_out = script.broadcast_leaves_out as u64;
     let dropped = if script.broadcast_admits { left_out } else { 0 };
     Job {
