@@ -4,8 +4,8 @@
 //! that nobody was told are safe, or damage, which is refused with its place. The difference: of
 //! every segment but the last, the next one's header says how much had been synced; of the last,
 //! what is written beside it does ([`Witness`]): after an orderly stop of all of it, else of its
-//! beginning, and of the rest a mark behind the place. (What cannot be told from a torn tail: a last
-//! segment that was cut short behind its beginning, marks and all, after a kill.)
+//! beginning, and of the rest a mark behind the place. (What cannot be told from a torn tail: a
+//! last segment that was cut short behind its beginning, marks and all, after a kill.)
 //!
 //! Where the last segment was written over an older one's file and has not grown beyond it, what
 //! lies behind its records is taken for the older one's. A torn tail there, which nobody was told

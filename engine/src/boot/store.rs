@@ -150,7 +150,9 @@ fn open_redis(
             RedisMode::Sentinel => Mode::Sentinel(settings.master.clone()),
             RedisMode::Cluster => Mode::Cluster,
         },
-        credentials: password.map(|password| Credentials { user, password }),
+        // A user may need no password; that is still another one than the default.
+        credentials: (password.is_some() || user.is_some())
+            .then(|| Credentials { user, password: password.unwrap_or_default() }),
         tls: with_tls.then(|| Tls { ca: settings.ca_file.clone(), own }),
         prefix: settings.prefix.clone(),
         host: config.host,

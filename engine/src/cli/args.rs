@@ -300,6 +300,9 @@ pub enum StoreAction {
         json: bool,
     },
     /// Copy what can be read of a damaged one into a new one, and say what is lost
+    ///
+    /// What was acknowledged in a part that is lost is delivered again. It succeeds (0) whatever
+    /// is lost: the output says what, also with --json.
     Salvage {
         /// The damaged store's directory
         from: PathBuf,

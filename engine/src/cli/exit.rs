@@ -23,7 +23,7 @@ pub enum Exit {
     Refused = 4,
     /// It was sent, and no answer came: it may or may not have been done.
     NoAnswer = 5,
-    /// The gateway declined this request: unknown product or job, no store, a limit.
+    /// The gateway declined this request: unknown product or job, no store, a limit, or it is busy.
     Declined = 6,
     /// The store has a torn end, which the next start cuts off.
     Torn = 7,
@@ -45,8 +45,10 @@ Exit codes:
   3    no gateway was reached; nothing was done
   4    the gateway refused the key, the name or the version
   5    sent, but no answer came: it may or may not have been done
-  6    the gateway declined the request (unknown product or job, no store, a limit)
-  7    from `store check`: a torn end that was never promised; the next start cuts it off
+  6    the gateway declined the request (unknown product or job, no store, a limit, or it is busy:
+       its answer says when to come again)
+  7    from `store check`: a torn end, which the next start cuts off; a power cut leaves only what
+       was never promised there, but who has cut a file short may have cut off more
   8    from `store check`: damaged; no gateway starts with it
   9    from `store`: it cannot be read or written, or a process has it open
   70   from `serve`: a part of the gateway failed, or a second signal ended it

@@ -117,10 +117,8 @@ fn say_receipt(args: &PushArgs, end: Option<Outcome>, sequence: u64, screen: &mu
 fn exit(outcome: Outcome) -> Exit {
     match outcome {
         Outcome::Delivered(_) | Outcome::Stored(_) | Outcome::Acked(_) => Exit::Done,
-        Outcome::Rejected(_) => Exit::Declined,
-        Outcome::Offline | Outcome::Expired | Outcome::Busy(_) | Outcome::Dropped(_) => {
-            Exit::NotDelivered
-        }
+        Outcome::Rejected(_) | Outcome::Busy(_) => Exit::Declined,
+        Outcome::Offline | Outcome::Expired | Outcome::Dropped(_) => Exit::NotDelivered,
     }
 }
 

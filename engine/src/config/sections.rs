@@ -239,7 +239,8 @@ settings! {
         /// The directory of the embedded store; made if it is not there. A relative one begins
         /// where the process was started. One gateway at a time may use it.
         directory: PathBuf = PathBuf::from("holdfast-store"), Directory;
-        /// Size of one file of the embedded store. Space is given back a file at a time.
+        /// Size of one file of the embedded store. Space is given back a file at a time, and a
+        /// quarter of one is kept free, so a disk has to have more than that.
         segment_bytes: usize = 64 * MIB, Size(MIB, 128 * MIB);
         /// Bytes of messages of one shard that may wait for the store. More are answered "busy".
         queue_bytes: usize = 16 * MIB, Size(64 * KIB, GIB);
@@ -286,14 +287,15 @@ impl Choice for RedisDurability {
 settings! {
     /// A Redis or Valkey 7 as the store.
     REDIS: Redis, "redis.", [redis] {
-        /// Where: `host:port`, `redis://` or, with TLS, `rediss://`. The server, or any of the
-        /// Sentinels or of the nodes of the Cluster.
+        /// Where: `host:port`, `redis://` or, with TLS, `rediss://`, without user, password or
+        /// number of a database. The server, or any of the Sentinels or of the nodes of the
+        /// Cluster.
         addresses: Vec<String> = vec!["127.0.0.1:6379".to_owned()], Names(255);
         /// What these are.
         mode: RedisMode = RedisMode::Single, OneOf;
         /// The name under which Sentinels watch the primary.
         master: String = "mymaster".to_owned(), Text { good: is_word, allowed: "a word" };
-        /// The ACL user; empty for the default one.
+        /// The ACL user, with or without a password; empty for the default one.
         user: String = String::new(), Text { good: is_word_or_nothing, allowed: "a word" };
         /// The password of that user; empty for none.
         password_file: Option<PathBuf> = None, File;

@@ -43,12 +43,12 @@ impl<I: Io> Shard<I> {
         }
         self.store_takes(key.is_some())?;
         let home = self.homes.open(keep.user_key());
-        self.metrics.count(Counter::DurableTaken);
         let made = self.make_room(home, &keep);
         if made.is_err() {
             self.homes.tidy(home);
         }
         made?;
+        self.metrics.count(Counter::DurableTaken);
         self.take_in(home, keep, key);
         Ok(())
     }

@@ -71,7 +71,12 @@ pub fn salvage(from: &Path, to: &Path) -> Result<Salvage, SalvageError> {
         let what = "the new directory is the damaged store's; it must be another one";
         return Err(To(io::Error::new(io::ErrorKind::AlreadyExists, what)));
     }
-    let from = Files::open(from).map_err(From)?;
+    // What is mounted for reading only is what one has of a disk that dies; nobody writes there.
+    let from = match Files::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::ReadOnlyFilesystem => Files::look(from),
+        opened => opened,
+    };
+    let from = from.map_err(From)?;
     let is_new = !to.exists();
     let done = Files::open(to).map_err(To).and_then(|to| salvage_disk(&from, &to));
     if done.is_err() && is_new {

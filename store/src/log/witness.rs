@@ -8,8 +8,8 @@
 //! The number and the salt are a segment's, the length says how many of its bytes were synced;
 //! numbers are little-endian, 4 bytes each. It is written when a segment counts that did not
 //! before, and at an orderly stop, always after what it speaks of is synced. So the log reaches at
-//! least as far, or goes on in later segments, or is damaged; after an orderly stop it is all of the
-//! log. One that is not whole was not finished, and says nothing.
+//! least as far, or goes on in later segments, or is damaged; after an orderly stop it is all of
+//! the log. One that is not whole was not finished, and says nothing.
 
 use super::segment::Id;
 use crate::disk::{Disk, read_full, write_all};

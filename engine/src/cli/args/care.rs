@@ -1,6 +1,7 @@
 //! How carefully a message is delivered: what a push and a broadcast have in common.
 
 use crate::cli::value::ttl;
+use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, ValueEnum};
 
 /// How carefully a message is delivered.
@@ -9,7 +10,8 @@ pub enum Class {
     /// To sessions that are online now; never stored
     #[default]
     Online,
-    /// Stored until the client acknowledges it, or until its time to live ends
+    /// A push: stored until the client acknowledges it, or until its time to live ends. A
+    /// broadcast: kept for its time to live, and given once to everybody who comes
     Durable,
 }
 
@@ -26,7 +28,7 @@ pub struct Care {
     #[arg(long, value_name = "TIME", value_parser = ttl)]
     pub ttl: Option<u32>,
     /// Sent again with the same key, a durable message gets the first answer and is no second one
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", value_parser = NonEmptyStringValueParser::new())]
     pub idempotency_key: Option<String>,
 }
 

@@ -52,7 +52,7 @@ fn a_push_says_what_became_of_it() {
         ),
         (
             Outcome::Busy(50),
-            Exit::NotDelivered,
+            Exit::Declined,
             "not delivered to alice: the gateway is busy; again after 50 ms\n",
             json!({"user": "alice", "outcome": "busy", "retry_after_ms": 50}),
         ),
