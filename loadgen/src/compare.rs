@@ -184,7 +184,12 @@ fn sides(args: &Args) -> Result<Vec<(Side, Side)>, String> {
 
 impl Side {
     fn read(files: &[PathBuf]) -> Result<Self, String> {
-        let runs = files.iter().map(|file| Report::read(file)).collect::<Result<_, _>>()?;
+        let runs: Vec<Report> =
+            files.iter().map(|file| Report::read(file)).collect::<Result<_, _>>()?;
+        if let Some((one, other)) = same_run(&runs) {
+            let (one, other) = (files[one].display(), files[other].display());
+            return Err(format!("{one} and {other} are one run: each counts once"));
+        }
         Ok(Self { files: files.iter().map(|file| file.display().to_string()).collect(), runs })
     }
 
@@ -195,6 +200,19 @@ impl Side {
         all.dedup();
         all.join(" | ")
     }
+}
+
+/// The places of two runs that are one and the same, which would seem surer than it is.
+fn same_run(runs: &[Report]) -> Option<(usize, usize)> {
+    let mut all: Vec<(String, usize)> = Vec::with_capacity(runs.len());
+    for (place, run) in runs.iter().enumerate() {
+        let text = serde_json::to_string(run).unwrap_or_default();
+        if let Some((_, before)) = all.iter().find(|(known, _)| *known == text) {
+            return Some((*before, place));
+        }
+        all.push((text, place));
+    }
+    None
 }
 
 fn one(

@@ -150,7 +150,17 @@ fn runs_are_compared_and_only_what_is_worse_fails() {
     let delay = Duration::from_millis(80);
     run(Script { delay, ..Script::default() }, "1", &["--json", &slow]);
     run(Script::default(), "1", &["--json", &fast]);
-    let three = |file: &String| vec![file.clone(); 3];
+    // Two more runs like each.
+    let three = |file: &String| {
+        let like = |minutes: u64| {
+            let mut report: Value = serde_json::from_slice(&fs::read(file).unwrap()).unwrap();
+            report["began"] = (report["began"].as_u64().unwrap() + minutes * 60).into();
+            let other = format!("{file}.{minutes}");
+            fs::write(&other, report.to_string()).unwrap();
+            other
+        };
+        vec![file.clone(), like(1), like(2)]
+    };
     let sides = |base: &String, new: &String| {
         let words = [vec!["compare".to_owned(), "--base".to_owned()], three(base)].concat();
         let words = [words, vec!["--new".to_owned()], three(new)].concat();
@@ -164,6 +174,9 @@ fn runs_are_compared_and_only_what_is_worse_fails() {
     assert_eq!((better.status.code(), &json(&better)[0]["verdict"]), (Some(0), &"better".into()));
     let same = sides(&slow, &slow);
     assert_eq!((same.status.code(), &json(&same)[0]["verdict"]), (Some(0), &"same".into()));
+    let twice = loadgen(&["compare", "--base", &fast, &fast, "--new", &slow]);
+    assert_eq!(twice.status.code(), Some(2));
+    assert!(said(&twice).contains("are one run"), "{}", said(&twice));
     // One second of one run says nothing.
     let little = loadgen(&["compare", &fast, &slow, "--metrics", "p50"]);
     let shown = String::from_utf8(little.stdout).unwrap();

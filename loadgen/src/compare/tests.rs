@@ -42,6 +42,14 @@ fn what_varies_more_than_it_differs_cannot_be_told() {
 }
 
 #[test]
+fn one_run_does_not_count_twice() {
+    let mut runs = side(&[1_000, 1_001, 1_000]).runs;
+    assert_eq!(same_run(&runs), Some((0, 2)));
+    runs[2].began += 60;
+    assert_eq!(same_run(&runs), None);
+}
+
+#[test]
 fn too_few_runs_say_how_many_would_do() {
     let finding = p99(&[1_000, 1_001], &[2_000, 2_001]);
     assert_eq!(finding.verdict, Verdict::CannotTell);
