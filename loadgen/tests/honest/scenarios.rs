@@ -84,13 +84,16 @@ fn in_a_storm_all_clients_drop_and_return() {
 #[test]
 fn the_share_that_is_offline_returns_when_its_phase_ends() {
     let gateway = Gateway::start(Script::default());
-    let offline = "[[phase]]\nkind = \"offline\"\nduration = \"500 ms\"\nshare = 0.5\n\
+    let offline = "[[phase]]\nkind = \"offline\"\nduration = \"500 ms\"\nshare = 0.5\nrate = 800\n\
                    [[phase]]\nkind = \"hold\"\nduration = \"500 ms\"\n";
     let run = run(&gateway, offline, &[]);
     assert_eq!(run.code, 0, "{}", run.stderr);
     let left = run.number("/counts/churned");
     assert!(left > 0 && left < CLIENTS, "{left}");
     assert_eq!(run.number("/counts/returns"), left);
+    // Each of them misses its 10 of 400 messages on average, less what comes before it drops.
+    let refused = run.number("/pushes/refused/offline");
+    assert!(refused > left * 3, "{left} clients missed {refused} messages");
 }
 
 #[test]
