@@ -145,7 +145,7 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     let own_tables = can_own_tables();
     let limits = Limits::new(config, host(cores.len()), own_tables)?;
     report(&limits, config.client.connections_max > 0);
-    ceilings::warn(ceilings::Configured::new(config, &limits));
+    ceilings::warn(ceilings::Configured::from(config));
     warn_of_open_doors(config);
     let clock = Clock::new();
     let incarnation = incarnation::next(clock);

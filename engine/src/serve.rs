@@ -151,7 +151,7 @@ impl Serving {
         let seconds = timeout.as_secs();
         tracing::info!(signal, "leaving within {seconds} s; a second signal ends at once");
         self.status.set(State::Draining);
-        Supervisor::leaving(timeout + GRACE);
+        Supervisor::leaving(timeout + 2 * GRACE);
         let (done, is_done) = flume::bounded(1);
         let metrics = Arc::clone(&self.gateway.metrics);
         let broadcasts = metrics.iter().map(|shard| shard.gauge(Gauge::Broadcasts)).sum::<u64>();

@@ -13,7 +13,7 @@ use std::io;
 /// What is to be changed.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Settings of the kernel: the label, the file, what it is and what it shall be.
+    /// Settings of the kernel that are not as they must be.
     pub settings: Vec<Step>,
     /// Files that are not as they must be.
     pub files: Vec<Wanted>,
@@ -60,7 +60,7 @@ impl Plan {
             _ => None,
         };
         // Also where this process has enough: a service begins with others' limits.
-        let mut files = persist::limits(goal);
+        let mut files = vec![persist::limits(goal)];
         if let Some(program) = program {
             files.extend(persist::for_restarts(goal, findings, program));
         }
@@ -105,8 +105,11 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<(), Failed> {
             refused.push(format!("  {} = {}: {error}", step.label, step.value));
         }
     }
+    let nr_open = host.read("/proc/sys/fs/nr_open").ok().and_then(|text| text.parse().ok());
     for file in &plan.files {
-        if let Err(error) = host.put(file.path, &file.text, false) {
+        if file.nr_open > nr_open.unwrap_or(0) {
+            refused.push(format!("  {}: with more than fs.nr_open nobody could log in", file.path));
+        } else if let Err(error) = host.put(file.path, &file.text, false) {
             refused.push(format!("  {}: {error}", file.path));
         }
     }
@@ -119,8 +122,18 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<(), Failed> {
 /// [`Failed`]; after `Some` the record is still there, and undo can be tried again.
 pub fn undo(host: &Host) -> Result<usize, Failed> {
     let _turn = turn(host)?;
-    let record = Record::load(host).map_err(Failed::Record)?;
+    let record = Record::load(host).map_err(Failed::Record)?.of_this_boot(host);
     let mut refused = Vec::new();
+    // Files first: the limit of logins must not be above fs.nr_open for a moment.
+    for file in &record.files {
+        let put = match &file.before {
+            Some(text) => host.put(&file.path, text, false),
+            None => host.remove(&file.path),
+        };
+        if let Err(error) = put {
+            refused.push(format!("  {}: {error}", file.path));
+        }
+    }
     for setting in record.settings.iter().rev() {
         match host.read(&setting.path) {
             Ok(now) if now == setting.before => {}
@@ -131,15 +144,6 @@ pub fn undo(host: &Host) -> Result<usize, Failed> {
                     refused.push(format!("  {} = {}: {error}", setting.path, setting.before));
                 }
             }
-        }
-    }
-    for file in &record.files {
-        let put = match &file.before {
-            Some(text) => host.put(&file.path, text, false),
-            None => host.remove(&file.path),
-        };
-        if let Err(error) = put {
-            refused.push(format!("  {}: {error}", file.path));
         }
     }
     for folder in record.folders.iter().rev() {
@@ -158,9 +162,11 @@ fn turn(host: &Host) -> Result<Turn, Failed> {
 }
 
 fn record(host: &Host, plan: &Plan) -> io::Result<()> {
-    let mut record = Record::load(host)?;
+    let mut record = Record::load(host)?.of_this_boot(host);
     for step in &plan.settings {
-        record.note_setting(&step.path, &step.have);
+        // Read again: somebody else may have had a turn since it was looked at.
+        let have = host.read(&step.path).unwrap_or_else(|_| step.have.clone());
+        record.note_setting(&step.path, &have);
     }
     for file in &plan.files {
         record.note_file(host, file.path)?;

@@ -8,6 +8,8 @@ use crate::want::ranges;
 pub struct Facts {
     /// Cores that are online.
     pub cores: u64,
+    /// Their numbers, in order; there may be gaps.
+    pub online: Vec<u64>,
     /// Memory in bytes.
     pub memory: u64,
     /// Bytes of a page.
@@ -44,22 +46,25 @@ const DEEP_US: u64 = 50;
 impl Facts {
     /// Looks at a host. What cannot be read is taken as not there.
     pub fn of(host: &Host) -> Self {
+        let online = online(host);
         Self {
-            cores: cores(host),
+            cores: online.len() as u64,
+            online,
             memory: memory(host),
             page: rustix::param::page_size() as u64,
             tracks: host.has("/proc/sys/net/netfilter/nf_conntrack_max"),
             interfaces: interfaces(host),
             deep_sleeps: deep_sleeps(host),
-            governed: each_core(host, "cpufreq/scaling_governor"),
+            governed: governed(host),
             balances: runs(host, "irqbalance"),
         }
     }
 }
 
-fn cores(host: &Host) -> u64 {
+fn online(host: &Host) -> Vec<u64> {
     let online = host.read("/sys/devices/system/cpu/online").unwrap_or_default();
-    ranges(&online).map_or(1, |cores| cores.len().max(1) as u64)
+    let online = ranges(&online).filter(|cores| !cores.is_empty());
+    online.map_or(vec![0], |cores| cores.into_iter().collect())
 }
 
 fn memory(host: &Host) -> u64 {
@@ -80,9 +85,14 @@ fn core_folders(host: &Host) -> Vec<String> {
     names.map(|name| format!("{CORES}/{name}")).collect()
 }
 
-fn each_core(host: &Host, file: &str) -> Vec<String> {
-    let paths = core_folders(host).into_iter().map(|core| format!("{core}/{file}"));
-    paths.filter(|path| host.has(path)).collect()
+/// The governors that can be set to be fast always.
+fn governed(host: &Host) -> Vec<String> {
+    let folders = core_folders(host).into_iter().map(|core| format!("{core}/cpufreq"));
+    let fast = |folder: &String| {
+        let choices = host.text(&format!("{folder}/scaling_available_governors"));
+        choices.is_ok_and(|all| all.split_whitespace().any(|one| one == "performance"))
+    };
+    folders.filter(fast).map(|folder| format!("{folder}/scaling_governor")).collect()
 }
 
 fn deep_sleeps(host: &Host) -> Vec<String> {

@@ -29,28 +29,34 @@ pub struct Wanted {
     pub path: &'static str,
     /// All of it.
     pub text: String,
+    /// It does harm where `fs.nr_open` is less.
+    pub nr_open: u64,
 }
 
-/// The files that set the limits of processes: there is no other way to set those.
-pub fn limits(goal: &Goal) -> Vec<Wanted> {
-    let descriptors = goal.descriptors();
-    let locked = locked(goal);
-    let per_login = format!(
-        "{HEAD}# For who logs in and starts a gateway or a load generator by hand.\n\
-         * - nofile {descriptors}\n\
-         root - nofile {descriptors}\n\
-         * - memlock {}\n\
-         root - memlock {}\n",
-        locked >> 10,
-        locked >> 10
-    );
-    let service = format!("{HEAD}[Service]\nLimitNOFILE={descriptors}\nLimitMEMLOCK={locked}\n");
-    vec![Wanted { path: LIMITS, text: per_login }, Wanted { path: DROP_IN, text: service }]
+/// The file that sets the limits of the service: there is no other way to set those. Never less than
+/// the service has without it.
+pub fn limits(goal: &Goal) -> Wanted {
+    let descriptors = goal.descriptors().max(1 << 20);
+    let locked = locked(goal).max(64 << 20);
+    let text = format!("{HEAD}[Service]\nLimitNOFILE={descriptors}\nLimitMEMLOCK={locked}\n");
+    Wanted { path: DROP_IN, text, nr_open: 0 }
 }
 
 /// Whether the host's files set the limits that this goal needs.
 pub fn has_limits(host: &Host, goal: &Goal) -> bool {
-    limits(goal).iter().all(|file| host.text(file.path).is_ok_and(|text| text == file.text))
+    let file = limits(goal);
+    host.text(file.path).is_ok_and(|text| text == file.text)
+}
+
+/// The file that lets those who log in raise their limit, for what they start by hand. With a limit
+/// above `fs.nr_open` nobody could log in, so it goes together with that.
+fn logins(goal: &Goal) -> Wanted {
+    let descriptors = goal.descriptors().max(1 << 19);
+    let text = format!(
+        "{HEAD}# For who logs in and starts a gateway or a load generator by hand.\n\
+         * hard nofile {descriptors}\nroot hard nofile {descriptors}\n"
+    );
+    Wanted { path: LIMITS, text, nr_open: descriptors }
 }
 
 /// The files that survive a start of the host, for these settings as they will be; `program` is
@@ -61,18 +67,20 @@ pub fn for_restarts(goal: &Goal, findings: &[Finding], program: &str) -> Vec<Wan
         findings.iter().filter(there).filter_map(Setting::of).collect();
     let starts =
         format!("{HEAD}[Unit]\nWants=holdfast-tuning.service\nAfter=holdfast-tuning.service\n");
-    vec![
-        Wanted { path: SYSCTL, text: sysctl(&settings) },
-        Wanted { path: UNIT, text: unit(goal, program) },
-        Wanted { path: STARTS, text: starts },
-        Wanted { path: TUNED, text: tuned(&settings) },
-    ]
+    let texts = [
+        (SYSCTL, sysctl(&settings)),
+        (UNIT, unit(goal, program)),
+        (STARTS, starts),
+        (TUNED, tuned(&settings)),
+    ];
+    let files = texts.into_iter().map(|(path, text)| Wanted { path, text, nr_open: 0 });
+    files.chain([logins(goal)]).collect()
 }
 
 fn unit(goal: &Goal, program: &str) -> String {
     format!(
         "{HEAD}[Unit]\nDescription=The kernel as a Holdfast gateway needs it\n\n\
-         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart={program} apply --yes {}\n",
+         [Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=\"{program}\" apply --yes {}\n",
         goal.arguments()
     )
 }
@@ -126,7 +134,7 @@ fn tuned(settings: &[Setting<'_>]) -> String {
         }
     }
     text.push_str("\n[sysfs]\n");
-    for setting in settings.iter().filter(|setting| setting.sysctl().is_none()) {
+    for setting in settings.iter().filter(|setting| setting.path.starts_with("/sys/")) {
         let _ = writeln!(text, "{}={}", setting.path, setting.value);
     }
     text

@@ -25,6 +25,9 @@ pub struct Record {
     pub files: Vec<Written>,
     /// Folders that were made for them, outermost first.
     pub folders: Vec<String>,
+    /// The start of the host in which it was written last; empty where that is not known.
+    #[serde(default)]
+    pub boot: String,
 }
 
 /// A setting of the kernel.
@@ -54,6 +57,17 @@ impl Record {
         let Some(text) = host.text_if_there(PATH)? else { return Ok(Self::default()) };
         serde_json::from_str(&text)
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{PATH}: {error}")))
+    }
+
+    /// The same without what another start of the host has numbered anew: interrupts.
+    #[must_use]
+    pub fn of_this_boot(mut self, host: &Host) -> Self {
+        let boot = host.read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        if boot != self.boot {
+            self.settings.retain(|setting| !setting.path.starts_with("/proc/irq/"));
+            self.boot = boot;
+        }
+        self
     }
 
     /// Puts it on disk.
@@ -109,7 +123,7 @@ impl Record {
 /// Keeps every other change of this host away until it is dropped.
 #[derive(Debug)]
 pub struct Turn {
-    _file: File,
+    file: File,
 }
 
 impl Turn {
@@ -122,6 +136,13 @@ impl Turn {
         fs::create_dir_all(&place)?;
         let file = File::open(place)?;
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Closing is not enough where a child that was just forked still has it open.
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }

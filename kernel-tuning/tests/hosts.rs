@@ -170,10 +170,55 @@ fn what_survives_a_start_says_the_same_as_what_was_set() {
     }
     assert!(counted > 15, "{sysctl}");
     let unit = made.read("/etc/systemd/system/holdfast-tuning.service");
-    assert!(unit.contains("ExecStart=/usr/bin/holdfast-tuning apply --yes --connections 1000000"));
+    assert!(
+        unit.contains("ExecStart=\"/usr/bin/holdfast-tuning\" apply --yes --connections 1000000")
+    );
     let limits = made.read("/etc/systemd/system/holdfast.service.d/90-tuning.conf");
     assert!(limits.contains("LimitNOFILE=1129472\n"), "{limits}");
     assert!(made.read("/etc/tuned/holdfast/tuned.conf").contains("net.core.somaxconn=16384\n"));
+}
+
+#[test]
+fn logins_are_never_allowed_more_than_the_kernel_allows() {
+    let made = Made::new();
+    let plan = plan_for(&made, 1_000_000, true);
+    made.replace_by_folder("/proc/sys/fs/nr_open");
+    let Err(Failed::Some(refused)) = change::apply(&made.host, &plan) else { panic!("set") };
+    assert!(refused.iter().any(|line| line.contains("nobody could log in")), "{refused:?}");
+    assert!(!made.host.has("/etc/security/limits.d/90-holdfast.conf"));
+    made.replace_by_file("/proc/sys/fs/nr_open", "1048576\n");
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    let limits = made.read("/etc/security/limits.d/90-holdfast.conf");
+    assert!(limits.contains("\nroot hard nofile 1129472\n"), "{limits}");
+    // A small goal takes nothing from anybody.
+    let small = Made::new();
+    change::apply(&small.host, &plan_for(&small, 1_000, true)).unwrap();
+    let limits = small.read("/etc/security/limits.d/90-holdfast.conf");
+    assert!(limits.contains("\n* hard nofile 524288\n"), "{limits}");
+    let service = small.read("/etc/systemd/system/holdfast.service.d/90-tuning.conf");
+    assert!(service.contains("LimitNOFILE=1048576\nLimitMEMLOCK=67108864\n"), "{service}");
+}
+
+#[test]
+fn interrupts_that_another_start_numbered_anew_are_left_alone() {
+    let made = Made::new();
+    made.write("/proc/sys/kernel/random/boot_id", "one\n");
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    made.write("/proc/sys/kernel/random/boot_id", "two\n");
+    made.write("/proc/irq/24/smp_affinity_list", "3\n");
+    change::undo(&made.host).unwrap();
+    assert_eq!(made.read("/proc/irq/24/smp_affinity_list"), "3\n");
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
+}
+
+#[test]
+fn cores_that_are_not_there_get_no_interrupts() {
+    let made = Made::new();
+    made.write("/sys/devices/system/cpu/online", "0,2,4,6\n");
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    let files = ["/proc/irq/24/smp_affinity_list", "/proc/irq/25/smp_affinity_list"];
+    assert_eq!(files.map(|file| made.read(file)), ["0\n", "2\n"]);
+    assert_eq!(made.read("/sys/class/net/eth0/queues/rx-0/rps_cpus"), "55\n");
 }
 
 #[test]

@@ -5,7 +5,6 @@
 //! few the gateway does not start.
 
 use crate::config::Config;
-use crate::limits::Limits;
 use holdfast_tuning::knobs::Place;
 use holdfast_tuning::plan::{self, Finding};
 use holdfast_tuning::{Facts, Goal, Host};
@@ -13,19 +12,15 @@ use holdfast_tuning::{Facts, Goal, Host};
 /// What a gateway is configured for.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Configured {
-    /// Connections of clients.
+    /// Connections of clients; 0 where nobody said how many, and nothing falls short of that.
     pub(super) connections: usize,
     /// Connections that may wait to be accepted.
     pub(super) backlog: u32,
 }
 
-impl Configured {
-    /// What the configuration asks for; where it leaves that open, what the descriptors allow.
-    pub(super) fn new(config: &Config, limits: &Limits) -> Self {
-        let fitting = limits.connections * usize::from(limits.shards);
-        let asked = config.client.connections_max;
-        let connections = if asked == 0 { fitting } else { asked };
-        Self { connections, backlog: config.socket.backlog }
+impl From<&Config> for Configured {
+    fn from(config: &Config) -> Self {
+        Self { connections: config.client.connections_max, backlog: config.socket.backlog }
     }
 }
 
@@ -40,7 +35,8 @@ fn lines(host: &Host, configured: Configured) -> Vec<String> {
     let facts = Facts::of(host);
     let goal = Goal::new(configured.connections as u64, 0, &facts);
     let findings = plan::look(host, &goal, &facts);
-    let limiting = plan::limiting(&findings).filter(|one| is_the_kernel_s(one));
+    let limiting =
+        plan::limiting(&findings).filter(|one| configured.connections > 0 && is_the_kernel_s(one));
     let limited = limiting.map(|one| {
         let have = one.have.split_whitespace().collect::<Vec<_>>().join(" ");
         let (name, value, connections) = (one.label(), one.value(), goal.connections);
@@ -60,12 +56,12 @@ fn is_the_kernel_s(finding: &Finding) -> bool {
 
 fn short_backlog(host: &Host, configured: Configured) -> Option<String> {
     let most: u32 = host.read("/proc/sys/net/core/somaxconn").ok()?.parse().ok()?;
-    let Configured { connections, backlog } = configured;
+    let backlog = configured.backlog;
     (most < backlog).then(|| {
         format!(
             "net.core.somaxconn = {most} cuts socket.backlog = {backlog}: when all clients return \
              at once, more of them must try again. To raise it: holdfast-tuning apply \
-             --connections {connections}"
+             --connections N"
         )
     })
 }
@@ -104,9 +100,11 @@ mod tests {
         let limits = ["fs.file-max", "net.ipv4.tcp_mem", "net.netfilter.nf_conntrack_max"];
         assert_eq!(names[..3], limits);
         assert_eq!(names[3..], ["net.core.somaxconn"]);
-        for line in &said {
+        for line in &said[..3] {
             assert!(line.ends_with("holdfast-tuning apply --connections 1000000"), "{line}");
         }
+        let open = Configured { connections: 0, ..CONFIGURED };
+        assert_eq!(lines(&host, open), said[3..], "nobody said how many");
         assert!(said[1].starts_with("net.ipv4.tcp_mem = 1000 2000 3000 is too little"), "{said:?}");
     }
 

@@ -66,6 +66,8 @@ impl Supervisor {
             (None, _) => Sign::Alive,
             (Some(stalled), said) => {
                 self.silent = true;
+                // Looks again at once: the sign goes out as soon as it turns again.
+                self.since = every;
                 if said { Sign::None } else { Sign::Stalls(stalled) }
             }
         }
@@ -106,9 +108,9 @@ mod tests {
         let mut look = |stalled| supervisor.sign(|| stalled);
         assert_eq!([look(None), look(None)], [Sign::None, Sign::Alive]);
         assert_eq!([look(None), look(Some(STALLED))], [Sign::None, Sign::Stalls(STALLED)]);
-        // Said once.
+        // Said once; and the sign comes with the first look after it.
         assert_eq!([look(Some(STALLED)), look(Some(STALLED))], [Sign::None, Sign::None]);
-        assert_eq!([look(None), look(None)], [Sign::None, Sign::Alive]);
+        assert_eq!([look(None), look(None), look(None)], [Sign::Alive, Sign::None, Sign::Alive]);
     }
 
     #[test]

@@ -30,7 +30,7 @@ fn readiness_life_and_leaving_are_told(io: Which) {
     }
     process.signal(Signal::TERM);
     let leaving = std::iter::repeat_with(next).find(|said| said.trim() != "WATCHDOG=1").unwrap();
-    assert!(leaving.contains("STOPPING=1") && leaving.contains("EXTEND_TIMEOUT_USEC=5000000"));
+    assert!(leaving.contains("STOPPING=1") && leaving.contains("EXTEND_TIMEOUT_USEC=7000000"));
     let (status, said) = process.end();
     assert_eq!(status.code(), Some(0), "{said}");
 }

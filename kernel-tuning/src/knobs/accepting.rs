@@ -43,13 +43,13 @@ pub(super) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "net.ipv4.ip_local_port_range",
-        reason: "connections to other hosts of the cluster, and those of a load generator, take a \
-                 port each",
-        cost: "services that listen above 1024 may find their port taken: reserve it",
+        reason: "outgoing connections take a port each; fewer than the kernel's own choice run out \
+                 (a load generator's host needs 1024 to 65535)",
+        cost: "services that listen in between may find their port taken: reserve it",
         source: "ip(7), ip_local_port_range",
         limits_connections: false,
         settings: |_, _| {
-            let want = Want::Numbers(vec![Bound::AtMost(10_000), Bound::AtLeast(65_000)]);
+            let want = Want::Numbers(vec![Bound::AtMost(32_768), Bound::AtLeast(60_999)]);
             sysctl("net.ipv4.ip_local_port_range", want)
         },
     },

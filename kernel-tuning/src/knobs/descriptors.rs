@@ -55,9 +55,10 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "kernel.io_uring_disabled",
         reason: "the gateway serves over io_uring where it may, and else over epoll, which costs \
                  more CPU for each message",
-        cost: "every process may use io_uring; with 1 only those of kernel.io_uring_group may",
+        cost: "every process may use io_uring; where that shall not be, leave it and serve over \
+               epoll, or set 1 and make the service's group kernel.io_uring_group",
         source: "Documentation/admin-guide/sysctl/kernel.rst, io_uring_disabled (since Linux 6.6)",
         limits_connections: false,
-        settings: |_, _| sysctl("kernel.io_uring_disabled", Want::at_most(1)),
+        settings: |_, _| sysctl("kernel.io_uring_disabled", Want::at_most(0)),
     },
 ];

@@ -10,7 +10,7 @@ use crate::want::{Bound, Want};
 /// A message that waits for its acknowledgement takes a page of this account, so a broadcast that
 /// reaches everybody needs one for each connection. No more than half of the memory.
 pub(crate) fn tcp_pages(goal: &Goal, facts: &Facts) -> [u64; 3] {
-    let most = goal.memory / 2 / facts.page.max(1);
+    let most = goal.memory.min(facts.memory) / 2 / facts.page.max(1);
     let high = (goal.connections + goal.connections / 4).max(16_384).min(most);
     [high / 2, high / 4 * 3, high]
 }

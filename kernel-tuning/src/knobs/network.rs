@@ -16,7 +16,8 @@ fn when_many(goal: &Goal, settings: Vec<Setting>) -> Vec<Setting> {
 
 /// The cores that shards run on.
 fn shards(goal: &Goal, facts: &Facts) -> Vec<u64> {
-    (0..goal.cores.min(facts.cores)).collect()
+    let most = usize::try_from(goal.cores).unwrap_or(usize::MAX);
+    facts.online.iter().copied().take(most).collect()
 }
 
 /// A setting for each queue that receives, where there are fewer of them than shards.
@@ -141,9 +142,10 @@ pub(super) const KNOBS: &[Knob] = &[
         settings: |goal, facts| {
             let queues = |one: &Interface| -> Vec<Setting> {
                 let of = |queue| {
-                    let mine = |core: &u64| core % one.sending == queue;
+                    let all = facts.online.iter().enumerate();
+                    let mine = all.filter(|(at, _)| *at as u64 % one.sending == queue);
                     let path = format!("/sys/class/net/{}/queues/tx-{queue}/xps_cpus", one.name);
-                    let cores = (0..facts.cores).filter(mine).collect();
+                    let cores = mine.map(|(_, core)| *core).collect();
                     Setting { place: Place::Kernel(path), want: Want::Mask(cores) }
                 };
                 // One queue is everybody's, and the kernel has no such file that can be written.

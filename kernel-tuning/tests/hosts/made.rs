@@ -55,6 +55,7 @@ const FILES: &[(&str, &str)] = &[
     ("/sys/devices/system/cpu/cpu0/cpuidle/state2/latency", "133"),
     ("/sys/devices/system/cpu/cpu0/cpuidle/state2/disable", "0"),
     ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor", "powersave"),
+    ("/sys/devices/system/cpu/cpu0/cpufreq/scaling_available_governors", "performance powersave"),
     ("/sys/class/net/lo/operstate", "unknown"),
     ("/sys/class/net/eth0/device/msi_irqs/24", "msix"),
     ("/sys/class/net/eth0/device/msi_irqs/25", "msix"),

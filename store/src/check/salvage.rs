@@ -9,6 +9,7 @@ use crate::disk::{Disk, write_all};
 use crate::keeper::RESERVED_AHEAD;
 use crate::log::scan::{Found, Lying};
 use crate::log::segment::Id;
+use crate::log::witness::Witness;
 use crate::record::{Header, Kind, Pen, Record, VERSION, shape};
 use crate::recover::{Chain, Reach};
 use std::io;
@@ -95,6 +96,8 @@ pub fn salvage_disk(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageEr
         let error = io::Error::new(io::ErrorKind::AlreadyExists, "there is a store already");
         return Err(SalvageError::To(error));
     }
+    // What was said beside an earlier log there is not of this one.
+    Witness::remove(to).map_err(SalvageError::To)?;
     let done = copy_all(from, to);
     if done.is_err() {
         // Half a store would be served as a whole one, and would refuse the next try.
@@ -136,6 +139,14 @@ fn copy_all(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
     if let Some(end) = chain.missing_end() {
         let from = if chain.links.is_empty() { end.number } else { expected };
         result.missing.extend(from..=end.number);
+        // An empty segment that says what those which are lost may have given out.
+        let lost = u64::from(end.number.saturating_sub(from)) + 1;
+        let reserved = reserved.saturating_add(2 * RESERVED_AHEAD * lost);
+        let mut pen = Pen::default();
+        let target = Id { number, salt: !end.salt };
+        pen.begin(target.salt);
+        pen.header(Header { version: VERSION, number, before, reserved, room: 0 });
+        write(to, target, pen.bytes()).map_err(SalvageError::To)?;
     }
     to.sync_directory().map_err(SalvageError::To)?;
     Ok(result)

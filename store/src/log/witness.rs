@@ -55,6 +55,15 @@ impl Witness {
         if is_new { disk.sync_directory() } else { Ok(()) }
     }
 
+    /// Takes it away for good, if there is one.
+    pub(crate) fn remove(disk: &dyn Disk) -> io::Result<()> {
+        match disk.remove(END) {
+            Ok(()) => disk.sync_directory(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     fn bytes(self) -> [u8; LENGTH] {
         let mut bytes = [0; LENGTH];
         bytes[..12].copy_from_slice(MAGIC);

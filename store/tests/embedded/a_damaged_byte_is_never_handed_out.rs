@@ -1,7 +1,7 @@
 //! A bit turns over in every byte of a small store, or a piece of it is gone: either it is refused
 //! with its place, or nothing is lost by it. What is salvaged is all but what lay there.
 
-use crate::support::{Life, NOW, SEGMENT, mailboxes, message, segments, to_u32, trim};
+use crate::support::{Life, NOW, SEGMENT, Two, mailboxes, message, segments, to_u32, trim};
 use holdfast_store::check::{SalvageError, State, check_disk, salvage_disk};
 use holdfast_store::disk::Disk;
 use holdfast_store::disk::memory::Memory;
@@ -44,7 +44,7 @@ fn a_life(disk: &Memory) -> Life {
 
 /// What a store hands out, if it opens.
 fn contents(disk: &Memory) -> Result<Held, OpenError> {
-    let homes = crate::support::Two::new(&["a", "b"]);
+    let homes = Two::new(&["a", "b"]);
     let (mut life, recovered) = Life::at(disk, &homes, 2, NOW)?;
     let mut held = Vec::new();
     for (user, sequence, place, length) in mailboxes(&recovered) {
@@ -192,6 +192,10 @@ fn a_newest_segment_may_end_anywhere_behind_its_beginning_after_a_kill() {
 #[test]
 fn a_newest_segment_that_is_lost_whole_is_noticed_after_a_kill() {
     let disk = some_store();
+    // Two more lives, so that the newest segment alone says what they may have given out.
+    drop(Life::open(&disk, 1));
+    drop(Life::open(&disk, 2));
+    let given = Life::open(&disk.copy(), 3).1.iter().map(|shard| shard.sequence).max().unwrap();
     let newest = segments(&disk).pop().unwrap();
     let damages: [fn(&Memory, &str); 3] = [
         |disk, newest| disk.remove(newest).unwrap(),
@@ -208,8 +212,11 @@ fn a_newest_segment_that_is_lost_whole_is_noticed_after_a_kill() {
         let refused = contents(&less).expect_err("a segment is lost").to_string();
         assert!(refused.contains(&newest) && refused.contains("store salvage"), "{refused}");
         assert!(!check_disk(&less, NOW).unwrap().is_sound());
-        let saved = salvage_disk(&less, &Memory::new()).unwrap();
+        let new = Memory::new();
+        let saved = salvage_disk(&less, &new).unwrap();
         assert!(!saved.missing.is_empty() || !saved.losses.is_empty(), "salvage says so");
+        let again = Life::at(&new, &Two::new(&["a", "b"]), 1, NOW).unwrap().1;
+        assert!(again.iter().all(|shard| shard.sequence >= given), "no sequence is given twice");
     }
 }
 
