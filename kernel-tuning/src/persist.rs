@@ -33,8 +33,8 @@ pub struct Wanted {
     pub nr_open: u64,
 }
 
-/// The file that sets the limits of the service: there is no other way to set those. Never less than
-/// the service has without it.
+/// The file that sets the limits of the service: there is no other way to set those. Never less
+/// than the service has without it.
 pub fn limits(goal: &Goal) -> Wanted {
     let descriptors = goal.descriptors().max(1 << 20);
     let locked = locked(goal).max(64 << 20);
