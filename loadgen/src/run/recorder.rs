@@ -20,7 +20,8 @@ use std::thread::{self, JoinHandle};
 
 /// Between two samples, nanoseconds.
 const PERIOD: u64 = SECOND;
-/// What is left of a second at the end is a sample of its own if it is longer than this.
+/// What is left of a second at the end is a sample of its own, which is no shorter than this: over
+/// less, a processor's time says nothing.
 const REST: u64 = SECOND / 5;
 /// Where a gateway's admin page is, unless it is told otherwise.
 const USUAL_ADMIN: SocketAddr =
@@ -50,9 +51,11 @@ impl Recorder {
         let told = Arc::clone(&notes);
         let record = move || {
             while !told.stop.load(Ordering::Relaxed) {
-                thread::park_timeout(duration(tape.until_next()));
+                thread::park_timeout(duration(tape.until(PERIOD)));
                 tape.roll(PERIOD);
             }
+            // Whatever came since the last sample is in one, or the seconds would not add up.
+            thread::sleep(duration(tape.until(REST)));
             tape.roll(REST);
             tape.timeline
         };
@@ -144,9 +147,9 @@ impl Tape {
         }
     }
 
-    /// Nanoseconds until the next sample is due.
-    fn until_next(&self) -> u64 {
-        (self.last.at + PERIOD).saturating_sub(self.shared.clock.now())
+    /// Nanoseconds until the last sample is so long ago.
+    fn until(&self, length: u64) -> u64 {
+        (self.last.at + length).saturating_sub(self.shared.clock.now())
     }
 
     /// Takes a sample if the last is `least` nanoseconds ago.
