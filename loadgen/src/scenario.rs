@@ -1,6 +1,7 @@
 //! What a run does: the options, with their scenario, checked against each other and against this
 //! machine.
 
+mod alike;
 pub(crate) mod command;
 mod file;
 mod library;

@@ -387,23 +387,29 @@ fn the_time_that_users_are_away_is_said_to_be_in_the_latency_of_durable_pushes()
     assert!(!printed(|_| Fate::Deliver, &["--class", "durable"]).contains(said));
 }
 
-#[test]
-fn an_interrupted_run_reports_what_was_offered_until_then() {
-    let gateway = Gateway::start(Script::default());
+/// A run with `extra` options that is interrupted when the gateway has seen so many pushes.
+fn interrupted(gateway: &Gateway, extra: &[&str], pushes: u64) -> Run {
     let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
-    let common = ["run", "--gateway", &clients, "--api", &api, "--connections", "40"];
-    let long = ["--rate", "400", "--duration", "600", "--settle", "0", "--quiet", "--json", "-"];
+    let common = ["run", "--gateway", &clients, "--api", &api, "--quiet", "--json", "-"];
     let mut run = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
-    let run = run.args([&common[..], &long].concat());
+    let run = run.args([&common[..], extra].concat());
     let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    while gateway.seen().pushes < 40 {
+    while gateway.seen().pushes < pushes {
         thread::sleep(Duration::from_millis(5));
     }
     kill_process(Pid::from_child(&run), Signal::INT).unwrap();
     let output = run.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let report = serde_json::from_slice(&output.stdout).unwrap_or(Value::Null);
+    Run { code: output.status.code().unwrap(), report, stderr }
+}
+
+#[test]
+fn an_interrupted_run_reports_what_was_offered_until_then() {
+    let gateway = Gateway::start(Script::default());
+    let long = ["--connections", "40", "--rate", "400", "--duration", "600", "--settle", "0"];
+    let Run { code, report, stderr } = interrupted(&gateway, &long, 40);
+    assert_eq!(code, 3, "{stderr}");
     assert_eq!(report["interrupted"], true);
     let pushed = gateway.seen().pushes;
     assert!((40..400 * 600).contains(&pushed));

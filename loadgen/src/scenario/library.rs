@@ -1,5 +1,6 @@
 //! The scenarios that come with the program, each a file of `loadgen/scenarios/`.
 
+use super::alike::meant;
 use super::file::File;
 use std::path::Path;
 
@@ -21,10 +22,8 @@ pub(crate) const NAMED: [(&str, &str); 7] = [
 pub(crate) fn named(name: &str) -> Result<&'static str, String> {
     let found = NAMED.iter().find(|(one, _)| *one == name);
     found.map(|(_, text)| *text).ok_or_else(|| {
-        let near = NAMED.iter().map(|(one, _)| (strsim::jaro_winkler(one, name), one));
-        let best = near.max_by(|one, other| one.0.total_cmp(&other.0));
-        let best = best.filter(|(score, _)| *score > 0.8);
-        let meant = best.map_or(String::new(), |(_, one)| format!("did you mean {one}? "));
+        let meant = meant(name, NAMED.iter().map(|(one, _)| *one));
+        let meant = meant.map_or(String::new(), |one| format!("did you mean {one}? "));
         let names: Vec<&str> = NAMED.iter().map(|(one, _)| *one).collect();
         format!("there is no scenario called {name}; {meant}named ones: {}", names.join(", "))
     })

@@ -2,12 +2,8 @@
 //! phase takes place, and every message of every phase is accounted for.
 
 use crate::gateway::{Fate, Gateway, Script};
-use crate::{CLIENTS, Run, loadgen};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::{CLIENTS, Run, interrupted, loadgen};
 use serde_json::Value;
-use std::process::{Command, Stdio};
-use std::thread;
-use std::time::Duration;
 
 /// The clients of every file below.
 const HEAD: &str = "about = \"for a test\"\ndrain = \"5 s\"\n\
@@ -153,23 +149,13 @@ fn a_named_scenario_runs_small() {
 #[test]
 fn who_is_away_when_a_run_is_interrupted_comes_back_and_nothing_is_wrong() {
     let gateway = Gateway::start(Script::default());
-    let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("long.toml");
     let away = "[[phase]]\nkind = \"offline\"\nduration = \"10 min\"\nshare = 0.5\nrate = 400\n";
     std::fs::write(&file, format!("{HEAD}{away}")).unwrap();
-    let mut run = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
-    run.args(["run", "--scenario", file.to_str().unwrap(), "--gateway", &clients, "--api", &api]);
-    run.args(["--quiet", "--json", "-"]).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let run = run.spawn().unwrap();
-    while gateway.seen().pushes < 200 {
-        thread::sleep(Duration::from_millis(5));
-    }
-    kill_process(Pid::from_child(&run), Signal::INT).unwrap();
-    let output = run.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(3), "{stderr}");
-    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let scenario = ["--scenario", file.to_str().unwrap()];
+    let Run { code, report, stderr } = interrupted(&gateway, &scenario, 200);
+    assert_eq!(code, 3, "{stderr}");
     assert!(report["counts"]["churned"].as_u64() > Some(0), "nobody was away");
     assert_eq!(report["counts"]["returns"], report["counts"]["churned"]);
 }

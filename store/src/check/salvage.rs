@@ -128,10 +128,8 @@ fn copy_all(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
         // What a lost header said is not over what the life before it may have given out by far.
         let guess = reserved.saturating_add(2 * RESERVED_AHEAD);
         reserved = header.map_or(guess, |header| header.reserved).max(reserved);
-        let mut pen = Pen::default();
         let target = Id { number, salt: !id.salt };
-        pen.begin(target.salt);
-        pen.header(Header { version: VERSION, number, before, reserved, room: 0 });
+        let mut pen = begun(target, before, reserved);
         copy(&found, chain.reach(position), &mut pen, &mut result);
         before = write(to, target, pen.bytes()).map_err(SalvageError::To)?;
         number = number.saturating_add(1);
@@ -142,14 +140,19 @@ fn copy_all(from: &dyn Disk, to: &dyn Disk) -> Result<Salvage, SalvageError> {
         // An empty segment that says what those which are lost may have given out.
         let lost = u64::from(end.number.saturating_sub(from)) + 1;
         let reserved = reserved.saturating_add(2 * RESERVED_AHEAD * lost);
-        let mut pen = Pen::default();
         let target = Id { number, salt: !end.salt };
-        pen.begin(target.salt);
-        pen.header(Header { version: VERSION, number, before, reserved, room: 0 });
-        write(to, target, pen.bytes()).map_err(SalvageError::To)?;
+        write(to, target, begun(target, before, reserved).bytes()).map_err(SalvageError::To)?;
     }
     to.sync_directory().map_err(SalvageError::To)?;
     Ok(result)
+}
+
+/// The beginning of a segment.
+fn begun(id: Id, before: u32, reserved: u64) -> Pen {
+    let mut pen = Pen::default();
+    pen.begin(id.salt);
+    pen.header(Header { version: VERSION, number: id.number, before, reserved, room: 0 });
+    pen
 }
 
 fn write(to: &dyn Disk, id: Id, bytes: &[u8]) -> io::Result<u32> {

@@ -77,7 +77,9 @@ pub(crate) fn run(args: &Args) -> Result {
         return tuning::run(&tool, args.limit, clients);
     }
     redis::ensure()?;
-    let built = build()?;
+    let mut command = cargo(&["test", "--package", "holdfast", "--no-run"]);
+    command.args(TESTS.iter().flat_map(|test| ["--test", test]));
+    let built = build(command, &[&TESTS[..], &["holdfast"]].concat())?;
     let (folder, script) = prepare(SCRIPT)?;
     let mut guest = guest(&tool, args.limit);
     for program in &built {
@@ -143,18 +145,17 @@ impl Program {
     }
 }
 
-/// Builds the tests, and the gateway that they start.
-fn build() -> Result<Vec<Program>> {
-    let mut command = cargo(&["test", "--package", "holdfast", "--no-run"]);
-    command.args(TESTS.iter().flat_map(|test| ["--test", test]));
+/// Builds as the command says, and gives these programs of what was built.
+fn build(mut command: Command, wanted: &[&str]) -> Result<Vec<Program>> {
     command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
     eprintln!("\n$ {}", shown(&command));
     let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
     if !output.status.success() {
-        return Err("the tests do not build".into());
+        return Err("what the guest runs does not build".into());
     }
-    let built = programs(&String::from_utf8_lossy(&output.stdout));
-    if built.len() == TESTS.len() + 1 { Ok(built) } else { Err(format!("cargo built {built:?}")) }
+    let mut built = programs(&String::from_utf8_lossy(&output.stdout));
+    built.retain(|program| wanted.contains(&program.name.as_str()));
+    if built.len() == wanted.len() { Ok(built) } else { Err(format!("cargo built {built:?}")) }
 }
 
 /// The programs that cargo says it built, of a line of JSON each.

@@ -3,12 +3,10 @@
 
 use super::kinds::Kind;
 use super::source::Source;
+use crate::scenario::alike::meant;
 use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
-
-/// A key is taken for another that was meant from this likeness on.
-const ALIKE: f64 = 0.8;
 
 /// A table.
 pub(super) struct Table<'a> {
@@ -93,10 +91,8 @@ impl<'a> Table<'a> {
     /// Refuses every key that is not one of `known`.
     pub(super) fn only(&self, known: &[&str]) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&&**key.get_ref())) {
-            let scored = known.iter().map(|one| (strsim::jaro_winkler(one, key.get_ref()), one));
-            let best = scored.max_by(|one, other| one.0.total_cmp(&other.0));
-            let meant = best.filter(|(score, _)| *score >= ALIKE);
-            let meant = meant.map_or(String::new(), |(_, one)| format!("; did you mean {one}?"));
+            let meant = meant(key.get_ref(), known.iter().copied());
+            let meant = meant.map_or(String::new(), |one| format!("; did you mean {one}?"));
             let (written, name, allowed) = (key.get_ref(), &self.name, known.join(", "));
             let end = if meant.is_empty() { ";" } else { "" };
             let what = format!("{written}: no such key in {name}{meant}{end} allowed: {allowed}");

@@ -2,10 +2,9 @@
 //! undoes is as it was to the byte, also when it was killed amid; and a gateway in one process with
 //! one shard serves many clients there.
 
-use super::{Program, guest, prepare, programs, watch};
-use crate::shell::{Result, cargo, shown};
+use super::{Program, build, guest, prepare, watch};
+use crate::shell::{Result, cargo};
 use std::path::Path;
-use std::process::Stdio;
 
 const SCRIPT: &str = include_str!("tuning.sh");
 /// What the guest gets.
@@ -15,7 +14,9 @@ const MEMORY: (u32, u32) = (1_500, 12_000);
 
 /// Runs it with so many clients.
 pub(super) fn run(tool: &Path, limit: u32, clients: u32) -> Result {
-    let built = build()?;
+    let mut command = cargo(&["build", "--release"]);
+    command.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
+    let built = build(command, &PROGRAMS)?;
     let (folder, script) = prepare(SCRIPT)?;
     let mut guest = guest(tool, limit);
     let megabytes = MEMORY.0
@@ -29,18 +30,4 @@ pub(super) fn run(tool: &Path, limit: u32, clients: u32) -> Result {
     eprint!("\n{summary}");
     ended?;
     summary.judge(1)
-}
-
-fn build() -> Result<Vec<Program>> {
-    let mut command = cargo(&["build", "--release"]);
-    command.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
-    command.arg("--message-format=json-render-diagnostics").stderr(Stdio::inherit());
-    eprintln!("\n$ {}", shown(&command));
-    let output = command.output().map_err(|error| format!("cannot run cargo: {error}"))?;
-    if !output.status.success() {
-        return Err("the programs do not build".into());
-    }
-    let mut built = programs(&String::from_utf8_lossy(&output.stdout));
-    built.retain(|program| PROGRAMS.contains(&program.name.as_str()));
-    if built.len() == PROGRAMS.len() { Ok(built) } else { Err(format!("cargo built {built:?}")) }
 }
