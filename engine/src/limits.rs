@@ -4,6 +4,7 @@ use crate::config::Config;
 use crate::connection::CLIENT_BYTES;
 use crate::connection::table::SLOTS_MAX;
 use crate::mesh::{ToHome, ToOrigin, ToSession};
+use holdfast_tuning::room;
 use std::fmt;
 
 /// Descriptors of a shard that are not connections: standard streams, listeners, ring, wake-ups.
@@ -24,10 +25,11 @@ pub const CONNECTION_BYTES: usize = CLIENT_BYTES + SLOT_BYTES;
 pub const IDLE_CLIENT_BYTES: usize =
     CLIENT_BYTES + SLOT_BYTES + TIMER_BYTES + MEMBER_BYTES + HOME_BYTES + HOME_INDEX_BYTES;
 
-/// What the kernel keeps for one idle client: socket, file and poll, as measured.
-pub const KERNEL_CLIENT_BYTES: usize = 3900;
+/// What the kernel keeps for one idle client: what a host's room is reckoned with.
+pub const KERNEL_CLIENT_BYTES: usize = room::KERNEL_BYTES as usize;
 
-const _: () = assert!(IDLE_CLIENT_BYTES <= 256, "the promise of the README");
+const _: () =
+    assert!(IDLE_CLIENT_BYTES <= room::GATEWAY_BYTES as usize, "the promise of the README");
 
 /// What this host has to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,6 +6,7 @@ use crate::knobs::Place;
 use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
 use crate::record::{Record, Turn};
+use crate::want::on_one_line;
 use similar::TextDiff;
 use std::fmt::Write;
 use std::io;
@@ -77,7 +78,7 @@ impl Plan {
     pub fn diff(&self, host: &Host) -> String {
         let mut text = String::new();
         for step in &self.settings {
-            let have = step.have.split_whitespace().collect::<Vec<_>>().join(" ");
+            let have = on_one_line(&step.have);
             // Writing into a string cannot fail.
             let _ = writeln!(text, "{}: {have} -> {}", step.label, step.value);
         }

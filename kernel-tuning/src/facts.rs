@@ -22,8 +22,6 @@ pub struct Facts {
     pub deep_sleeps: Vec<String>,
     /// Cores whose clock can be governed.
     pub governed: Vec<String>,
-    /// `irqbalance` runs, which moves interrupts as it sees fit.
-    pub balances: bool,
 }
 
 /// A network interface.
@@ -56,7 +54,6 @@ impl Facts {
             interfaces: interfaces(host),
             deep_sleeps: deep_sleeps(host),
             governed: governed(host),
-            balances: runs(host, "irqbalance"),
         }
     }
 }
@@ -136,8 +133,9 @@ fn interrupts(host: &Host, device: &str) -> Vec<u32> {
     numbers
 }
 
-fn runs(host: &Host, program: &str) -> bool {
+/// Whether `irqbalance` runs, which moves interrupts as it sees fit.
+pub fn balances(host: &Host) -> bool {
     let processes = host.names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok());
     let mut names = processes.map(|id| host.read(&format!("/proc/{id}/comm")).unwrap_or_default());
-    names.any(|name| name == program)
+    names.any(|name| name == "irqbalance")
 }

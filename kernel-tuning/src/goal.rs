@@ -47,6 +47,12 @@ impl Goal {
         round_up(self.connections + self.connections / 8 + 4096, 1024)
     }
 
+    /// Bytes that shards may lock in memory: 8 MiB each, for rings and what is registered with
+    /// them.
+    pub fn locked(&self) -> u64 {
+        self.cores * (8 << 20)
+    }
+
     /// Connections that may wait to be accepted. When a gateway comes back its clients do too,
     /// within some seconds; a 64th of them is what comes in a tenth of a second of six.
     pub fn backlog(&self) -> u64 {

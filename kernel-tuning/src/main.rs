@@ -148,7 +148,7 @@ fn check(host: &Host, args: &GoalArgs, json: bool, all: bool) -> Exit {
     let text = if json {
         show::json(&goal, &room, &findings)
     } else {
-        show::check(&facts, &goal, &room, &findings, all)
+        show::check(host, &goal, &room, &findings, all)
     };
     say(&text);
     if !room.lacking.is_empty() {

@@ -4,6 +4,7 @@ use crate::goal::Goal;
 use crate::host::Host;
 use crate::knobs::{Knob, Place};
 use crate::plan::{Finding, State};
+use crate::want::on_one_line;
 use std::fmt::Write;
 
 /// Who wrote it, at the head of every file.
@@ -37,7 +38,7 @@ pub struct Wanted {
 /// than the service has without it.
 pub fn limits(goal: &Goal) -> Wanted {
     let descriptors = goal.descriptors().max(1 << 20);
-    let locked = locked(goal).max(64 << 20);
+    let locked = goal.locked().max(64 << 20);
     let text = format!("{HEAD}[Service]\nLimitNOFILE={descriptors}\nLimitMEMLOCK={locked}\n");
     Wanted { path: DROP_IN, text, nr_open: 0 }
 }
@@ -85,10 +86,6 @@ fn unit(goal: &Goal, program: &str) -> String {
     )
 }
 
-fn locked(goal: &Goal) -> u64 {
-    goal.cores * (8 << 20)
-}
-
 /// One file of the kernel and the text that it shall have.
 struct Setting<'a> {
     knob: &'static Knob,
@@ -100,7 +97,7 @@ impl<'a> Setting<'a> {
     fn of(finding: &'a Finding) -> Option<Self> {
         let Place::Kernel(path) = &finding.place else { return None };
         let value = match finding.state {
-            State::Good => finding.have.split_whitespace().collect::<Vec<_>>().join(" "),
+            State::Good => on_one_line(&finding.have),
             _ => finding.value(),
         };
         Some(Self { knob: finding.knob, path, value })

@@ -56,11 +56,25 @@ impl Finding {
 
 /// Looks at every setting that matters for this goal.
 pub fn look(host: &Host, goal: &Goal, facts: &Facts) -> Vec<Finding> {
-    let of = |knob: &'static Knob| {
+    look_at(knobs::all(), host, goal, facts).collect()
+}
+
+/// What holds the host below so many connections; the other settings are not read.
+pub fn limiting(host: &Host, goal: &Goal, facts: &Facts) -> Vec<Finding> {
+    let limiting = knobs::all().filter(|knob| knob.limits_connections);
+    look_at(limiting, host, goal, facts).filter(|one| one.state == State::Change).collect()
+}
+
+fn look_at(
+    knobs: impl Iterator<Item = &'static Knob>,
+    host: &Host,
+    goal: &Goal,
+    facts: &Facts,
+) -> impl Iterator<Item = Finding> {
+    knobs.flat_map(move |knob| {
         let settings = (knob.settings)(goal, facts).into_iter();
         settings.map(move |setting| find(host, goal, knob, setting))
-    };
-    knobs::all().flat_map(of).collect()
+    })
 }
 
 fn find(host: &Host, goal: &Goal, knob: &'static Knob, setting: knobs::Setting) -> Finding {
@@ -95,9 +109,4 @@ fn read_limit(host: &Host, limit: Limit) -> io::Result<String> {
         Some(hard) => Ok(hard.to_owned()),
         None => Err(io::ErrorKind::NotFound.into()),
     }
-}
-
-/// The lines of what holds the host below so many connections: each with what it is and must be.
-pub fn limiting(findings: &[Finding]) -> impl Iterator<Item = &Finding> {
-    findings.iter().filter(|one| one.knob.limits_connections && one.state == State::Change)
 }

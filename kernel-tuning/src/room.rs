@@ -6,9 +6,9 @@ use crate::knobs::tcp_pages;
 use serde::Serialize;
 
 /// What the gateway takes for an idle client, at most.
-const GATEWAY_BYTES: u64 = 256;
-/// What the kernel keeps for it: socket, file and poll.
-const KERNEL_BYTES: u64 = 3_900;
+pub const GATEWAY_BYTES: u32 = 256;
+/// What the kernel keeps for it: socket, file and poll, as measured.
+pub const KERNEL_BYTES: u32 = 3_900;
 /// The system, the program and what else runs beside it.
 const SYSTEM_BYTES: u64 = 1 << 30;
 /// Rings and buffers of a shard.
@@ -111,8 +111,8 @@ fn memory(goal: &Goal, facts: &Facts) -> Vec<(&'static str, u64)> {
     let tcp = tcp_pages(goal, facts)[2] * facts.page;
     let tracked = if facts.tracks { goal.connections * TRACKED_BYTES } else { 0 };
     vec![
-        ("the gateway, 256 B for each idle client", goal.connections * GATEWAY_BYTES),
-        ("the kernel, 3,900 B for each", goal.connections * KERNEL_BYTES),
+        ("the gateway, 256 B for each idle client", goal.connections * u64::from(GATEWAY_BYTES)),
+        ("the kernel, 3,900 B for each", goal.connections * u64::from(KERNEL_BYTES)),
         ("TCP buffers while everybody gets a message", tcp),
         ("the firewall's table", tracked),
         ("shards and system", SYSTEM_BYTES + goal.cores * SHARD_BYTES),

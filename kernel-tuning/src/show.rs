@@ -1,10 +1,12 @@
 //! What people and programs are told.
 
 use holdfast_tuning::change::Plan;
+use holdfast_tuning::facts::balances;
 use holdfast_tuning::knobs::{self, Knob};
 use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::room::{Room, in_units};
-use holdfast_tuning::{Facts, Goal};
+use holdfast_tuning::want::on_one_line;
+use holdfast_tuning::{Goal, Host};
 use serde_json::json;
 use std::fmt::Write;
 
@@ -21,7 +23,7 @@ fn word(state: State) -> &'static str {
 
 /// The findings and the account of memory, for a person.
 pub(crate) fn check(
-    facts: &Facts,
+    host: &Host,
     goal: &Goal,
     room: &Room,
     findings: &[Finding],
@@ -46,7 +48,7 @@ pub(crate) fn check(
         count(State::Absent)
     );
     text.push_str(&account(goal, room));
-    if facts.balances && findings.iter().any(|one| one.knob.name == "interrupts") {
+    if findings.iter().any(|one| one.knob.name == "interrupts") && balances(host) {
         text.push_str(
             "\nirqbalance runs and moves interrupts back: stop it, or exclude these with its \
              --banirq\n",
@@ -57,7 +59,7 @@ pub(crate) fn check(
 }
 
 fn row(finding: &Finding) -> [String; 4] {
-    let have = finding.have.split_whitespace().collect::<Vec<_>>().join(" ");
+    let have = on_one_line(&finding.have);
     [finding.label(), have, finding.want.to_string(), word(finding.state).to_owned()]
 }
 

@@ -113,6 +113,11 @@ impl fmt::Display for Want {
     }
 }
 
+/// A setting's text with one space where it has white space.
+pub fn on_one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// Numbers with white space between; `None` where something else is there.
 fn numbers(text: &str) -> Option<Vec<u64>> {
     text.split_whitespace().map(|word| word.parse().ok()).collect()

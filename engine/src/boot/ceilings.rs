@@ -7,6 +7,7 @@
 use crate::config::Config;
 use holdfast_tuning::knobs::Place;
 use holdfast_tuning::plan::{self, Finding};
+use holdfast_tuning::want::on_one_line;
 use holdfast_tuning::{Facts, Goal, Host};
 
 /// What a gateway is configured for.
@@ -32,21 +33,24 @@ pub(super) fn warn(configured: Configured) {
 }
 
 fn lines(host: &Host, configured: Configured) -> Vec<String> {
+    let limited =
+        if configured.connections > 0 { too_little(host, configured) } else { Vec::new() };
+    limited.into_iter().chain(short_backlog(host, configured)).collect()
+}
+
+fn too_little(host: &Host, configured: Configured) -> Vec<String> {
     let facts = Facts::of(host);
     let goal = Goal::new(configured.connections as u64, 0, &facts);
-    let findings = plan::look(host, &goal, &facts);
-    let limiting =
-        plan::limiting(&findings).filter(|one| configured.connections > 0 && is_the_kernel_s(one));
-    let limited = limiting.map(|one| {
-        let have = one.have.split_whitespace().collect::<Vec<_>>().join(" ");
-        let (name, value, connections) = (one.label(), one.value(), goal.connections);
+    let limiting = plan::limiting(host, &goal, &facts);
+    let line = |one: &Finding| {
+        let (name, have, value) = (one.label(), on_one_line(&one.have), one.value());
+        let (connections, reason) = (goal.connections, one.knob.reason);
         format!(
-            "{name} = {have} is too little for {connections} connections: {}. To make it {value}: \
-             holdfast-tuning apply --connections {connections}",
-            one.knob.reason
+            "{name} = {have} is too little for {connections} connections: {reason}. To make it \
+             {value}: holdfast-tuning apply --connections {connections}"
         )
-    });
-    limited.chain(short_backlog(host, configured)).collect()
+    };
+    limiting.iter().filter(|one| is_the_kernel_s(one)).map(line).collect()
 }
 
 /// Of the kernel alone, and not of descriptors.

@@ -3,9 +3,6 @@
 use super::{Knob, Limit, Place, Setting, sysctl};
 use crate::want::Want;
 
-/// A shard's rings and the buffers that it registers, at most.
-const LOCKED_PER_SHARD: u64 = 8 << 20;
-
 pub(super) const KNOBS: &[Knob] = &[
     Knob {
         name: "fs.nr_open",
@@ -47,7 +44,7 @@ pub(super) const KNOBS: &[Knob] = &[
         source: "setrlimit(2), RLIMIT_MEMLOCK; io_uring_setup(2), ENOMEM",
         limits_connections: false,
         settings: |goal, _| {
-            let want = Want::at_least(goal.cores * LOCKED_PER_SHARD);
+            let want = Want::at_least(goal.locked());
             vec![Setting { place: Place::Process(Limit::LockedMemory), want }]
         },
     },

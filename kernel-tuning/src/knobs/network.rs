@@ -27,7 +27,7 @@ fn steered(
     file: &str,
     want: impl Fn(&Interface) -> Want,
 ) -> Vec<Setting> {
-    let few = |one: &&Interface| one.receiving < goal.cores.min(facts.cores);
+    let few = |one: &&Interface| one.receiving < shards(goal, facts).len() as u64;
     let queues = |one: &Interface| {
         let path = |queue| format!("/sys/class/net/{}/queues/rx-{queue}/{file}", one.name);
         super::each(&(0..one.receiving).map(path).collect::<Vec<_>>(), &want(one))
