@@ -2,12 +2,14 @@
 
 use crate::scenario::people;
 use crate::scenario::phase::Phase;
+use crate::scenario::share::Share;
 use crate::schedule::Order;
 use crate::schedule::size::Sizes;
 use crate::slo::Slo;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use holdfast_protocol::client::Class;
+use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -57,6 +59,28 @@ pub(crate) struct Options {
     /// What no option can say, from a scenario file.
     #[arg(skip)]
     pub(crate) asked: Asked,
+    /// Which part of the run is done here.
+    #[arg(skip)]
+    pub(crate) share: Share,
+    /// Secrets that were read already; `None` where the options say where they are.
+    #[arg(skip)]
+    pub(crate) secrets: Option<Secrets>,
+}
+
+/// What others must not read.
+#[derive(Clone, Default)]
+pub(crate) struct Secrets {
+    /// What login tokens are signed with.
+    pub(crate) login: Option<Vec<u8>>,
+    /// The key of the backend API.
+    pub(crate) api: Vec<u8>,
+}
+
+impl fmt::Debug for Secrets {
+    /// Nothing of them.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str("Secrets")
+    }
 }
 
 /// What a scenario file asks for beside the options; empty without one.

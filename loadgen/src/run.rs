@@ -1,6 +1,7 @@
 //! `run`, from the options to the verdict: set up, ramp, settle, push, drain, leave, judge.
 
 mod broadcaster;
+pub(crate) mod company;
 mod progress;
 mod pusher;
 mod recorder;
@@ -11,8 +12,10 @@ use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
 use crate::scenario::overlay;
 use crate::slo::metric;
+use company::{Alone, Company};
 use report::publish::Publisher;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// Something was lost, doubled, out of order or corrupt.
 const FAILED: u8 = 1;
@@ -53,7 +56,8 @@ fn run(options: &Options) -> Result<u8, String> {
     let publisher = Publisher::open(&options.output)?;
     let interrupt =
         Interrupt::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let report = stages::execute(options, interrupt)?;
+    let alone: Arc<dyn Company> = Arc::new(Alone);
+    let report = stages::execute(options, interrupt, &alone)?.report(options);
     let code = match (report.verdict.is_empty(), report.meets_slo(), report.interrupted) {
         (false, ..) => FAILED,
         (true, false, _) => SLO_MISSED,

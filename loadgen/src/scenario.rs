@@ -9,6 +9,7 @@ pub(crate) mod overlay;
 pub(crate) mod people;
 pub(crate) mod phase;
 pub(crate) mod plan;
+pub(crate) mod share;
 
 use crate::options::{Io, Options};
 use crate::schedule::{Schedule, size};
@@ -19,6 +20,7 @@ use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYT
 use people::People;
 use plan::{BROADCASTS_MAX, Plan};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use share::{Runs, Share};
 use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -63,38 +65,52 @@ pub(crate) struct Scenario {
     /// Whether durable pushes ask for receipts.
     pub(crate) receipts: bool,
     /// Which run this is, in every body.
-    pub(crate) run: u32,
+    pub(crate) runs: Runs,
+    /// Which part of it is done here.
+    pub(crate) share: Share,
 }
 
 impl Scenario {
-    /// Checks the options; `now` is in seconds since 1970.
+    /// The part of the run that the options give to this process.
     ///
     /// # Errors
     /// What is wrong and what would be right, in words.
     pub(crate) fn new(options: &Options) -> Result<Self, String> {
         let clients = &options.clients;
+        let count = options.share.part(clients.connections);
+        let ports = sources::local_ports();
+        let sources = Sources::plan(count, &clients.gateway, &clients.source, ports);
+        let mut scenario = Self::elsewhere(options)?;
+        scenario.sources = sources?;
+        scenario.threads = threads(count, clients.threads)?;
+        Ok(scenario)
+    }
+
+    /// The same without what only the host has to have that runs it.
+    ///
+    /// # Errors
+    /// What is wrong and what would be right, in words.
+    pub(crate) fn elsewhere(options: &Options) -> Result<Self, String> {
+        let clients = &options.clients;
         check(options)?;
+        let share = options.share;
+        let count = share.part(clients.connections);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let key_id = clients.key_id.as_deref();
         let sign = |secret: Vec<u8>| Signer::new(&secret, key_id, now.as_secs());
         let people = people(options);
         let plan = Plan::new(options, &people)?;
-        let schedule = plan.schedule(clients.connections, options.push.seed);
+        let schedule = plan.schedule(count, share.seed(options.push.seed));
         if options.push.receipts && !schedule.has_durable() {
             return Err(RECEIPTS.to_owned());
         }
         Ok(Self {
-            clients: clients.connections,
+            clients: count,
             people,
-            sources: Sources::plan(
-                clients.connections,
-                &clients.gateway,
-                &clients.source,
-                sources::local_ports(),
-            )?,
+            sources: Sources::Kernel,
             gateways: clients.gateway.clone(),
-            connect_rate: clients.connect_rate,
-            threads: threads(clients.connections, clients.threads)?,
+            connect_rate: share.part(clients.connect_rate).max(1),
+            threads: 0,
             io: clients.io,
             heartbeat: clients.heartbeat,
             signer: login_secret(options)?.map(sign).transpose()?,
@@ -105,7 +121,8 @@ impl Scenario {
             plan,
             schedule,
             receipts: options.push.receipts,
-            run: std::process::id() ^ now.subsec_nanos(),
+            runs: share.runs(std::process::id() ^ now.subsec_nanos()),
+            share,
         })
     }
 }
@@ -125,11 +142,14 @@ fn people(options: &Options) -> People {
     };
     let populations = &options.asked.populations;
     let asked = if populations.is_empty() { vec![one()] } else { populations.clone() };
-    People::new(&asked, clients.connections, clients.user_bytes)
+    People::new(&asked, clients.connections, clients.user_bytes).part(options.share)
 }
 
 /// What login tokens are signed with; `None` where there shall be none.
-fn login_secret(options: &Options) -> Result<Option<Vec<u8>>, String> {
+pub(crate) fn login_secret(options: &Options) -> Result<Option<Vec<u8>>, String> {
+    if let Some(secrets) = &options.secrets {
+        return Ok(secrets.login.clone());
+    }
     let (typed, file) = (&options.clients.secret, options.clients.secret_file.as_deref());
     let wanted = typed.is_some() || file.is_some();
     wanted.then(|| secret::read(typed.as_deref().unwrap_or_default(), file)).transpose()

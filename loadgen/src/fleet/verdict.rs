@@ -49,8 +49,11 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
         desk.tally.foreign += 1;
         return;
     };
-    if header.run != desk.shared.scenario.run {
-        desk.tally.foreign += 1;
+    let runs = desk.shared.scenario.runs;
+    if header.run != runs.pushes {
+        let strays = runs.is_others(header.run);
+        desk.tally.misdelivered += u64::from(strays);
+        desk.tally.foreign += u64::from(!strays);
         return;
     }
     if desk.shared.scenario.schedule.target(number) != desk.user {
@@ -73,7 +76,8 @@ pub(crate) fn push(push: &Push<'_>, order: &mut Order, desk: &mut Desk<'_>) {
 /// Counts a body that is not as this program writes them: one of this run is damaged, any other is
 /// somebody else's, such as a durable broadcast from before the run.
 fn unreadable(body: &[u8], desk: &mut Desk<'_>) {
-    if body::is_of(desk.shared.scenario.run, body) {
+    let runs = desk.shared.scenario.runs;
+    if body::is_of(runs.pushes, body) || body::is_of(runs.broadcasts, body) {
         desk.tally.corrupt += 1;
     } else {
         desk.tally.foreign += 1;
@@ -110,14 +114,17 @@ pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, des
     };
     let scenario = &desk.shared.scenario;
     let planned = scenario.plan.broadcasts.get(bit.trailing_zeros() as usize);
-    if header.run != scenario.run || bit == 0 {
+    if header.run != scenario.runs.broadcasts || bit == 0 {
         desk.tally.foreign += 1;
     } else if planned.is_none_or(|one| one.product != scenario.people.product(desk.user)) {
         desk.tally.misdelivered += 1;
     } else if *heard & bit == 0 {
         *heard |= bit;
         desk.tally.broadcasts += 1;
-        desk.tally.spread.record(desk.now.saturating_sub(header.due));
+        // What another host stamped says nothing on this one's clock.
+        if scenario.share.makes_broadcasts() {
+            desk.tally.spread.record(desk.now.saturating_sub(header.due));
+        }
         desk.shared.gauges.broadcasts.fetch_add(1, Ordering::Relaxed);
         desk.tally.disorder += u64::from(!follows && !push.redelivered);
     } else if push.redelivered {

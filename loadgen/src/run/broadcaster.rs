@@ -92,7 +92,8 @@ impl Broadcaster {
         let scenario = &self.shared.scenario;
         let mut body = Vec::new();
         let due = self.start + planned.due;
-        let header = Header { run: scenario.run, number: Number::Broadcast(number), due };
+        let header =
+            Header { run: scenario.runs.broadcasts, number: Number::Broadcast(number), due };
         body::write(header, planned.size, &mut body);
         let broadcast = Broadcast {
             product: &scenario.people.products()[planned.product],

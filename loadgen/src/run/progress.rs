@@ -1,6 +1,7 @@
 //! What is shown while a run goes on: a bar on a terminal, a line now and then elsewhere. The run's
 //! timeline is recorded beside it.
 
+use super::company::Company;
 use super::recorder::Recorder;
 use crate::clock::{MILLISECOND, SECOND, duration};
 use crate::fleet::shared::Shared;
@@ -40,7 +41,12 @@ struct Shown {
 impl Progress {
     /// A bar if standard error is a terminal, else lines; nothing if the options say so. `server`
     /// is the gateway's process, if it is known.
-    pub(super) fn new(shared: &Arc<Shared>, server: Option<u32>, options: &Output) -> Self {
+    pub(super) fn new(
+        shared: &Arc<Shared>,
+        server: Option<u32>,
+        options: &Output,
+        company: &Arc<dyn Company>,
+    ) -> Self {
         let terminal = std::io::stderr().is_terminal();
         let bar = (terminal && !options.quiet).then(|| {
             let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
@@ -56,7 +62,7 @@ impl Progress {
             every: u64::from(options.every) * SECOND,
             stage: "",
             shown,
-            recorder: Recorder::start(shared, server, options),
+            recorder: Recorder::start(shared, server, options, company),
         }
     }
 

@@ -187,7 +187,7 @@ impl Pusher {
                 break;
             }
             let at = self.bodies.len();
-            let header = Header { run: scenario.run, number: Number::Push(number), due };
+            let header = Header { run: scenario.runs.pushes, number: Number::Push(number), due };
             body::write(header, schedule.size(number), &mut self.bodies);
             let target = schedule.target(number);
             let durable = schedule.is_durable(number);

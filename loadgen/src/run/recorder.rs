@@ -5,6 +5,7 @@
 
 mod admin;
 
+use super::company::Company;
 use crate::clock::{SECOND, duration};
 use crate::fleet::shared::Shared;
 use crate::histogram::Latency;
@@ -42,21 +43,32 @@ struct Notes {
 }
 
 impl Recorder {
-    /// Records from now on; `server` is the gateway's process, if it is known.
-    pub(super) fn start(shared: &Arc<Shared>, server: Option<u32>, options: &Output) -> Self {
+    /// Records from now on, and tells the company of each sample; `server` is the gateway's
+    /// process, if it is known.
+    pub(super) fn start(
+        shared: &Arc<Shared>,
+        server: Option<u32>,
+        options: &Output,
+        company: &Arc<dyn Company>,
+    ) -> Self {
         let notes = Arc::new(Notes::default());
         let admin = admin_address(server, options)
             .map(|address| Admin::new(address, options.admin_token_file.as_deref(), shared.clock));
         let mut tape = Tape::new(shared, server, admin);
+        let company = Arc::clone(company);
         let told = Arc::clone(&notes);
         let record = move || {
             while !told.stop.load(Ordering::Relaxed) {
-                thread::park_timeout(duration(tape.until(PERIOD)));
-                tape.roll(PERIOD);
+                thread::park_timeout(duration(tape.until_due()));
+                if tape.is_due() && tape.roll(REST) {
+                    company.second(&tape.timeline, &tape.shared);
+                }
             }
             // Whatever came since the last sample is in one, or the seconds would not add up.
             thread::sleep(duration(tape.until(REST)));
-            tape.roll(REST);
+            if tape.roll(REST) {
+                company.second(&tape.timeline, &tape.shared);
+            }
             tape.timeline
         };
         let thread = thread::Builder::new().name("timeline".to_owned()).spawn(record).ok();
@@ -97,6 +109,8 @@ struct Tape {
     client: Meter,
     ksoftirqd: Meter,
     last: Counted,
+    /// When the next sample is due, nanoseconds of the run's clock.
+    due: u64,
     timeline: Timeline,
 }
 
@@ -142,6 +156,7 @@ impl Tape {
             server: server.map(Meter::new),
             client: Meter::new(std::process::id()),
             ksoftirqd: Meter::of_ksoftirqd(),
+            due: last.at + PERIOD,
             timeline: Timeline { from: float(last.at) / 1e9, ..Timeline::default() },
             last,
         }
@@ -152,10 +167,25 @@ impl Tape {
         (self.last.at + length).saturating_sub(self.shared.clock.now())
     }
 
-    /// Takes a sample if the last is `least` nanoseconds ago.
-    fn roll(&mut self, least: u64) {
-        if self.shared.clock.now().saturating_sub(self.last.at) < least {
-            return;
+    /// Nanoseconds until the next whole second of the recording.
+    fn until_due(&self) -> u64 {
+        self.due.saturating_sub(self.shared.clock.now())
+    }
+
+    /// Whether the next whole second of the recording has come.
+    fn is_due(&self) -> bool {
+        self.until_due() == 0
+    }
+
+    /// Takes a sample if the last is `least` nanoseconds ago; says whether it did.
+    fn roll(&mut self, least: u64) -> bool {
+        let now = self.shared.clock.now();
+        if now.saturating_sub(self.last.at) < least {
+            return false;
+        }
+        // By the clock, so that the samples of several hosts are of the same seconds.
+        while self.due <= now {
+            self.due += PERIOD;
         }
         let now = Counted::now(&self.shared);
         let passed = float(now.at - self.last.at) / 1e9;
@@ -167,6 +197,7 @@ impl Tape {
             admin.sample(&mut self.timeline);
         }
         self.last = now;
+        true
     }
 
     fn rates(&mut self, now: &Counted, passed: f64) {

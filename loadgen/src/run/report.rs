@@ -1,58 +1,38 @@
 //! What a run found: judged and added up here, then shown as a table for people and written for
 //! machines and browsers. What is kept is [`crate::report`].
 
+pub(super) mod findings;
 mod phases;
 pub(super) mod publish;
 mod table;
 
 pub(super) use crate::report::Passed;
+use findings::Findings;
 
-use crate::fleet::shared::Shared;
 use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
 use crate::report::timeline::Timeline;
 use crate::report::{Cpu, Durable, Memory, Report, Seconds, float};
-use crate::verify::away::Absences;
-use crate::verify::judge::{self, Broadcasts, Pushes, Sent};
+use crate::scenario::Scenario;
+use crate::verify::judge::{self, Broadcasts, Pushes};
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 
 /// Options whose value is a secret.
 const SECRETS: [&str; 2] = ["--secret", "--api-key"];
 /// What stands in a report instead of one.
 const HIDDEN: &str = "(hidden)";
 
-/// What the stages hand over.
-pub(super) struct Evidence {
-    /// When the push phase began, nanoseconds of the run's clock.
-    pub(super) start: u64,
-    /// Messages handed to the API.
-    pub(super) sent: u64,
-    /// Broadcasts handed to the API.
-    pub(super) broadcasts: Vec<Sent>,
-    /// Clients that were logged in when the ramp was over.
-    pub(super) logged_in: u32,
-    /// Whether the run was ended early.
-    pub(super) interrupted: bool,
-    /// Those that were begun.
+/// How a run went, besides what was found.
+pub(super) struct Course {
+    /// When it began, seconds since 1970 UTC.
+    pub(super) began: u64,
+    /// Its phases, those that were begun.
     pub(super) phases: Vec<Passed>,
-    /// Before the first client; after the ramp; settled; after the push phase; drained; after the
-    /// byes.
-    pub(super) samples: [Sample; 6],
-}
-
-fn durable(shared: &Shared, pushes: &Pushes) -> Durable {
-    let gauges = &shared.gauges;
-    let receipts = gauges.receipts.load(Ordering::Relaxed);
-    let lost = |name| pushes.lost.get(name).copied().unwrap_or_default();
-    Durable {
-        stored: pushes.stored,
-        acked: pushes.acked,
-        missing: lost("answered_stored") + lost("answered_acked"),
-        receipts: shared.scenario.receipts.then_some(receipts),
-        given_up: gauges.given_up.load(Ordering::Relaxed),
-    }
+    /// Second by second.
+    pub(super) timeline: Timeline,
+    /// Whether it was ended early.
+    pub(super) interrupted: bool,
 }
 
 /// What is wrong with the receipts: each message that was stored has one.
@@ -64,76 +44,56 @@ fn receipts_missing(durable: &Durable) -> Option<String> {
 /// Judges and adds up. The SLO is judged last, by all the rest.
 pub(super) fn build(
     options: &Options,
-    shared: &Shared,
-    evidence: &Evidence,
-    timeline: Timeline,
+    scenario: &Scenario,
+    findings: Findings,
+    course: Course,
 ) -> Report {
-    let scenario = &shared.scenario;
-    let (pushes, broadcasts, away) = accounts(options, shared, evidence);
-    let tally = shared.sums().all.clone();
-    let durable = durable(shared, &pushes);
-    let mut verdict = verdict((&pushes, &broadcasts, &tally), away, options);
+    let Findings { pushes, tally, samples, .. } = &findings;
+    let broadcasts = findings.broadcasts();
+    let durable = findings.durable(scenario.receipts);
+    let mut verdict = verdict((pushes, &broadcasts, tally), findings.away, options);
     verdict.extend(receipts_missing(&durable));
-    let [before, ramped, settled, push_end, drained, left] = &evidence.samples;
+    let [before, ramped, settled, push_end, drained, left] = samples;
     let mut report = Report {
         command: command(std::env::args()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: host::commit(),
-        began: shared.clock.began_utc(),
+        began: course.began,
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),
-        phases: evidence.phases.iter().map(|phase| phase.timed(&tally)).collect(),
+        phases: course.phases.iter().map(|phase| phase.timed(tally)).collect(),
         kernel: host::kernel(),
         processor: host::processor(),
         clients: scenario.clients,
-        threads: scenario.threads,
-        source_addresses: scenario.sources.len(),
+        threads: findings.threads,
+        source_addresses: findings.sources,
         seconds: Seconds {
             ramp: seconds(before, ramped),
             push: seconds(settled, push_end),
             drain: seconds(push_end, drained),
             leave: seconds(drained, left),
         },
-        latencies: named(&latencies(&tally), Latency::summary),
-        distributions: distributions(&tally),
+        latencies: named(&latencies(tally), Latency::summary),
+        distributions: distributions(tally),
         cpu: vec![
             cpu("ramp", "login", tally.logins - tally.returns, (before, ramped)),
             cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
             cpu("leave", "close", tally.byes, (drained, left)),
         ],
         memory: memory(scenario.clients, before, settled),
-        counts: counts(&tally),
-        connection_reasons: tally.reasons,
+        counts: counts(tally),
+        connection_reasons: tally.reasons.clone(),
         durable: scenario.schedule.has_durable().then_some(durable),
-        pushes,
+        samples: named_samples(samples),
+        pushes: findings.pushes,
         broadcasts,
-        samples: samples(&evidence.samples),
-        timeline,
+        timeline: course.timeline,
         slo: Vec::new(),
-        interrupted: evidence.interrupted,
+        interrupted: course.interrupted,
         verdict,
     };
     report.slo = options.output.slo.as_ref().map(|slo| slo.judge(&report)).unwrap_or_default();
     report
-}
-
-/// Where every message went, and how many clients were not there at the end that should have been.
-fn accounts(options: &Options, shared: &Shared, evidence: &Evidence) -> (Pushes, Broadcasts, u64) {
-    let scenario = &shared.scenario;
-    let absences = Absences::new(shared.take_absences());
-    let pushes = judge::pushes(&judge::Evidence {
-        schedule: &scenario.schedule,
-        ledger: &shared.ledger,
-        offered: if evidence.interrupted { evidence.sent } else { scenario.schedule.count },
-        sent: evidence.sent,
-        start: evidence.start,
-        absences: &absences,
-        expires: options.push.ttl > 0,
-    });
-    let heard = shared.take_heard();
-    let broadcasts = judge::broadcasts(&evidence.broadcasts, &heard);
-    let online = heard.iter().filter(|client| client.since != u32::MAX).count() as u64;
-    (pushes, broadcasts, u64::from(evidence.logged_in).saturating_sub(online))
 }
 
 /// The command line without what others must not read: reports are shown around.
@@ -238,7 +198,7 @@ fn distributions(tally: &Tally) -> BTreeMap<String, Distribution> {
     named(&latencies, Latency::distribution)
 }
 
-fn samples(samples: &[Sample; 6]) -> BTreeMap<String, Sample> {
+fn named_samples(samples: &[Sample; 6]) -> BTreeMap<String, Sample> {
     let names = ["before", "ramped", "settled", "pushed", "drained", "left"];
     names.map(str::to_owned).into_iter().zip(*samples).collect()
 }

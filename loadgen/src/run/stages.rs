@@ -1,9 +1,11 @@
 //! The stages of a run, one function each.
 
 use super::broadcaster::{self, Broadcaster};
+use super::company::{Barrier, Company};
 use super::progress::Progress;
 use super::pusher::{Pushed, Pusher};
-use super::report::{self, Evidence, Passed};
+use super::report::findings::{Evidence, Findings};
+use super::report::{self, Course, Passed};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::fleet::Fleet;
 use crate::fleet::shared::{Phase, Shared};
@@ -12,8 +14,10 @@ use crate::host::{self, Sample};
 use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::report::Report;
+use crate::report::timeline::Timeline;
 use crate::scenario::Scenario;
 use crate::secret;
+use crate::verify::judge::Sent;
 use holdfast_client::{Backend, Error, Outcome};
 use std::fmt::Write;
 use std::net::TcpStream;
@@ -34,6 +38,8 @@ const QUIET: u64 = 3 * SECOND;
 struct Stage<'a> {
     options: &'a Options,
     shared: Arc<Shared>,
+    company: Arc<dyn Company>,
+    backend: Option<Backend>,
     server: Option<u32>,
     progress: Progress,
     /// The phases that are over.
@@ -48,27 +54,49 @@ struct Pushing {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Runs everything.
+/// A run that is over.
+pub(crate) struct Ended {
+    /// What was run.
+    pub(super) shared: Arc<Shared>,
+    /// How it went.
+    pub(super) course: Course,
+    /// What was found.
+    pub(crate) findings: Findings,
+}
+
+impl Ended {
+    /// Its report.
+    pub(super) fn report(self, options: &Options) -> Report {
+        report::build(options, &self.shared.scenario, self.findings, self.course)
+    }
+}
+
+/// Runs everything, with those of the company.
 ///
 /// # Errors
-/// Why the run could not be set up, for a person.
-pub(super) fn execute(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
+/// Why the run could not be set up, or was called off, for a person.
+pub(crate) fn execute(
+    options: &Options,
+    interrupt: Interrupt,
+    company: &Arc<dyn Company>,
+) -> Result<Ended, String> {
     let scenario = Scenario::new(options)?;
     reachable(&scenario)?;
     let shared = Arc::new(Shared::new(scenario, interrupt));
     // Before the API's connection is opened: a thread's descriptor table begins as a copy of this
     // one.
     let fleet = Fleet::start(&shared)?;
-    let gateway = shared.scenario.gateways[0];
-    let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
-    let progress = Progress::new(&shared, server, &options.output);
-    let mut stage = Stage { options, shared, server, progress, passed: Vec::new() };
-    let outcome = stage.run();
-    stage.shared.set_phase(Phase::Stop);
+    let mut stage = Stage::begin(options, &shared, company);
+    let outcome = stage.as_mut().map_err(|why| why.clone()).and_then(Stage::run);
+    shared.halt.store(true, Ordering::Relaxed);
+    shared.set_phase(Phase::Stop);
     fleet.join();
-    let timeline = stage.progress.finish();
+    let (timeline, phases) = stage.map_or_else(|_| Default::default(), Stage::finish);
     let evidence = outcome?;
-    Ok(report::build(options, &stage.shared, &evidence, timeline))
+    let interrupted = evidence.interrupted;
+    let course = Course { began: shared.clock.began_utc(), phases, timeline, interrupted };
+    let findings = Findings::gather(options, &shared, evidence);
+    Ok(Ended { shared, course, findings })
 }
 
 /// Whether something listens at every gateway address.
@@ -85,34 +113,101 @@ fn reachable(scenario: &Scenario) -> Result<(), String> {
     Ok(())
 }
 
-impl Stage<'_> {
+/// The key of the API.
+pub(crate) fn api_key(options: &Options) -> Result<Vec<u8>, String> {
+    match &options.secrets {
+        Some(secrets) => Ok(secrets.api.clone()),
+        None => secret::read(&options.push.api_key, options.push.api_key_file.as_deref()),
+    }
+}
+
+/// Connects to the API, if anything is to be sent.
+fn backend(options: &Options, shared: &Arc<Shared>) -> Result<Option<Backend>, String> {
+    let push = &options.push;
+    let (schedule, plan) = (&shared.scenario.schedule, &shared.scenario.plan);
+    if schedule.count == 0 && plan.broadcasts.is_empty() {
+        return Ok(None);
+    }
+    let shared = Arc::clone(shared);
+    let options = holdfast_client::Options {
+        name: push.api_name.clone(),
+        key: api_key(options)?,
+        // An answer later than the drain cannot be waited for.
+        timeout: Duration::from_secs(u64::from(push.drain.max(1))),
+        ..holdfast_client::Options::new([push.api.to_string()])
+    };
+    let options = options.on_receipt(move |receipt| {
+        let acked = matches!(receipt.outcome, Outcome::Acked(_));
+        let gauges = &shared.gauges;
+        let count = if acked { &gauges.receipts } else { &gauges.given_up };
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    let backend = Backend::connect(options).map_err(|error| match error {
+        Error::Refused { address, close } => format!(
+            "the gateway at {address} refused the backend \"{}\": {close}. Give the name and \
+             the key of one of its auth.backend_keys with --api-name and --api-key-file",
+            push.api_name
+        ),
+        error => format!("no backend API answers: {error}. Name it with --api"),
+    })?;
+    let sizes = plan.broadcasts.iter().map(|broadcast| broadcast.size);
+    let longest = sizes.fold(schedule.longest(), usize::max);
+    let allowed = backend.welcome().map_or(longest, |welcome| welcome.body_max as usize);
+    if longest > allowed {
+        return Err(format!("bodies of {longest} bytes; the gateway takes {allowed}"));
+    }
+    Ok(Some(backend))
+}
+
+impl<'a> Stage<'a> {
+    /// Connects to the API and waits for the company.
+    fn begin(
+        options: &'a Options,
+        shared: &Arc<Shared>,
+        company: &Arc<dyn Company>,
+    ) -> Result<Self, String> {
+        let backend = backend(options, shared)?;
+        company.pass(Barrier::Ramp, Vec::new(), shared)?;
+        let gateway = shared.scenario.gateways[0];
+        let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
+        let progress = Progress::new(shared, server, &options.output, company);
+        let (shared, company) = (Arc::clone(shared), Arc::clone(company));
+        Ok(Self { options, shared, company, backend, server, progress, passed: Vec::new() })
+    }
+
+    /// What was recorded, and the phases that are over.
+    fn finish(mut self) -> (Timeline, Vec<Passed>) {
+        (self.progress.finish(), self.passed)
+    }
+
     /// From the first connection to the last.
     fn run(&mut self) -> Result<Evidence, String> {
-        let backend = self.backend()?;
         let before = self.sample();
         let begun = self.shared.clock.now();
         let logged_in = self.ramp()?;
         self.pass("ramp", "ramp", begun);
         let ramped = self.sample();
-        self.settle();
+        self.settle()?;
         let settled = self.sample();
-        let pushing = self.push(backend.as_ref());
+        let start = self.company.pass(Barrier::Push, Vec::new(), &self.shared)?.at;
+        let pushing = self.push(start);
         let pushed = self.sample();
-        self.drain(&pushing, logged_in);
+        let broadcasts = self.drain(&pushing, logged_in)?;
         let drained = self.sample();
         for thread in pushing.threads {
             // A thread that panicked has said so; what it did not send counts as never sent.
             let _ = thread.join();
         }
+        self.company.pass(Barrier::Leave, Vec::new(), &self.shared)?;
         self.leave();
         let left = self.sample();
+        let mine = self.shared.scenario.share.makes_broadcasts();
         Ok(Evidence {
             start: pushing.start,
             sent: pushing.pushed.sent.load(Ordering::Acquire),
-            broadcasts: pushing.broadcasts.sent(),
+            broadcasts: if mine { pushing.broadcasts.sent() } else { broadcasts },
             logged_in,
             interrupted: self.shared.interrupt.came(),
-            phases: std::mem::take(&mut self.passed),
             samples: [before, ramped, settled, pushed, drained, left],
         })
     }
@@ -125,44 +220,6 @@ impl Stage<'_> {
 
     fn sample(&self) -> Sample {
         host::sample(self.server, self.shared.clock.now())
-    }
-
-    /// Connects to the API, if anything is to be sent.
-    fn backend(&self) -> Result<Option<Backend>, String> {
-        let push = &self.options.push;
-        let (schedule, plan) = (&self.shared.scenario.schedule, &self.shared.scenario.plan);
-        if schedule.count == 0 && plan.broadcasts.is_empty() {
-            return Ok(None);
-        }
-        let shared = Arc::clone(&self.shared);
-        let options = holdfast_client::Options {
-            name: push.api_name.clone(),
-            key: secret::read(&push.api_key, push.api_key_file.as_deref())?,
-            // An answer later than the drain cannot be waited for.
-            timeout: Duration::from_secs(u64::from(push.drain.max(1))),
-            ..holdfast_client::Options::new([push.api.to_string()])
-        };
-        let options = options.on_receipt(move |receipt| {
-            let acked = matches!(receipt.outcome, Outcome::Acked(_));
-            let gauges = &shared.gauges;
-            let count = if acked { &gauges.receipts } else { &gauges.given_up };
-            count.fetch_add(1, Ordering::Relaxed);
-        });
-        let backend = Backend::connect(options).map_err(|error| match error {
-            Error::Refused { address, close } => format!(
-                "the gateway at {address} refused the backend \"{}\": {close}. Give the name and \
-                 the key of one of its auth.backend_keys with --api-name and --api-key-file",
-                push.api_name
-            ),
-            error => format!("no backend API answers: {error}. Name it with --api"),
-        })?;
-        let sizes = plan.broadcasts.iter().map(|broadcast| broadcast.size);
-        let longest = sizes.fold(schedule.longest(), usize::max);
-        let allowed = backend.welcome().map_or(longest, |welcome| welcome.body_max as usize);
-        if longest > allowed {
-            return Err(format!("bodies of {longest} bytes; the gateway takes {allowed}"));
-        }
-        Ok(Some(backend))
     }
 
     /// Connects and logs in every client; gives how many there are, which is fewer only when the
@@ -193,14 +250,15 @@ impl Stage<'_> {
     }
 
     /// Holds still, so that what the logins left behind is done.
-    fn settle(&mut self) {
+    fn settle(&mut self) -> Result<(), String> {
         self.shared.set_phase(Phase::Hold);
-        let from = self.shared.clock.now();
+        let from = self.company.pass(Barrier::Settle, Vec::new(), &self.shared)?.at;
         let length = self.shared.scenario.plan.settle;
         self.hold("settle", (from, from + length));
         if length > 0 {
             self.pass("settle", "hold", from);
         }
+        Ok(())
     }
 
     /// Lets the time from `start` to `end` pass, or what of it comes before an interrupt.
@@ -212,9 +270,8 @@ impl Stage<'_> {
         self.progress.wait(end, look);
     }
 
-    /// Goes through the plan's steps, while what they offer is offered.
-    fn push(&mut self, backend: Option<&Backend>) -> Pushing {
-        let start = self.shared.clock.now();
+    /// Goes through the plan's steps, from `start` on, while what they offer is offered.
+    fn push(&mut self, start: u64) -> Pushing {
         self.shared.start.store(start, Ordering::Relaxed);
         let mut pushing = Pushing {
             start,
@@ -222,8 +279,9 @@ impl Stage<'_> {
             broadcasts: Arc::new(broadcaster::Progress::default()),
             threads: Vec::new(),
         };
-        if let Some(backend) = backend.filter(|_| !self.shared.interrupt.came()) {
-            self.start_pushing(&mut pushing, backend);
+        let backend = self.backend.clone().filter(|_| !self.shared.interrupt.came());
+        if let Some(backend) = backend {
+            self.start_pushing(&mut pushing, &backend);
         } else {
             pushing.pushed.done.store(true, Ordering::Relaxed);
             pushing.broadcasts.done.store(true, Ordering::Relaxed);
@@ -255,18 +313,28 @@ impl Stage<'_> {
             start: pushing.start,
         };
         pushing.threads.push(thread::spawn(move || pusher.run()));
-        pushing.threads.push(thread::spawn(move || broadcaster.run()));
+        if self.shared.scenario.share.makes_broadcasts() {
+            pushing.threads.push(thread::spawn(move || broadcaster.run()));
+        } else {
+            pushing.broadcasts.done.store(true, Ordering::Release);
+        }
     }
 
     /// Waits for what is still in flight, and until as many clients as `logged_in` are back, at
-    /// most as long as the options say.
-    fn drain(&mut self, pushing: &Pushing, logged_in: u32) {
-        let clock = self.shared.clock;
-        let gauges = &self.shared.gauges;
-        let deadline = clock.now() + u64::from(self.options.push.drain) * SECOND;
+    /// most as long as the options say; gives the broadcasts that there were.
+    fn drain(&mut self, pushing: &Pushing, logged_in: u32) -> Result<Vec<Sent>, String> {
+        let shared = Arc::clone(&self.shared);
+        let (clock, gauges) = (shared.clock, &shared.gauges);
+        let patience = u64::from(self.options.push.drain) * SECOND;
+        let mut deadline = clock.now() + patience;
+        self.progress.stage("drain", shared.scenario.schedule.count);
+        self.progress
+            .wait(deadline, || (gauges.deliveries.load(Ordering::Relaxed), pushing.answered()));
+        let here = clock.now();
+        let sent = self.company.pass(Barrier::Drain, pushing.broadcasts.sent(), &shared)?.sent;
+        deadline += clock.now() - here;
+        let copies = self.copies(pushing, &sent);
         let (mut arrived, mut since) = (0, clock.now());
-        let wants_receipts = self.shared.scenario.receipts;
-        self.progress.stage("drain", self.shared.scenario.schedule.count);
         self.progress.wait(deadline, || {
             let deliveries = gauges.deliveries.load(Ordering::Relaxed);
             let broadcasts = gauges.broadcasts.load(Ordering::Relaxed);
@@ -276,15 +344,32 @@ impl Stage<'_> {
             }
             let receipts =
                 gauges.receipts.load(Ordering::Relaxed) + gauges.given_up.load(Ordering::Relaxed);
-            let told = !wants_receipts || receipts >= gauges.stored.load(Ordering::Relaxed);
+            let told =
+                !shared.scenario.receipts || receipts >= gauges.stored.load(Ordering::Relaxed);
             let complete = told
                 && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
-                && broadcasts >= pushing.broadcasts.served.load(Ordering::Relaxed);
+                && broadcasts >= copies;
             let back = gauges.online.load(Ordering::Relaxed) >= logged_in;
             let over = pushing.answered() && (complete && back || now - since > QUIET);
             (deliveries, over)
         });
-        self.shared.halt.store(true, Ordering::Relaxed);
+        shared.halt.store(true, Ordering::Relaxed);
+        Ok(sent)
+    }
+
+    /// How many copies of broadcasts may still come to the clients here: those that the gateway
+    /// says it served, or where it served others too, one for each that a broadcast is for.
+    fn copies(&self, pushing: &Pushing, sent: &[Sent]) -> u64 {
+        let scenario = &self.shared.scenario;
+        if scenario.share.is_whole() {
+            return pushing.broadcasts.served.load(Ordering::Relaxed);
+        }
+        let mut clients = vec![0; scenario.people.products().len()];
+        for client in 0..scenario.clients {
+            clients[scenario.people.product(client)] += 1;
+        }
+        let taken = sent.iter().filter(|broadcast| broadcast.refused.is_none());
+        taken.map(|broadcast| clients.get(broadcast.product).copied().unwrap_or(0)).sum()
     }
 
     /// Says bye for everybody and waits until the gateway has closed the connections.

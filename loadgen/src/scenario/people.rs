@@ -1,7 +1,11 @@
 //! Who the clients are: user ids, products and tags, a function of the client's index alone.
 //!
 //! Populations follow each other in the order of the indices, each with its share of them. A user
-//! id ends with the index, so no two clients share one whatever their prefixes are.
+//! id ends with the index, so no two clients share one whatever their prefixes are. Where a process
+//! has a part of the clients, its indices are those within the part, and an id still ends with the
+//! place among all.
+
+use super::share::Share;
 
 /// One population as asked for.
 #[derive(Debug, Clone, PartialEq)]
@@ -33,6 +37,7 @@ pub(crate) struct People {
     products: Vec<String>,
     populations: Vec<Population>,
     user_bytes: usize,
+    share: Share,
 }
 
 impl People {
@@ -61,7 +66,12 @@ impl People {
         if let Some(last) = populations.last_mut() {
             last.end = clients;
         }
-        Self { products, populations, user_bytes }
+        Self { products, populations, user_bytes, share: Share::default() }
+    }
+
+    /// Those of them that are in the part; their indices are from 0 again.
+    pub(crate) fn part(self, share: Share) -> Self {
+        Self { share, ..self }
     }
 
     /// The products, each once.
@@ -78,7 +88,8 @@ impl People {
     pub(crate) fn user(&self, index: u32) -> String {
         let prefix = self.of(index).map_or("", |population| &population.prefix);
         let digits = self.user_bytes.saturating_sub(prefix.len());
-        format!("{prefix}{index:0digits$}")
+        let number = self.share.user(index);
+        format!("{prefix}{number:0digits$}")
     }
 
     /// Which product user `index` is of.
@@ -97,7 +108,8 @@ impl People {
     }
 
     fn of(&self, index: u32) -> Option<&Population> {
-        self.populations.iter().find(|population| index < population.end)
+        let number = self.share.user(index);
+        self.populations.iter().find(|population| number < population.end)
     }
 }
 
@@ -133,6 +145,27 @@ mod tests {
         users.sort_unstable();
         users.dedup();
         assert_eq!(users.len(), 1_000);
+    }
+
+    #[test]
+    fn the_parts_of_people_are_the_people_each_once() {
+        let asked = [asked("mail", "m-", 1.0), asked("chat", "c-", 1.0)];
+        let all = || People::new(&asked, 10, 8);
+        let part = |number| {
+            let share = Share { number, of: 3, run: 0 };
+            let people = all().part(share);
+            let one = move |index| (people.user(index), people.product(index));
+            (0..share.part(10)).map(one).collect::<Vec<_>>()
+        };
+        let mut parts: Vec<_> = (0..3).flat_map(part).collect();
+        parts.sort();
+        let people = all();
+        let mut whole: Vec<_> =
+            (0..10).map(|index| (people.user(index), people.product(index))).collect();
+        whole.sort();
+        assert_eq!(parts, whole);
+        assert!(part(1).iter().any(|(_, product)| *product == 0), "each has every population");
+        assert!(part(1).iter().any(|(_, product)| *product == 1), "each has every population");
     }
 
     #[test]

@@ -66,6 +66,9 @@ impl Plan {
         phases.retain(|phase| phase.kind != Kind::Ramp);
         let settles = phases.first().is_some_and(|first| first.kind == Kind::Hold);
         let settle = if settles { phases.remove(0).length } else { 0 };
+        for pushes in phases.iter_mut().filter_map(|phase| phase.pushes.as_mut()) {
+            pushes.rate = options.share.part(pushes.rate);
+        }
         let steps = placed(phases);
         let broadcasts: Vec<Planned> =
             steps.iter().flat_map(|step| planned(step, people)).collect();

@@ -118,7 +118,7 @@ fn add(reasons: &mut Reasons, reason: &str) {
 }
 
 /// One broadcast, as the API saw it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sent {
     /// Which product's users it is for.
     pub(crate) product: usize,
@@ -170,21 +170,41 @@ impl Broadcasts {
     }
 }
 
-/// Puts every (broadcast, client) pair into its class.
-pub(crate) fn broadcasts(sent: &[Sent], heard: &[Heard]) -> Broadcasts {
-    let mut sum = Broadcasts::default();
-    for (number, broadcast) in sent.iter().enumerate() {
+/// How the clients of a broadcast's product stand with it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub(crate) struct Copies {
+    /// How many they are.
+    pub(crate) clients: u64,
+    /// Of them: it arrived.
+    pub(crate) has: u64,
+    /// Of them: they were there all the time, and it did not.
+    pub(crate) missing: u64,
+}
+
+/// Counts for each broadcast how the clients stand with it.
+pub(crate) fn copies(sent: &[Sent], heard: &[Heard]) -> Vec<Copies> {
+    let count = |(number, broadcast): (usize, &Sent)| {
         let bit = 1 << number;
         let meant = || heard.iter().filter(|client| client.product == broadcast.product);
-        let clients = meant().count() as u64;
-        let has = meant().filter(|client| client.broadcasts & bit != 0).count() as u64;
         let stayed = |client: &&Heard| client.since <= broadcast.at && client.broadcasts & bit == 0;
-        let missing = meant().filter(stayed).count() as u64;
+        Copies {
+            clients: meant().count() as u64,
+            has: meant().filter(|client| client.broadcasts & bit != 0).count() as u64,
+            missing: meant().filter(stayed).count() as u64,
+        }
+    };
+    sent.iter().enumerate().map(count).collect()
+}
+
+/// Puts every (broadcast, client) pair into its class, from the counts of each broadcast.
+pub(crate) fn broadcasts(sent: &[Sent], copies: &[Copies]) -> Broadcasts {
+    let mut sum = Broadcasts::default();
+    for (broadcast, copies) in sent.iter().zip(copies) {
         sum.started += 1;
-        sum.offered += clients;
-        sum.delivered += has;
-        sum.gone += clients - has - missing;
-        let mut unexplained = missing;
+        sum.offered += copies.clients;
+        sum.delivered += copies.has;
+        sum.gone += copies.clients.saturating_sub(copies.has + copies.missing);
+        let mut unexplained = copies.missing;
         for (reason, most) in admitted(broadcast) {
             let explained = unexplained.min(most);
             unexplained -= explained;

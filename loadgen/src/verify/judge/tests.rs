@@ -114,7 +114,7 @@ fn broadcast_pairs_fall_into_their_classes() {
         Heard { product: 0, broadcasts: 0, since: u32::MAX },
         Heard { product: 1, broadcasts: 0, since: 10 },
     ];
-    let sum = broadcasts(&sent, &heard);
+    let sum = broadcasts(&sent, &copies(&sent, &heard));
     assert!(sum.closes(), "{sum:?}");
     assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (3, 15, 1, 2));
     assert_eq!(sum.refused, reasons(&[("dropped", 2), ("cancelled", 2), ("too_many_jobs", 4)]));
@@ -129,6 +129,6 @@ fn a_broadcast_is_owed_to_the_users_of_its_product_alone() {
         Heard { product: 1, broadcasts: 1, since: 10 },
         Heard { product: 1, broadcasts: 0, since: 10 },
     ];
-    let sum = broadcasts(&sent, &heard);
+    let sum = broadcasts(&sent, &copies(&sent, &heard));
     assert_eq!((sum.offered, sum.delivered, sum.lost), (2, 1, 1));
 }
