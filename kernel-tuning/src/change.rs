@@ -5,7 +5,7 @@ use crate::host::Host;
 use crate::knobs::Place;
 use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
-use crate::record::{Record, Turn};
+use crate::record::{Record, Turn, is_interrupt};
 use crate::want::on_one_line;
 use similar::TextDiff;
 use std::fmt::Write;
@@ -92,18 +92,31 @@ impl Plan {
     }
 }
 
+/// What became of a change.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Applied {
+    /// Settings that were set.
+    pub settings: usize,
+    /// Files that were written.
+    pub files: usize,
+    /// Settings of interrupts that the kernel manages by itself, and leaves to nobody.
+    pub managed: Vec<String>,
+}
+
 /// Changes the host as planned. What was there is on disk before the first change, so an
 /// interrupted change can be undone, or made again.
 ///
 /// # Errors
 /// [`Failed`]; after `Busy` and `Record` the host is as it was.
-pub fn apply(host: &Host, plan: &Plan) -> Result<(), Failed> {
+pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
     let _turn = turn(host)?;
-    record(host, plan).map_err(Failed::Record)?;
-    let mut refused = Vec::new();
+    let mut record = record(host, plan).map_err(Failed::Record)?;
+    let (mut done, mut refused) = (Applied::default(), Vec::new());
     for step in &plan.settings {
-        if let Err(error) = host.set(&step.path, &step.value) {
-            refused.push(format!("  {} = {}: {error}", step.label, step.value));
+        match host.set(&step.path, &step.value) {
+            Ok(()) => done.settings += 1,
+            Err(error) if is_managed(&step.path, &error) => done.managed.push(step.path.clone()),
+            Err(error) => refused.push(format!("  {} = {}: {error}", step.label, step.value)),
         }
     }
     let nr_open = host.read("/proc/sys/fs/nr_open").ok().and_then(|text| text.parse().ok());
@@ -112,16 +125,39 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<(), Failed> {
             refused.push(format!("  {}: with more than fs.nr_open nobody could log in", file.path));
         } else if let Err(error) = host.put(file.path, &file.text, false) {
             refused.push(format!("  {}: {error}", file.path));
+        } else {
+            done.files += 1;
         }
     }
-    all_or(refused)
+    if record.note_managed(&done.managed) {
+        record.save(host).map_err(Failed::Record)?;
+    }
+    all_or(refused)?;
+    Ok(done)
 }
 
-/// Puts back what was there before the first change; gives how much that was.
+/// Whether the kernel refused because it moves this interrupt itself: a card's driver asked it to.
+/// It answers `EIO`, and `EPERM` since 6.12.
+fn is_managed(path: &str, error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    let own = [rustix::io::Errno::IO, rustix::io::Errno::PERM];
+    is_interrupt(path) && errno.is_some_and(|errno| own.contains(&errno))
+}
+
+/// What was put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// Settings.
+    pub settings: usize,
+    /// Files.
+    pub files: Vec<String>,
+}
+
+/// Puts back what was there before the first change.
 ///
 /// # Errors
 /// [`Failed`]; after `Some` the record is still there, and undo can be tried again.
-pub fn undo(host: &Host) -> Result<usize, Failed> {
+pub fn undo(host: &Host) -> Result<Undone, Failed> {
     let _turn = turn(host)?;
     let record = Record::load(host).map_err(Failed::Record)?.of_this_boot(host);
     let mut refused = Vec::new();
@@ -152,7 +188,8 @@ pub fn undo(host: &Host) -> Result<usize, Failed> {
     }
     all_or(refused)?;
     Record::forget(host).map_err(Failed::Record)?;
-    Ok(record.settings.len() + record.files.len())
+    let files = record.files.into_iter().map(|file| file.path).collect();
+    Ok(Undone { settings: record.settings.len(), files })
 }
 
 fn turn(host: &Host) -> Result<Turn, Failed> {
@@ -162,7 +199,7 @@ fn turn(host: &Host) -> Result<Turn, Failed> {
     })
 }
 
-fn record(host: &Host, plan: &Plan) -> io::Result<()> {
+fn record(host: &Host, plan: &Plan) -> io::Result<Record> {
     let mut record = Record::load(host)?.of_this_boot(host);
     for step in &plan.settings {
         // Read again: somebody else may have had a turn since it was looked at.
@@ -172,7 +209,8 @@ fn record(host: &Host, plan: &Plan) -> io::Result<()> {
     for file in &plan.files {
         record.note_file(host, file.path)?;
     }
-    record.save(host)
+    record.save(host)?;
+    Ok(record)
 }
 
 fn all_or(refused: Vec<String>) -> Result<(), Failed> {

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 /// A host: `/` for this one, any folder for an image or a test.
@@ -68,22 +68,50 @@ impl Host {
     }
 
     /// Puts a file in place, whole or not at all, also over a loss of power; makes its folders.
-    /// Only its owner can read it if it is `private`.
+    /// What is there keeps its owner and its mode; a new one can be read by all, or by its owner
+    /// alone if it is `private`.
     ///
     /// # Errors
-    /// Those of writing; the file is then as it was.
+    /// Those of writing, and where a symbolic link is there; the file is then as it was.
     pub fn put(&self, path: &str, text: &str, private: bool) -> io::Result<()> {
         let place = self.place(path);
         let folder = place.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
+        if self.is_link(path) {
+            return Err(io::Error::other(
+                "it is a symbolic link, and left alone: put a file in its place, or remove it",
+            ));
+        }
         let new = self.place(&unfinished(path));
-        let mode = if private { 0o600 } else { 0o644 };
+        // Nobody else looks into it before it is known who may.
         let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&new)?;
+            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
         file.write_all(text.as_bytes())?;
+        let mode = match fs::metadata(&place) {
+            Ok(before) => {
+                let now = file.metadata()?;
+                if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
+                    fchown(&file, Some(before.uid()), Some(before.gid()))?;
+                }
+                before.mode() & 0o7777
+            }
+            Err(_) if private => 0o600,
+            Err(_) => 0o644,
+        };
+        file.set_permissions(fs::Permissions::from_mode(mode))?;
         file.sync_all()?;
         fs::rename(&new, &place)?;
         File::open(folder)?.sync_all()
+    }
+
+    /// Whether a symbolic link is there. Somebody manages that file elsewhere.
+    pub fn is_link(&self, path: &str) -> bool {
+        fs::symlink_metadata(self.place(path)).is_ok_and(|found| found.is_symlink())
+    }
+
+    /// Whether anybody at all may write a file; the kernel's own say so by their mode.
+    pub fn is_writable(&self, path: &str) -> bool {
+        fs::metadata(self.place(path)).is_ok_and(|found| found.mode() & 0o222 != 0)
     }
 
     /// Removes a file, and what an interrupted [`Host::put`] has left of it; what is not there is

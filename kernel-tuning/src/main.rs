@@ -189,8 +189,8 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
         return Exit::MustChange;
     }
     match change::apply(host, &plan) {
-        Ok(()) => {
-            say(show::applied(&plan, manner.persist).trim_end());
+        Ok(done) => {
+            say(show::applied(&plan, &done, manner.persist).trim_end());
             Exit::Done
         }
         Err(failed) => refused(&failed),
@@ -199,8 +199,7 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
 
 fn undo(host: &Host) -> Exit {
     match change::undo(host) {
-        Ok(0) => say("nothing to undo: nothing was changed"),
-        Ok(count) => say(&format!("{count} settings and files are as they were")),
+        Ok(done) => say(show::undone(&done).trim_end()),
         Err(failed) => return refused(&failed),
     }
     Exit::Done

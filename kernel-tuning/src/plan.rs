@@ -5,6 +5,7 @@ use crate::goal::Goal;
 use crate::host::Host;
 use crate::knobs::{self, Knob, Limit, Place};
 use crate::persist;
+use crate::record::{Record, is_interrupt};
 use crate::want::Want;
 use std::io;
 
@@ -19,6 +20,8 @@ pub enum State {
     Later,
     /// This kernel has no such setting: nothing to do.
     Absent,
+    /// An interrupt that the kernel moves itself: left alone.
+    Managed,
     /// It is there, and this process may not read it.
     Hidden,
 }
@@ -56,7 +59,23 @@ impl Finding {
 
 /// Looks at every setting that matters for this goal.
 pub fn look(host: &Host, goal: &Goal, facts: &Facts) -> Vec<Finding> {
-    look_at(knobs::all(), host, goal, facts).collect()
+    let mut findings: Vec<Finding> = look_at(knobs::all(), host, goal, facts).collect();
+    leave_managed(host, &mut findings);
+    findings
+}
+
+/// Interrupts that the kernel manages are its own: it says so by the file's mode (since 6.12), or
+/// it has refused before.
+fn leave_managed(host: &Host, findings: &mut [Finding]) {
+    let known = Record::load(host).unwrap_or_default().of_this_boot(host).managed;
+    for finding in findings.iter_mut().filter(|one| one.state == State::Change) {
+        if let Place::Kernel(path) = &finding.place
+            && is_interrupt(path)
+            && (known.contains(path) || !host.is_writable(path))
+        {
+            finding.state = State::Managed;
+        }
+    }
 }
 
 /// What holds the host below so many connections; the other settings are not read.

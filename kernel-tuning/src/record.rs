@@ -25,6 +25,9 @@ pub struct Record {
     pub files: Vec<Written>,
     /// Folders that were made for them, outermost first.
     pub folders: Vec<String>,
+    /// Settings of interrupts that the kernel would not have changed: they are its own.
+    #[serde(default)]
+    pub managed: Vec<String>,
     /// The start of the host in which it was written last; empty where that is not known.
     #[serde(default)]
     pub boot: String,
@@ -64,7 +67,8 @@ impl Record {
     pub fn of_this_boot(mut self, host: &Host) -> Self {
         let boot = host.read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         if boot != self.boot {
-            self.settings.retain(|setting| !setting.path.starts_with("/proc/irq/"));
+            self.settings.retain(|setting| !is_interrupt(&setting.path));
+            self.managed.clear();
             self.boot = boot;
         }
         self
@@ -89,11 +93,6 @@ impl Record {
         Ok(())
     }
 
-    /// Whether nothing was ever changed.
-    pub fn is_empty(&self) -> bool {
-        self.settings.is_empty() && self.files.is_empty()
-    }
-
     /// Notes what a setting is, unless it is noted what it was earlier.
     pub fn note_setting(&mut self, path: &str, before: &str) {
         if !self.settings.iter().any(|one| one.path == path) {
@@ -101,12 +100,22 @@ impl Record {
         }
     }
 
-    /// Notes what a file is, unless it is noted what it was earlier, and which folders it needs.
+    /// Notes which interrupts the kernel manages, which were not changed; says whether any was.
+    pub fn note_managed(&mut self, paths: &[String]) -> bool {
+        self.settings.retain(|setting| !paths.contains(&setting.path));
+        self.managed.extend_from_slice(paths);
+        self.managed.sort_unstable();
+        self.managed.dedup();
+        !paths.is_empty()
+    }
+
+    /// Notes what a file is, unless it is noted what it was earlier, and which folders it needs. A
+    /// symbolic link is never written through, so there is nothing to note.
     ///
     /// # Errors
     /// Those of reading the file.
     pub fn note_file(&mut self, host: &Host, path: &str) -> io::Result<()> {
-        if self.files.iter().any(|one| one.path == path) {
+        if self.files.iter().any(|one| one.path == path) || host.is_link(path) {
             return Ok(());
         }
         let before = host.text_if_there(path)?;
@@ -118,6 +127,11 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// Whether a setting is of an interrupt.
+pub(crate) fn is_interrupt(path: &str) -> bool {
+    path.starts_with("/proc/irq/")
 }
 
 /// Keeps every other change of this host away until it is dropped.

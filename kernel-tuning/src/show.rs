@@ -1,6 +1,6 @@
 //! What people and programs are told.
 
-use holdfast_tuning::change::Plan;
+use holdfast_tuning::change::{Applied, Plan, Undone};
 use holdfast_tuning::facts::balances;
 use holdfast_tuning::knobs::{self, Knob};
 use holdfast_tuning::plan::{Finding, State};
@@ -17,6 +17,7 @@ fn word(state: State) -> &'static str {
         State::Change => "change",
         State::Later => "set, for processes that start from now on",
         State::Absent => "not on this kernel",
+        State::Managed => "managed by the kernel, left alone",
         State::Hidden => "cannot be read: try as root",
     }
 }
@@ -30,7 +31,8 @@ pub(crate) fn check(
     all: bool,
 ) -> String {
     let mut text = String::new();
-    let shown = |one: &&Finding| all || !matches!(one.state, State::Good | State::Absent);
+    let shown =
+        |one: &&Finding| all || !matches!(one.state, State::Good | State::Absent | State::Managed);
     let rows: Vec<[String; 4]> = findings.iter().filter(shown).map(row).collect();
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
     let [first, second, third] = [0, 1, 2].map(|column| width(column).unwrap_or_default());
@@ -42,7 +44,7 @@ pub(crate) fn check(
     let _ = writeln!(
         text,
         "{} of {} settings are good, {} must be changed, {} are not on this kernel\n",
-        count(State::Good) + count(State::Later),
+        count(State::Good) + count(State::Later) + count(State::Managed),
         findings.len(),
         count(State::Change),
         count(State::Absent)
@@ -110,12 +112,14 @@ pub(crate) fn json(goal: &Goal, room: &Room, findings: &[Finding]) -> String {
 }
 
 /// What was done, and what else is to be done.
-pub(crate) fn applied(plan: &Plan, persist: bool) -> String {
+pub(crate) fn applied(plan: &Plan, done: &Applied, persist: bool) -> String {
     let mut text = format!(
         "{} settings and {} files are changed; `holdfast-tuning undo` puts them back\n",
-        plan.settings.len(),
-        plan.files.len()
+        done.settings, done.files
     );
+    if !done.managed.is_empty() {
+        let _ = writeln!(text, "managed by the kernel, left alone: {}", done.managed.join(", "));
+    }
     if plan.files.iter().any(|file| file.path.contains("/systemd/")) {
         text.push_str("limits hold for what starts from now on: `systemctl daemon-reload`, then ");
         text.push_str("restart the gateway; log in again for one that is started by hand\n");
@@ -123,6 +127,22 @@ pub(crate) fn applied(plan: &Plan, persist: bool) -> String {
     if !persist {
         text.push_str("the kernel's settings are gone with the next start of the host; --persist ");
         text.push_str("keeps them\n");
+    }
+    text
+}
+
+/// What was put back, and what else is to be done.
+pub(crate) fn undone(done: &Undone) -> String {
+    if *done == Undone::default() {
+        return "nothing to undo: nothing was changed".to_owned();
+    }
+    let count = done.settings + done.files.len();
+    let mut text = format!("{count} settings and files are as they were\n");
+    if done.files.iter().any(|path| path.contains("/systemd/")) {
+        text.push_str(
+            "systemd still has what it read: `systemctl daemon-reload`; a gateway has its ",
+        );
+        text.push_str("limits until it is restarted\n");
     }
     text
 }

@@ -12,6 +12,8 @@ use holdfast_tuning::plan::{self, State};
 use holdfast_tuning::record::{self, Turn};
 use holdfast_tuning::{Facts, Goal};
 use made::Made;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -79,9 +81,9 @@ fn undo_puts_everything_back_byte_for_byte_after_any_number_of_changes() {
         change::apply(&made.host, &plan_for(&made, connections, persist)).unwrap();
     }
     assert_ne!(made.everything(), before);
-    assert!(change::undo(&made.host).unwrap() > 20);
+    assert!(change::undo(&made.host).unwrap().settings > 20);
     assert_eq!(made.everything(), before);
-    assert_eq!(change::undo(&made.host).unwrap(), 0);
+    assert_eq!(change::undo(&made.host).unwrap(), change::Undone::default());
 }
 
 #[test]
@@ -209,6 +211,70 @@ fn interrupts_that_another_start_numbered_anew_are_left_alone() {
     change::undo(&made.host).unwrap();
     assert_eq!(made.read("/proc/irq/24/smp_affinity_list"), "3\n");
     assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
+}
+
+#[test]
+fn interrupts_that_the_kernel_manages_are_told_and_left_alone() {
+    let made = Made::new();
+    let plan = plan_for(&made, 1_000_000, false);
+    // What the kernel says to who writes there, it says of this file too: an input/output error.
+    let own = "/proc/irq/25/smp_affinity_list";
+    fs::remove_file(made.host.place(own)).unwrap();
+    symlink("/proc/self/mem", made.host.place(own)).unwrap();
+    let done = change::apply(&made.host, &plan).unwrap();
+    assert_eq!(done.managed, [own]);
+    assert_eq!(done.settings + 1, plan.settings.len());
+    fs::remove_file(made.host.place(own)).unwrap();
+    made.write(own, "0-3\n");
+    assert_eq!(labels(&made, State::Managed), [own]);
+    assert_eq!(labels(&made, State::Change), Vec::<String>::new());
+    let check = made.command(PROGRAM, &["check", "--all"]).output().unwrap();
+    assert_eq!(check.status.code(), Some(0));
+    let table = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(table.matches("managed by the kernel, left alone").count(), 1, "{table}");
+    change::undo(&made.host).unwrap();
+    assert_eq!(made.read(own), "0-3\n");
+}
+
+#[test]
+fn interrupts_that_nobody_may_write_are_the_kernel_s() {
+    let made = Made::new();
+    let own = "/proc/irq/24/smp_affinity_list";
+    fs::set_permissions(made.host.place(own), fs::Permissions::from_mode(0o444)).unwrap();
+    assert_eq!(labels(&made, State::Managed), [own]);
+    let done = change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    assert_eq!((done.managed, made.read(own)), (Vec::new(), "0-3\n".to_owned()));
+}
+
+#[test]
+fn a_file_that_was_there_keeps_its_mode_and_a_link_is_left_alone() {
+    let made = Made::new();
+    let [ours, linked] = ["/etc/sysctl.d/90-holdfast.conf", "/etc/tuned/holdfast/tuned.conf"];
+    made.write(ours, "# somebody's own\n");
+    fs::set_permissions(made.host.place(ours), fs::Permissions::from_mode(0o640)).unwrap();
+    made.write("/srv/tuned.conf", "# managed elsewhere\n");
+    fs::create_dir_all(made.host.place("/etc/tuned/holdfast")).unwrap();
+    symlink("../../../srv/tuned.conf", made.host.place(linked)).unwrap();
+    let before = made.everything();
+    let rights = |path| fs::metadata(made.host.place(path)).unwrap().mode() & 0o7777;
+    let apply = change::apply(&made.host, &plan_for(&made, 1_000_000, true));
+    let Err(Failed::Some(refused)) = apply else { panic!("written through") };
+    assert!(refused.len() == 1 && refused[0].contains("symbolic link"), "{refused:?}");
+    assert!(made.host.is_link(linked) && made.read(linked) == "# managed elsewhere\n");
+    assert!(made.read(ours).contains("somaxconn") && rights(ours) == 0o640);
+    assert_eq!(rights("/etc/systemd/system/holdfast.service.d/90-tuning.conf"), 0o644);
+    assert_eq!(rights(record::PATH), 0o600);
+    change::undo(&made.host).unwrap();
+    assert_eq!((made.everything(), rights(ours)), (before, 0o640));
+}
+
+#[test]
+fn who_undoes_is_told_that_systemd_has_read_the_files() {
+    let made = Made::new();
+    let undo = || String::from_utf8(made.command(PROGRAM, &["undo"]).output().unwrap().stdout);
+    assert!(made.command(PROGRAM, &["apply", "--yes"]).output().unwrap().status.success());
+    assert!(undo().unwrap().contains("`systemctl daemon-reload`"));
+    assert!(!undo().unwrap().contains("daemon-reload"));
 }
 
 #[test]
