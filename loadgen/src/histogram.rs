@@ -233,6 +233,8 @@ tally! {
         push_arrival_during_broadcast,
         /// From due to received, for broadcasts.
         spread,
+        /// From when a ping besides the heartbeats was due to its pong.
+        echo,
         /// From due to the API's answer.
         answer,
         /// From due to handed to the API: how late the generator itself, or a full window, was.

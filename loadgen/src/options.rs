@@ -206,6 +206,10 @@ pub(crate) struct Clients {
     /// The heartbeat to ask for in seconds; 0 leaves it to the gateway
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
     pub(crate) heartbeat: u16,
+    /// Pings a second over all clients in turn, besides heartbeats, while the phases last: the
+    /// smallest exchange there is. Whoever is away when its turn comes does not ping
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub(crate) pings: u32,
     /// A tag that every session carries
     #[arg(long)]
     pub(crate) tag: Option<String>,

@@ -48,6 +48,8 @@ pub(crate) struct Scenario {
     pub(crate) io: Io,
     /// What they ask for, in seconds; 0 for the gateway's choice.
     pub(crate) heartbeat: u16,
+    /// Pings a second besides heartbeats, over all clients.
+    pub(crate) pings: u32,
     /// Signs their tokens.
     pub(crate) signer: Option<Signer>,
     /// Whether they acknowledge the online class too.
@@ -113,6 +115,7 @@ impl Scenario {
             threads: 0,
             io: clients.io,
             heartbeat: clients.heartbeat,
+            pings: clients.pings,
             signer: login_secret(options)?.map(sign).transpose()?,
             ack: clients.ack && !schedule.has_durable(),
             ack_every: clients.ack_every,

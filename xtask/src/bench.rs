@@ -18,6 +18,7 @@ mod disk_after;
 mod driver;
 mod durable;
 mod durable_p99;
+mod generator;
 mod growth;
 mod idle_cpu;
 mod kernel_memory;
@@ -120,7 +121,7 @@ pub(crate) struct Figure {
 }
 
 /// Every figure, in the order in which they are run.
-const FIGURES: [&Figure; 22] = [
+const FIGURES: [&Figure; 25] = [
     &broadcast::FIGURE,
     &push::FIGURE,
     &burst::FIGURE,
@@ -143,6 +144,9 @@ const FIGURES: [&Figure; 22] = [
     &pending_start::FIGURE,
     &login_load::FIGURE,
     &disk_after::FIGURE,
+    &generator::PUSH,
+    &generator::ECHO,
+    &generator::MEMORY,
 ];
 
 /// Runs `bench`.

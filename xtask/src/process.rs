@@ -59,6 +59,19 @@ impl Running {
         writeln!(input, "{line}").map_err(|error| format!("{}: {error}", self.name))
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// It did not end well.
+    pub(crate) fn finish(&mut self) -> Result {
+        self.input = None;
+        match self.child.wait() {
+            Ok(status) if status.success() => Ok(()),
+            Ok(status) => Err(format!("{}: {status}", self.name)),
+            Err(error) => Err(format!("{}: {error}", self.name)),
+        }
+    }
+
     /// Asks it to end and waits; gives whether it ended in order.
     pub(crate) fn stop(&mut self) -> bool {
         self.input = None;

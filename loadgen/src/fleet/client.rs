@@ -89,6 +89,8 @@ pub(crate) struct Client {
     unacked: u32,
     unacked_since: u64,
     opened: u64,
+    /// When the ping was due whose pong is awaited, nanoseconds of the run's clock; 0 for none.
+    pinged: u64,
     online_since: u32,
     session: Option<SessionId>,
 }
@@ -111,6 +113,7 @@ impl Client {
             unacked: 0,
             unacked_since: 0,
             opened: 0,
+            pinged: 0,
             online_since: u32::MAX,
             session: None,
         }
@@ -146,6 +149,7 @@ impl Client {
         self.partial = Vec::new();
         self.to_ack = 0;
         self.unacked = 0;
+        self.pinged = 0;
         self.online_since = u32::MAX;
         self.stream.take()
     }
@@ -187,13 +191,21 @@ impl Client {
             match meaning {
                 FromServer::Push(push) => self.pushed(&push, desk),
                 FromServer::Welcome(welcome) => self.welcomed(&welcome, desk),
-                FromServer::Pong => desk.tally.pongs += 1,
+                FromServer::Pong => self.ponged(desk),
                 FromServer::Close { code, .. } => return Err(End::Closed(code)),
                 // What follows a notice (a close, mostly) says the rest.
                 FromServer::Notice(_) | FromServer::Skipped => {}
             }
         }
         Ok(at)
+    }
+
+    fn ponged(&mut self, desk: &mut Desk<'_>) {
+        desk.tally.pongs += 1;
+        let due = std::mem::take(&mut self.pinged);
+        if due > 0 {
+            desk.tally.echo.record(desk.now.saturating_sub(due));
+        }
     }
 
     fn pushed(&mut self, push: &Push<'_>, desk: &mut Desk<'_>) {
@@ -265,6 +277,16 @@ impl Client {
         self.say(desk.scratch, |machine| {
             machine.tick(now);
         })
+    }
+
+    /// Sends a ping that was due at `due`. While one awaits its pong, another is not timed: pongs
+    /// carry nothing that says whose they are.
+    pub(crate) fn ping(&mut self, due: u64, desk: &mut Desk<'_>) -> Result<(), End> {
+        desk.tally.pings += 1;
+        if self.pinged == 0 {
+            self.pinged = due;
+        }
+        self.say(desk.scratch, |machine| machine.ping(seconds(desk.now)))
     }
 
     /// Says bye.

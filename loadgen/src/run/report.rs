@@ -119,8 +119,12 @@ fn plan(options: &Options) -> String {
         None if push.class == ClassName::Durable => "durable ".to_owned(),
         None => String::new(),
     };
+    let pings = match options.clients.pings {
+        0 => String::new(),
+        rate => format!("{rate} pings/s, "),
+    };
     format!(
-        "connected at {}/s; {} {class}pushes/s of {} B for {} s, {} of {} B",
+        "connected at {}/s; {pings}{} {class}pushes/s of {} B for {} s, {} of {} B",
         options.clients.connect_rate,
         push.rate,
         push.size,
@@ -174,7 +178,7 @@ fn verdict(
         .collect()
 }
 
-fn latencies(tally: &Tally) -> [(&'static str, &Latency); 9] {
+fn latencies(tally: &Tally) -> [(&'static str, &Latency); 10] {
     [
         ("connect_and_login", &tally.login),
         ("reconnect_and_login", &tally.relogin),
@@ -185,6 +189,7 @@ fn latencies(tally: &Tally) -> [(&'static str, &Latency); 9] {
         ("api_answer", &tally.answer),
         ("broadcast_spread", &tally.spread),
         ("generator_lateness", &tally.late),
+        ("ping", &tally.echo),
     ]
 }
 

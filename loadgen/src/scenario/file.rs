@@ -44,6 +44,7 @@ pub(crate) struct Clients {
     pub(crate) login_timeout: Option<u64>,
     /// Seconds.
     pub(crate) heartbeat: Option<u16>,
+    pub(crate) pings: Option<u32>,
     pub(crate) user_bytes: Option<usize>,
     pub(crate) ack: Option<bool>,
     pub(crate) ack_every: Option<u32>,
@@ -54,11 +55,12 @@ pub(crate) struct Clients {
 }
 
 const KEYS: [&str; 6] = ["about", "seed", "drain", "clients", "pushes", "phase"];
-const CLIENTS: [&str; 10] = [
+const CLIENTS: [&str; 11] = [
     "count",
     "connect_rate",
     "login_timeout",
     "heartbeat",
+    "pings",
     "user_bytes",
     "ack",
     "ack_every",
@@ -125,6 +127,7 @@ fn clients(table: &Table<'_>) -> Clients {
         heartbeat: table
             .get("heartbeat", &kinds::time(0))
             .map(|ns| u16::try_from(whole_seconds(ns)).unwrap_or(u16::MAX)),
+        pings: table.get("pings", &kinds::number(0, u64::from(u32::MAX))),
         user_bytes: table.get("user_bytes", &kinds::number(1, USER_BYTES as u64)),
         ack: table.get("ack", &kinds::flag()),
         ack_every: table.get("ack_every", &few),

@@ -60,6 +60,8 @@ fn of_clients(options: &mut Options, file: &File, typed: &Typed) {
     typed.under("connect_rate", &mut to.connect_rate, connect_rate);
     typed.under("login_timeout", &mut to.login_timeout, from.login_timeout);
     typed.under("heartbeat", &mut to.heartbeat, from.heartbeat);
+    let pings = from.pings.map(|rate| phase::multiplied(rate, scale));
+    typed.under("pings", &mut to.pings, pings);
     typed.under("user_bytes", &mut to.user_bytes, from.user_bytes);
     typed.under("ack", &mut to.ack, from.ack);
     typed.under("ack_every", &mut to.ack_every, from.ack_every);

@@ -80,6 +80,8 @@ pub(crate) const METRICS: &[Metric] = &[
     time("login_p99", "connect_and_login", Point::P99),
     time("login_max", "connect_and_login", Point::Max),
     time("relogin_p99", "reconnect_and_login", Point::P99),
+    time("ping_p50", "ping", Point::P50),
+    time("ping_p99", "ping", Point::P99),
     time("answer_p99", "api_answer", Point::P99),
     time("lateness_p99", "generator_lateness", Point::P99),
     other("lost", Kind::Count, Source::Lost),
@@ -104,6 +106,7 @@ What --slo can ask for, as NAME < LIMIT, with < <= = >= > and a comma between cl
   p50 p90 p99 p999 max       latency of pushes, from due to received (us ms s)
   broadcast_p50 _p99 _max    the same of broadcasts
   login_p50 _p99 _max        from the connect to the welcome; relogin_p99 after a drop
+  ping_p50 ping_p99          from when a ping of --pings was due to its pong
   answer_p99                 from due to the API's answer; lateness_p99: to its sending
   lost                       pushes and copies of broadcasts that should have arrived
   refused                    pushes that the gateway did not take

@@ -152,10 +152,17 @@ impl Machine {
     pub fn tick(&mut self, now: u32) -> bool {
         let due = self.ping_due().is_some_and(|due| now >= due);
         if due {
+            self.ping(now);
+        }
+        due
+    }
+
+    /// Puts a ping into the output at `now` seconds, due or not; nothing while not online.
+    pub fn ping(&mut self, now: u32) {
+        if self.state == State::Online {
             self.last_sent = now;
             from_client::put_ping(&mut self.output);
         }
-        due
     }
 
     /// Acknowledges every durable message of the user up to `sequence`, at `now` seconds; only for

@@ -9,8 +9,6 @@ use crate::shell::{Result, target};
 
 /// The core of whatever is measured.
 const CORE: usize = 0;
-/// The product of all driven clients.
-const PRODUCT: &str = "bench";
 /// The secret that login tokens are signed with.
 pub(super) const SECRET: &str = "a-secret-of-a-benchmark-and-of-no-gateway";
 /// What one shard holds where descriptors are limited to 20,000 a table; the kernel spreads
@@ -44,6 +42,9 @@ fn words(text: &str) -> Vec<String> {
 }
 
 impl Subject {
+    /// The product of all driven clients.
+    pub(super) const PRODUCT: &str = "bench";
+
     /// The bare server: what the kernel costs.
     pub(super) fn floor(io: Io, clients: u32, watched: bool) -> Result<Self> {
         let (io, shards) = (io.name(), shards_for(clients));
@@ -76,7 +77,7 @@ impl Subject {
         let mut sets = vec![
             format!("io={}", io.name()),
             format!("shards={shards}"),
-            format!("products=[\"{PRODUCT}\"]"),
+            format!("products=[\"{}\"]", Self::PRODUCT),
             format!("client.listen=127.0.0.1:{client_port}"),
             format!("backend.listen=127.0.0.1:{api}"),
             format!("admin.listen=127.0.0.1:{admin}"),

@@ -21,7 +21,8 @@ async fn live(worker: Rc<Worker>, slot: u32, generation: u32, stream: Rc<TcpStre
         let _ = stream.readable(false).await;
         let pace = worker.pace(slot);
         if pace.is_some() {
-            monoio::time::sleep(duration(SLICE)).await;
+            // Apart, for it is large and few clients ever are slow.
+            Box::pin(monoio::time::sleep(duration(SLICE))).await;
         }
         if !worker.readable(slot, generation, pace) {
             return;

@@ -1,6 +1,6 @@
 //! What a thread does by the clock: open what is due, heartbeat, drop and return, leave, add up.
 
-use super::{Table, Worker, reopens};
+use super::{Table, Worker, pings, reopens};
 use crate::clock::{MILLISECOND, SECOND, duration};
 use crate::fleet::client::{Client, State};
 use crate::fleet::shared::Phase;
@@ -31,7 +31,12 @@ pub(super) async fn drive(worker: &Rc<Worker>) {
             break;
         }
         let busy = matches!(phase, Phase::Ramp | Phase::Leave) || worker.is_moving(CALM_TICK);
-        monoio::time::sleep(duration(if busy { BUSY_TICK } else { CALM_TICK })).await;
+        let pause = match phase {
+            Phase::Step if worker.pings() => pings::TICK,
+            _ if busy => BUSY_TICK,
+            _ => CALM_TICK,
+        };
+        monoio::time::sleep(duration(pause)).await;
         worker.tick(phase);
     }
     worker.stop();
@@ -53,7 +58,10 @@ impl Worker {
         let table = &mut *self.table.borrow_mut();
         let since = now.saturating_sub(std::mem::replace(&mut table.last_tick, now));
         match phase {
-            Phase::Step => self.behave(table, since, now),
+            Phase::Step => {
+                self.behave(table, since, now);
+                self.ping(table, now);
+            }
             Phase::Leave => self.leave(table),
             _ => {}
         }

@@ -10,10 +10,11 @@ use std::fmt::Write;
 /// No gateway keeps a connection in less than this, in bytes.
 const PLAUSIBLE: f64 = 64.0;
 /// What the names of latencies do not say by themselves.
-const LEGEND: [(&str, &str); 3] = [
+const LEGEND: [(&str, &str); 4] = [
     ("api_answer", "from when a push was due to the gateway's answer to the backend"),
     ("broadcast_spread", "from when a broadcast was due to its arrival at each client"),
     ("generator_lateness", "from when a push was due to its sending, a full window included"),
+    ("ping", "from when a ping was due, those of a millisecond together, to its pong"),
 ];
 
 /// What is in the latency of pushes where clients drop and durable messages wait for them.
