@@ -59,6 +59,19 @@ impl Latency {
         let _ = self.0.record((ns / 1_000).clamp(1, LONGEST));
     }
 
+    /// Counts a wait of `planned` nanoseconds that took `late` more, as everybody felt it who came
+    /// at some moment of it, one in each `step`: during the plan nobody waited, during the rest
+    /// each until its end.
+    pub(crate) fn record_stall(&mut self, planned: u64, late: u64, step: u64) {
+        // As above: nothing is out of range.
+        let _ = self.0.record_n(1, planned / step);
+        let mut left = late.min(LONGEST * 1_000);
+        while left >= step {
+            self.record(left);
+            left -= step;
+        }
+    }
+
     /// How many values were counted.
     pub(crate) fn count(&self) -> u64 {
         self.0.len()
@@ -239,6 +252,10 @@ tally! {
         answer,
         /// From due to handed to the API: how late the generator itself, or a full window, was.
         late,
+        /// Of `late`: without the time in which the gateway's window was full or it was not there.
+        own_late,
+        /// What a message that came at any moment had to wait for its client's thread.
+        lag,
     }
 }
 
@@ -282,6 +299,18 @@ mod tests {
         ] {
             assert!(value.abs_diff(exact) <= exact / 500, "{value} is not {exact}");
         }
+    }
+
+    #[test]
+    fn a_stall_counts_for_all_who_came_while_it_lasted() {
+        let mut latency = Latency::new();
+        latency.record_stall(50_000_000, 50_000_000, 1_000_000);
+        let summary = latency.summary();
+        assert_eq!((summary.count, summary.min_us), (100, 1));
+        assert!(summary.p90_us.abs_diff(40_000) < 100, "{summary:?}");
+        assert!(summary.max_us.abs_diff(50_000) < 100, "{summary:?}");
+        latency.record_stall(9_900_000_000, 0, 1_000_000);
+        assert_eq!(latency.summary().p99_us, 1, "half a percent of the time");
     }
 
     #[test]

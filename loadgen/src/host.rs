@@ -90,15 +90,26 @@ pub(crate) fn process(pid: u32) -> Option<Process> {
 
 /// The scheduler's count over all threads, nanoseconds. Threads that ended are missing from it.
 fn run_time(root: &Path) -> u64 {
-    thread_times(root).map(|(_, run_ns)| run_ns).sum()
+    thread_times(root).map(|(_, times)| times.run).sum()
 }
 
-/// The scheduler's count of each thread of a process, nanoseconds, with the thread's number.
-fn thread_times(root: &Path) -> impl Iterator<Item = (u32, u64)> + use<> {
+/// The scheduler's count of one thread, nanoseconds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Times {
+    /// On a core.
+    run: u64,
+    /// Ready to run, while every core that it may have was another's.
+    waited: u64,
+}
+
+/// The scheduler's count of each thread of a process, with the thread's number.
+fn thread_times(root: &Path) -> impl Iterator<Item = (u32, Times)> + use<> {
     let of_thread = |thread: fs::DirEntry| {
         let number = thread.file_name().to_str()?.parse().ok()?;
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        Some((number, text.split_whitespace().next()?.parse::<u64>().ok()?))
+        let mut counts = text.split_whitespace().map_while(|count| count.parse().ok());
+        let run = counts.next()?;
+        Some((number, Times { run, waited: counts.next().unwrap_or_default() }))
     };
     fs::read_dir(root.join("task")).into_iter().flatten().flatten().filter_map(of_thread)
 }

@@ -6,11 +6,14 @@
 //!
 //! Exit codes of every command: 0 all went well, 1 something was lost, doubled, out of order or
 //! corrupt (of `compare`: worse), 2 the run could not be set up, 3 it was interrupted and nothing
-//! was wrong so far, 4 an SLO was missed, 5 it cannot be told and was to be.
+//! was wrong so far, 4 an SLO was missed, 5 it cannot be told and was to be, 6 the generator cannot
+//! offer what is asked for.
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
+mod bottleneck;
+mod capacity;
 mod clock;
 mod compare;
 mod fleet;
@@ -43,6 +46,9 @@ enum Command {
     /// Connect clients, push to them, and account for every message.
     #[command(args_override_self = true, after_help = run::notes())]
     Run(Box<options::Options>),
+    /// Find the highest load that still meets an SLO.
+    #[command(args_override_self = true, after_help = capacity::notes())]
+    Capacity(Box<capacity::Args>),
     /// Say what is wrong with scenario files, without running them.
     Check(scenario::command::Check),
     /// List the scenarios that come with the program, or print one.
@@ -62,6 +68,7 @@ fn main() -> ExitCode {
     let typed = matches.subcommand().map(|(_, matches)| options::Typed::of(matches));
     match cli.command {
         Command::Run(options) => run::main(*options, &typed.unwrap_or_default()),
+        Command::Capacity(args) => capacity::main(&args, &typed.unwrap_or_default()),
         Command::Check(args) => scenario::command::check(&args),
         Command::Scenarios(args) => scenario::command::list(&args),
         Command::Compare(args) => compare::main(&args),

@@ -8,12 +8,15 @@ mod recorder;
 mod report;
 mod stages;
 
+use crate::bottleneck;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
+use crate::report::Report;
 use crate::scenario::overlay;
 use crate::slo::metric;
 use company::{Alone, Company};
-use report::publish::Publisher;
+pub(crate) use report::command;
+pub(crate) use report::publish::Publisher;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -34,11 +37,12 @@ Exit codes:
   2  the run could not be set up, or its report could not be written
   3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
      offered until then. A second signal ends it at once, without a report (130)
-  4  everything is accounted for, but a clause of --slo was missed, or could not be measured";
+  4  everything is accounted for, but a clause of --slo was missed, or could not be measured, or the
+     generator was the bottleneck, so that the clauses say nothing of the gateway";
 
 /// What `run --help` says at its end.
 pub(crate) fn notes() -> String {
-    format!("{}\n\n{EXIT_CODES}", metric::HELP)
+    format!("{}\n\n{}\n\n{EXIT_CODES}", metric::HELP, bottleneck::HELP)
 }
 
 /// Runs the scenario that the options name or describe; `typed` says which of them were typed.
@@ -52,12 +56,20 @@ pub(crate) fn main(options: Options, typed: &Typed) -> ExitCode {
     }
 }
 
+/// One run as the options describe it, whatever they say of its output.
+///
+/// # Errors
+/// Why it could not be set up, for a person.
+pub(crate) fn once(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
+    let alone: Arc<dyn Company> = Arc::new(Alone);
+    Ok(stages::execute(options, interrupt, &alone)?.report(options))
+}
+
 fn run(options: &Options) -> Result<u8, String> {
     let publisher = Publisher::open(&options.output)?;
     let interrupt =
         Interrupt::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let alone: Arc<dyn Company> = Arc::new(Alone);
-    let report = stages::execute(options, interrupt, &alone)?.report(options);
+    let report = once(options, interrupt)?;
     let code = match (report.verdict.is_empty(), report.meets_slo(), report.interrupted) {
         (false, ..) => FAILED,
         (true, false, _) => SLO_MISSED,

@@ -9,7 +9,7 @@ mod parse;
 
 use crate::report::Report;
 use crate::units::percent;
-use metric::Metric;
+use metric::{Kind, Metric};
 use serde::{Deserialize, Serialize};
 
 /// A list of clauses, all of which must hold.
@@ -64,6 +64,23 @@ impl Slo {
     /// Judges a run by each clause.
     pub(crate) fn judge(&self, report: &Report) -> Vec<Judged> {
         self.clauses.iter().map(|clause| clause.judge(report)).collect()
+    }
+
+    /// Each clause as it was typed.
+    pub(crate) fn clauses(&self) -> impl Iterator<Item = &str> {
+        self.clauses.iter().map(|clause| clause.text.as_str())
+    }
+
+    /// The first clause that bounds a time from above: its metric, and the bound in microseconds.
+    pub(crate) fn first_time(&self) -> Option<(Metric, f64)> {
+        self.clauses.iter().find_map(|clause| match (clause.how, clause.limit) {
+            (Comparison::Below | Comparison::AtMost, Limit::Plain(limit))
+                if clause.metric.kind == Kind::Time =>
+            {
+                Some((clause.metric, limit))
+            }
+            _ => None,
+        })
     }
 }
 

@@ -372,7 +372,9 @@ fn options_that_cannot_work_are_refused_before_anything_is_opened() {
 
 /// What a run of few messages with `extra` options prints to standard output.
 fn printed(fate: fn(u64) -> Fate, extra: &[&str]) -> String {
-    let gateway = Gateway::start(Script { fate, ..Script::default() });
+    // So slow that a generator that has to wait for a core is not held for the cause.
+    let delay = Duration::from_millis(300);
+    let gateway = Gateway::start(Script { fate, delay, ..Script::default() });
     let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
     let common = ["run", "--gateway", &clients, "--api", &api, "--connections", "40"];
     let short = ["--rate", "400", "--duration", "1", "--settle", "0", "--drain", "1"];

@@ -3,7 +3,7 @@
 //! The proportional memory of [`super::process`] makes the kernel walk all pages of the process,
 //! which holds a large gateway up; this reads the resident size alone, which is a number.
 
-use super::{ksoftirqd_stats, thread_times};
+use super::{Times, ksoftirqd_stats, thread_times};
 use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
@@ -15,6 +15,8 @@ pub(crate) struct Reading {
     pub(crate) cores: f64,
     /// The same of the thread that had most.
     pub(crate) busiest: f64,
+    /// Of the thread that had or wanted most: the time in which it ran or waited for a core.
+    pub(crate) wanted: f64,
     /// Resident memory now, bytes.
     pub(crate) rss: u64,
 }
@@ -23,8 +25,8 @@ pub(crate) struct Reading {
 #[derive(Debug)]
 pub(crate) struct Meter {
     roots: Vec<PathBuf>,
-    /// The scheduler's count of each thread at the last reading, nanoseconds.
-    threads: HashMap<u32, u64>,
+    /// The scheduler's count of each thread at the last reading.
+    threads: HashMap<u32, Times>,
 }
 
 impl Meter {
@@ -54,20 +56,24 @@ impl Meter {
             return None;
         }
         // A thread that is new began from nothing.
-        let used = |(thread, run_ns): (&u32, &u64)| {
-            run_ns.saturating_sub(self.threads.get(thread).copied().unwrap_or_default())
+        let used = |(thread, times): (&u32, &Times)| {
+            let before = self.threads.get(thread).copied().unwrap_or_default();
+            let run = times.run.saturating_sub(before.run);
+            (run, run + times.waited.saturating_sub(before.waited))
         };
-        let (mut all, mut most) = (0, 0);
-        for used in now.iter().map(used) {
-            all += used;
-            most = most.max(used);
+        let (mut all, mut most, mut wanted) = (0, 0, 0);
+        for (run, wished) in now.iter().map(used) {
+            all += run;
+            most = most.max(run);
+            wanted = wanted.max(wished);
         }
         self.threads = now;
         let cores = |ns: u64| ns as f64 / 1e9 / passed.max(1e-3);
-        Some(Reading { cores: cores(all), busiest: cores(most), rss: self.resident() })
+        let (busiest, wanted) = (cores(most), cores(wanted));
+        Some(Reading { cores: cores(all), busiest, wanted, rss: self.resident() })
     }
 
-    fn times(&self) -> HashMap<u32, u64> {
+    fn times(&self) -> HashMap<u32, Times> {
         self.roots.iter().flat_map(|root| thread_times(root)).collect()
     }
 
@@ -97,6 +103,7 @@ mod tests {
             }
         };
         assert!(used.rss > 0 && used.cores >= used.busiest, "{used:?} {sum}");
+        assert!(used.wanted >= used.busiest, "{used:?}");
         assert_eq!(Meter::new(u32::MAX).read(1.0), None);
     }
 }

@@ -6,6 +6,7 @@
 
 mod chart;
 mod charts;
+pub(crate) mod knee;
 mod scale;
 mod tables;
 
@@ -23,9 +24,24 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// The report cannot be written as JSON.
 pub(crate) fn render(report: &Report) -> Result<String, String> {
     let json = serde_json::to_string(report).map_err(|error| error.to_string())?;
+    let outcome = Outcome::of(report);
+    let body = html! {
+        (head(report, outcome))
+        main {
+            (summary(report))
+            (tables::slo(report))
+            (drawings(report))
+            (tables::all(report))
+        }
+    };
+    let title = format!("Holdfast load report: {}", outcome.word());
+    Ok(page(&title, &report.version, &body, &json))
+}
+
+/// A whole page around `body`, with what it was drawn from.
+fn page(title: &str, version: &str, body: &Markup, json: &str) -> String {
     // A text in it could end the element; inside of JSON strings this means the same.
     let json = json.replace('<', "\\u003c");
-    let outcome = Outcome::of(report);
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -34,23 +50,17 @@ pub(crate) fn render(report: &Report) -> Result<String, String> {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta http-equiv="Content-Security-Policy" content=(POLICY);
-                meta name="generator" content={ "holdfast-loadgen " (report.version) };
-                title { "Holdfast load report: " (outcome.word()) }
+                meta name="generator" content={ "holdfast-loadgen " (version) };
+                title { (title) }
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                (head(report, outcome))
-                main {
-                    (summary(report))
-                    (tables::slo(report))
-                    (drawings(report))
-                    (tables::all(report))
-                }
+                (body)
                 script type="application/json" id="report" { (PreEscaped(json)) }
             }
         }
     };
-    Ok(page.into_string())
+    page.into_string()
 }
 
 /// How a run went, in a word.
@@ -59,6 +69,8 @@ enum Outcome {
     Passed,
     Interrupted,
     Missed,
+    /// The generator was the bottleneck: whatever else was measured is of it.
+    Limited,
     Failed,
 }
 
@@ -66,6 +78,7 @@ impl Outcome {
     fn of(report: &Report) -> Self {
         match (report.verdict.is_empty(), report.meets_slo(), report.interrupted) {
             (false, ..) => Self::Failed,
+            _ if !report.generator.kept_up() => Self::Limited,
             (true, false, _) => Self::Missed,
             (true, true, true) => Self::Interrupted,
             (true, true, false) => Self::Passed,
@@ -77,6 +90,7 @@ impl Outcome {
             Self::Passed => "passed",
             Self::Interrupted => "interrupted",
             Self::Missed => "SLO missed",
+            Self::Limited => "generator was the bottleneck",
             Self::Failed => "failed",
         }
     }
@@ -84,7 +98,7 @@ impl Outcome {
     const fn class(self) -> &'static str {
         match self {
             Self::Passed => "badge good",
-            Self::Interrupted | Self::Missed => "badge fair",
+            Self::Interrupted | Self::Missed | Self::Limited => "badge fair",
             Self::Failed => "badge bad",
         }
     }
@@ -93,7 +107,7 @@ impl Outcome {
         match self {
             Self::Passed => "\u{2713}",
             Self::Interrupted => "\u{2016}",
-            Self::Missed | Self::Failed => "\u{2717}",
+            Self::Missed | Self::Limited | Self::Failed => "\u{2717}",
         }
     }
 }
@@ -117,6 +131,7 @@ fn head(report: &Report, outcome: Outcome) -> Markup {
             } @else {
                 ul.findings { @for finding in &report.verdict { li { (finding) } } }
             }
+            @if !report.generator.kept_up() { p { (report.generator.verdict()) } }
             @if report.interrupted {
                 p { "The run was ended early; this is of what was offered until then." }
             }

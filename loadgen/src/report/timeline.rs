@@ -41,6 +41,8 @@ pub(crate) struct Timeline {
     /// The same of the generator.
     pub(crate) client_cpu: Vec<Option<f64>>,
     pub(crate) client_busiest: Vec<Option<f64>>,
+    /// Of the generator's thread that had or wanted most: running or waiting for a core, in cores.
+    pub(crate) client_wanted: Vec<Option<f64>>,
     /// CPU time of the kernel's own `ksoftirqd` threads, in cores.
     pub(crate) ksoftirqd_cpu: Vec<Option<f64>>,
     /// Resident memory of the gateway and of the generator, bytes.

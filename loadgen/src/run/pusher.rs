@@ -47,6 +47,8 @@ pub(super) struct Pusher {
     ttl: u32,
     /// The message after those that are composed.
     next: u64,
+    /// Until when the gateway would take nothing, the last time, nanoseconds of the run's clock.
+    held_up: u64,
     bodies: Vec<u8>,
     /// What is composed and not handed over yet, those of one product after each other.
     pieces: Vec<Piece>,
@@ -79,6 +81,7 @@ impl Pusher {
             batch: 1,
             ttl: 0,
             next: 0,
+            held_up: start,
             bodies: Vec::new(),
             pieces: Vec::new(),
             tally: Tally::new(),
@@ -107,7 +110,10 @@ impl Pusher {
             }
             match self.offer(now) {
                 Ok(()) => {}
-                Err(Error::WindowFull { .. } | Error::NotConnected { .. }) => self.rest(0),
+                Err(Error::WindowFull { .. } | Error::NotConnected { .. }) => {
+                    self.held_up = now;
+                    self.rest(0);
+                }
                 Err(error) => {
                     self.tally.reason(&format!("api: {error}"));
                     break;
@@ -186,6 +192,7 @@ impl Pusher {
             if due > now {
                 break;
             }
+            self.tally.own_late.record(now.saturating_sub(due.max(self.held_up)));
             let at = self.bodies.len();
             let header = Header { run: scenario.runs.pushes, number: Number::Push(number), due };
             body::write(header, schedule.size(number), &mut self.bodies);

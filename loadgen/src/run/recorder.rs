@@ -233,6 +233,7 @@ impl Tape {
         line.server_rss.push(server.map(|reading| reading.rss));
         line.client_cpu.push(client.map(|reading| round(reading.cores)));
         line.client_busiest.push(client.map(|reading| round(reading.busiest)));
+        line.client_wanted.push(client.map(|reading| round(reading.wanted)));
         line.client_rss.push(client.map(|reading| reading.rss));
         let ksoftirqd = self.ksoftirqd.read(passed);
         line.ksoftirqd_cpu.push(ksoftirqd.map(|reading| round(reading.cores)));

@@ -9,6 +9,7 @@ mod table;
 pub(super) use crate::report::Passed;
 use findings::Findings;
 
+use crate::bottleneck::Generator;
 use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
@@ -88,16 +89,18 @@ pub(super) fn build(
         pushes: findings.pushes,
         broadcasts,
         timeline: course.timeline,
+        generator: Generator::default(),
         slo: Vec::new(),
         interrupted: course.interrupted,
         verdict,
     };
+    report.generator = Generator::of(&report);
     report.slo = options.output.slo.as_ref().map(|slo| slo.judge(&report)).unwrap_or_default();
     report
 }
 
 /// The command line without what others must not read: reports are shown around.
-fn command(words: impl Iterator<Item = String>) -> Vec<String> {
+pub(crate) fn command(words: impl Iterator<Item = String>) -> Vec<String> {
     let mut secret = false;
     let hide = |word: String| {
         let hidden = std::mem::replace(&mut secret, SECRETS.contains(&word.as_str()));
@@ -178,7 +181,7 @@ fn verdict(
         .collect()
 }
 
-fn latencies(tally: &Tally) -> [(&'static str, &Latency); 10] {
+fn latencies(tally: &Tally) -> [(&'static str, &Latency); 12] {
     [
         ("connect_and_login", &tally.login),
         ("reconnect_and_login", &tally.relogin),
@@ -189,6 +192,8 @@ fn latencies(tally: &Tally) -> [(&'static str, &Latency); 10] {
         ("api_answer", &tally.answer),
         ("broadcast_spread", &tally.spread),
         ("generator_lateness", &tally.late),
+        ("generator_own_lateness", &tally.own_late),
+        ("generator_turn_lag", &tally.lag),
         ("ping", &tally.echo),
     ]
 }

@@ -120,6 +120,9 @@ What --slo can ask for, as NAME < LIMIT, with < <= = >= > and a comma between cl
 A clause about what could not be measured is missed.";
 
 impl Metric {
+    /// The one that is asked for most.
+    pub(crate) const P99: Self = time("p99", "push", Point::P99);
+
     /// What was measured, in the metric's own unit; `None` if it was not.
     pub(crate) fn measure(self, report: &Report) -> Option<f64> {
         let line = &report.timeline;

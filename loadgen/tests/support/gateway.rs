@@ -40,6 +40,9 @@ pub(crate) enum Fate {
     DeliverAndClose,
 }
 
+/// A close code after which no client comes back.
+pub(crate) const BAD_TOKEN: u16 = 3502;
+
 /// What the gateway does.
 #[derive(Clone)]
 pub(crate) struct Script {
@@ -57,6 +60,8 @@ pub(crate) struct Script {
     pub(crate) broadcast_admits: bool,
     /// The code with which every hello is answered instead of a welcome.
     pub(crate) refuse_logins: Option<u16>,
+    /// With so many users logged in, others are refused for good.
+    pub(crate) users_most: usize,
     /// The code with which every backend is closed instead of a welcome.
     pub(crate) refuse_backends: Option<u16>,
     /// The same for a client that comes back.
@@ -79,6 +84,7 @@ impl Default for Script {
             broadcast_leaves_out: 0,
             broadcast_admits: false,
             refuse_logins: None,
+            users_most: usize::MAX,
             refuse_backends: None,
             refuse_returns: None,
             ignore_returns: false,
@@ -173,7 +179,8 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
                 state.seen.resumes += u64::from(hello.resume.is_some());
                 state.seen.tokens += u64::from(!hello.token.is_empty());
                 let returns = script.refuse_returns.filter(|_| hello.resume.is_some());
-                if let Some(code) = script.refuse_logins.or(returns) {
+                let full = (state.users.len() >= script.users_most).then_some(BAD_TOKEN);
+                if let Some(code) = script.refuse_logins.or(returns).or(full) {
                     let mut out = Vec::new();
                     from_server::put_close(code, "by script", &mut out);
                     write(stream, &out);

@@ -31,20 +31,21 @@ pub(super) async fn drive(worker: &Rc<Worker>) {
             break;
         }
         let busy = matches!(phase, Phase::Ramp | Phase::Leave) || worker.is_moving(CALM_TICK);
-        let pause = match phase {
+        let planned = match phase {
             Phase::Step if worker.pings() => pings::TICK,
             _ if busy => BUSY_TICK,
             _ => CALM_TICK,
         };
-        monoio::time::sleep(duration(pause)).await;
-        worker.tick(phase);
+        monoio::time::sleep(duration(planned)).await;
+        worker.tick(phase, planned);
     }
     worker.stop();
     monoio::time::sleep(duration(LAST_BREATH)).await;
 }
 
 impl Worker {
-    fn tick(self: &Rc<Self>, phase: Phase) {
+    /// Does what is due, `planned` nanoseconds after the last time or later.
+    fn tick(self: &Rc<Self>, phase: Phase, planned: u64) {
         let now = self.shared.clock.now();
         if phase == Phase::Ramp {
             self.open_due(now);
@@ -59,6 +60,7 @@ impl Worker {
         let since = now.saturating_sub(std::mem::replace(&mut table.last_tick, now));
         match phase {
             Phase::Step => {
+                table.tally.lag.record_stall(planned, since.saturating_sub(planned), MILLISECOND);
                 self.behave(table, since, now);
                 self.ping(table, now);
             }

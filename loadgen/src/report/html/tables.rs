@@ -51,6 +51,7 @@ pub(super) fn all(report: &Report) -> Markup {
         section {
             h2 { "CPU and memory" }
             div.tables { (cpu(report)) (memory(report)) (shards(&report.timeline)) }
+            p { "The generator: " (report.generator) "." }
             p { "Kernel memory is of the whole machine: where the clients run on it too, it holds "
                 "both ends of each connection." }
         }

@@ -4,6 +4,7 @@
 use super::table;
 use crate::options::Output;
 use crate::report::{Report, html};
+use serde::Serialize;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -47,7 +48,7 @@ impl Publisher {
     /// # Errors
     /// One of them cannot be written.
     pub(crate) fn publish(self, report: &Report) -> Result<(), String> {
-        let shown = !matches!(self.json, Json::Stdout);
+        let shown = self.shows();
         if shown && self.quiet {
             print!("{}", table::verdict(report));
         } else if shown {
@@ -58,15 +59,34 @@ impl Publisher {
             for finding in &report.verdict {
                 eprintln!("holdfast-loadgen: {finding}");
             }
+            if !report.generator.kept_up() {
+                eprintln!("holdfast-loadgen: {}", report.generator.verdict());
+            }
             for missed in report.slo.iter().filter(|judged| !judged.met) {
                 eprintln!("holdfast-loadgen: SLO missed: {}: {}", missed.clause, missed.says);
             }
         }
+        self.write(report, || html::render(report))
+    }
+
+    /// Whether standard output is for people.
+    pub(crate) const fn shows(&self) -> bool {
+        !matches!(self.json, Json::Stdout)
+    }
+
+    /// Writes the JSON and the page, where the options want them.
+    ///
+    /// # Errors
+    /// One of them cannot be made or written.
+    pub(crate) fn write(
+        self,
+        found: &impl Serialize,
+        page: impl FnOnce() -> Result<String, String>,
+    ) -> Result<(), String> {
         if let Some((path, file)) = self.html {
-            let page = html::render(report)?;
-            replace(file, page.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
+            replace(file, page()?.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
         }
-        let mut json = serde_json::to_vec_pretty(report).map_err(|error| error.to_string())?;
+        let mut json = serde_json::to_vec_pretty(found).map_err(|error| error.to_string())?;
         json.push(b'\n');
         match self.json {
             Json::Nowhere => Ok(()),

@@ -10,10 +10,12 @@ use std::fmt::Write;
 /// No gateway keeps a connection in less than this, in bytes.
 const PLAUSIBLE: f64 = 64.0;
 /// What the names of latencies do not say by themselves.
-const LEGEND: [(&str, &str); 4] = [
+const LEGEND: [(&str, &str); 6] = [
     ("api_answer", "from when a push was due to the gateway's answer to the backend"),
     ("broadcast_spread", "from when a broadcast was due to its arrival at each client"),
     ("generator_lateness", "from when a push was due to its sending, a full window included"),
+    ("generator_own_lateness", "the same without the time in which the window was full"),
+    ("generator_turn_lag", "how long a message waits for its client's thread, at any moment"),
     ("ping", "from when a ping was due, those of a millisecond together, to its pong"),
 ];
 
@@ -46,6 +48,7 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     for cpu in &report.cpu {
         stage(cpu, known, out)?;
     }
+    writeln!(out, "\ngenerator   {}", report.generator)?;
     memory(&report.memory, out)?;
     if !report.connection_reasons.is_empty() {
         writeln!(out, "\nconnections that failed or ended")?;
@@ -65,6 +68,9 @@ pub(super) fn verdict(report: &Report) -> String {
         let _ = writeln!(text, "INTERRUPTED after {seconds:.1} s of pushing\n");
     }
     text.push_str(&slo(report));
+    if !report.generator.kept_up() {
+        let _ = writeln!(text, "{}\n", report.generator.verdict());
+    }
     if !report.verdict.is_empty() {
         return text + &format!("FAILED: {}\n", report.verdict.join("; "));
     }
