@@ -14,7 +14,7 @@ mod control;
 mod driver;
 mod experiment;
 mod language;
-mod machine;
+pub(crate) mod machine;
 mod report;
 mod ring;
 mod server;
@@ -24,6 +24,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Subcommand, ValueEnum};
+
+pub(crate) use self::driver::connect_from;
+pub(crate) use self::experiment::bare_sockets;
+pub(crate) use self::language::{PRODUCT, user};
 
 /// The kernel interface of a bare server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

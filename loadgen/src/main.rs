@@ -22,6 +22,7 @@ mod histogram;
 mod host;
 mod interrupt;
 mod options;
+mod peers;
 mod report;
 mod run;
 mod scenario;
@@ -60,6 +61,9 @@ enum Command {
     Report(report::command::Args),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),
+    /// Compare with what somebody would take instead: mosquitto, nats-server, nginx with nchan.
+    #[command(after_help = peers::NOTES)]
+    Peers(peers::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,6 +78,7 @@ fn main() -> ExitCode {
         Command::Compare(args) => compare::main(&args),
         Command::Report(args) => report::command::main(&args),
         Command::Floor(args) => floor::main(args),
+        Command::Peers(args) => peers::main(&args),
     }
 }
 

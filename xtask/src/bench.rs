@@ -27,6 +27,7 @@ mod login_load;
 mod mailbox;
 mod million;
 mod noise;
+pub(crate) mod peers;
 mod pending_start;
 mod push;
 mod report;
@@ -43,7 +44,7 @@ use crate::shell::{self, Result, cargo};
 /// What is measured and how often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Figures by name; all where none is named
+    /// Figures by name; all where none is named, but `peers`, which fetches other servers
     names: Vec<String>,
     /// Only name the figures
     #[arg(long)]
@@ -158,13 +159,15 @@ pub(crate) fn main(args: &Args) -> ExitCode {
                 figure.name, figure.what, figure.at_most, figure.unit
             );
         }
+        println!("{:18} {}", peers::NAME, peers::WHAT);
         return ExitCode::SUCCESS;
     }
     if args.table {
         report::table(&FIGURES);
+        peers::table();
         return ExitCode::SUCCESS;
     }
-    match chosen(&args.names).and_then(|figures| measure_all(&figures, args)) {
+    match measure_named(args) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -172,6 +175,15 @@ pub(crate) fn main(args: &Args) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn measure_named(args: &Args) -> Result<bool> {
+    let (beside, names): (Vec<_>, Vec<_>) =
+        args.names.iter().cloned().partition(|name| name == peers::NAME);
+    let figures = chosen(&names)?;
+    let only_beside = names.is_empty() && !beside.is_empty();
+    let met = only_beside || measure_all(&figures, args)?;
+    Ok(if beside.is_empty() { met } else { peers::run(args.runs)? && met })
 }
 
 fn chosen(names: &[String]) -> Result<Vec<&'static Figure>> {

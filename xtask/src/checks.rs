@@ -1,9 +1,10 @@
 //! Everything that a change must pass, in order: what is quick to fail comes first, the tests come
 //! last.
 
+use crate::bench::peers;
 use crate::shell::{Result, cargo, run};
 
-mod debian;
+pub(crate) mod debian;
 pub(crate) mod fuzz;
 pub(crate) mod guest;
 pub(crate) mod load;
@@ -23,6 +24,7 @@ const FUZZ_SECONDS: u32 = 10;
 /// All checks.
 pub(crate) fn all() -> Result {
     redis::ensure()?;
+    let peers = peers::unpacked()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["test", "--package", "holdfast", "--test", "tidy"]))?;
     run(&mut cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))?;
@@ -34,7 +36,7 @@ pub(crate) fn all() -> Result {
     load::run()?;
     // The claims among them run on both back ends, the mesh under every interleaving.
     let mut tests = cargo(&["test", "--workspace"]);
-    run(tests.env("HOLDFAST_SEEDS", FEW_SEEDS))
+    run(tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers))
 }
 
 /// The rings between shards and their wake-up, under every interleaving.

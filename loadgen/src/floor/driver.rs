@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 pub(super) use self::acks::Durable;
 use self::api::{Api, Pushes, Sort};
 pub(super) use self::fleet::Manner;
+pub(crate) use self::fleet::connect_from;
 use self::fleet::take_front;
 use self::worker::{Common, Order, Tokens, Worker};
 use super::language::Language;

@@ -55,7 +55,7 @@ fn run(args: &ExperimentArgs) -> Result<Vec<Line>, String> {
 }
 
 fn one_run(args: &ExperimentArgs, backend: Backend, lines: &mut Vec<Line>) -> Result<(), String> {
-    let unwatched = unwatched_memory(args, backend)?;
+    let unwatched = unwatched_memory(args.core, args.connections, backend)?;
     {
         // The driver is dropped first, so that the server closes connections while it lives.
         let (mut driver, _server) = bare(args.core, backend, &[])?;
@@ -108,13 +108,21 @@ fn figures(
     Ok(())
 }
 
+/// Kernel memory of bare connections: bytes of both ends, the client's being watched, and of one
+/// socket and file. `None` where the kernel does not say.
+pub(crate) fn bare_sockets(core: usize, connections: u32) -> Result<Option<[f64; 2]>, String> {
+    let grown = unwatched_memory(core, connections, Backend::Epoll)?;
+    let bytes = ["both_ends", "one_socket"].map(|key| grown[key].as_f64().unwrap_or(0.0));
+    Ok((bytes[1] > 0.0).then_some(bytes))
+}
+
 /// Memory of connections that nobody watches.
-fn unwatched_memory(args: &ExperimentArgs, backend: Backend) -> Result<Value, String> {
-    let (mut driver, _server) = bare(args.core, backend, &["--unwatched"])?;
+fn unwatched_memory(core: usize, connections: u32, backend: Backend) -> Result<Value, String> {
+    let (mut driver, _server) = bare(core, backend, &["--unwatched"])?;
     let silent = Manner::SILENT;
-    driver.open(args.connections / 10, silent)?;
+    driver.open(connections / 10, silent)?;
     let mark = script::memory(&driver)?;
-    let count = args.connections - args.connections / 10;
+    let count = connections - connections / 10;
     driver.open(count, silent)?;
     script::grown(&driver, &mark, u64::from(count))
 }

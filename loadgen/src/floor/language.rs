@@ -12,7 +12,7 @@ use super::driver::Durable;
 /// Bytes of a bare echo.
 const ECHO: usize = 64;
 /// The product that every driven client logs in to.
-pub(super) const PRODUCT: &str = "bench";
+pub(crate) const PRODUCT: &str = "bench";
 
 /// The language of a subject.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -35,7 +35,7 @@ pub(super) enum Wanted {
 }
 
 /// The id of the user with this number: 16 bytes.
-pub(super) fn user(number: u32) -> String {
+pub(crate) fn user(number: u32) -> String {
     format!("user-{number:011}")
 }
 

@@ -16,7 +16,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Binds the calling thread, and those that it starts later, to one core.
-pub(super) fn pin_to(core: usize) -> io::Result<()> {
+pub(crate) fn pin_to(core: usize) -> io::Result<()> {
     if core >= CpuSet::MAX_CPU {
         return Err(io::ErrorKind::InvalidInput.into());
     }
@@ -26,7 +26,7 @@ pub(super) fn pin_to(core: usize) -> io::Result<()> {
 }
 
 /// Takes as many descriptors per table as may be had; gives how many that is.
-pub(super) fn raise_descriptor_limit() -> usize {
+pub(crate) fn raise_descriptor_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let reached =
@@ -36,27 +36,27 @@ pub(super) fn raise_descriptor_limit() -> usize {
 
 /// Gives the calling thread its own descriptor table, so that the limit counts for it alone. To be
 /// called before the thread opens anything; what it opens later must not leave it.
-pub(super) fn own_table() -> io::Result<()> {
+pub(crate) fn own_table() -> io::Result<()> {
     Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?)
 }
 
 /// CPU time at one moment, in nanoseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cpu {
+pub(crate) struct Cpu {
     /// Of the process.
-    pub(super) process: u64,
+    pub(crate) process: u64,
     /// Of the `ksoftirqd` of its core.
-    pub(super) softirq: u64,
+    pub(crate) softirq: u64,
 }
 
 impl Cpu {
     /// Both together: the work was the server's, whoever the kernel made do it.
-    pub(super) const fn total(self) -> u64 {
+    pub(crate) const fn total(self) -> u64 {
         self.process + self.softirq
     }
 
     /// What was spent since `before`.
-    pub(super) const fn since(self, before: Self) -> Self {
+    pub(crate) const fn since(self, before: Self) -> Self {
         Self {
             process: self.process.saturating_sub(before.process),
             softirq: self.softirq.saturating_sub(before.softirq),
@@ -64,36 +64,45 @@ impl Cpu {
     }
 }
 
-/// Reads the CPU time of one process.
+/// Reads the CPU time of one process, or of several as one.
 #[derive(Debug)]
-pub(super) struct Meter {
-    pid: u32,
-    /// The `ksoftirqd` of the cores that the process may run on.
+pub(crate) struct Meter {
+    /// The processes of one server.
+    pids: Vec<u32>,
+    /// The `ksoftirqd` of the cores that the first of them may run on.
     softirq: Vec<PathBuf>,
 }
 
 impl Meter {
-    pub(super) fn new(pid: u32) -> Self {
+    pub(crate) fn new(pid: u32) -> Self {
+        Self::of(vec![pid])
+    }
+
+    /// Of a server that is several processes on the same cores.
+    pub(crate) fn of(pids: Vec<u32>) -> Self {
+        let pid = pids.first().copied().unwrap_or_default();
         let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
         let cores = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
         // A server that is measured is pinned to one core; where it is not, every core counts.
         let core = cores.map(str::trim).filter(|list| list.parse::<usize>().is_ok());
-        Self { pid, softirq: ksoftirqd(core) }
+        Self { pids, softirq: ksoftirqd(core) }
     }
 
     /// The time up to now.
-    pub(super) fn cpu(&self) -> io::Result<Cpu> {
+    pub(crate) fn cpu(&self) -> io::Result<Cpu> {
         let mut process = 0;
-        for task in fs::read_dir(format!("/proc/{}/task", self.pid))? {
-            // A thread may end between the listing and the reading.
-            process += on_cpu(&task?.path().join("schedstat")).unwrap_or(0);
+        for pid in &self.pids {
+            for task in fs::read_dir(format!("/proc/{pid}/task"))? {
+                // A thread may end between the listing and the reading.
+                process += on_cpu(&task?.path().join("schedstat")).unwrap_or(0);
+            }
         }
         let softirq = self.softirq.iter().filter_map(|path| on_cpu(path)).sum();
         Ok(Cpu { process, softirq })
     }
 
     /// The time once the process rests: two like readings 10 ms apart, or after two seconds.
-    pub(super) fn settled(&self) -> io::Result<Cpu> {
+    pub(crate) fn settled(&self) -> io::Result<Cpu> {
         let mut before = self.cpu()?;
         let end = Instant::now() + Duration::from_secs(2);
         loop {
@@ -129,26 +138,26 @@ fn ksoftirqd(core: Option<&str>) -> Vec<PathBuf> {
 
 /// One cache of kernel objects.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Cache {
+pub(crate) struct Cache {
     /// Objects in use.
-    pub(super) objects: u64,
+    pub(crate) objects: u64,
     /// Bytes of one.
-    pub(super) size: u64,
+    pub(crate) size: u64,
 }
 
 /// Memory at one moment.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Memory {
+pub(crate) struct Memory {
     /// Anonymous bytes of the process that are resident.
-    pub(super) anonymous: u64,
+    pub(crate) anonymous: u64,
     /// Bytes of all slabs, slack included.
-    pub(super) slab: u64,
+    pub(crate) slab: u64,
     /// Each cache; empty where `/proc/slabinfo` may not be read.
-    pub(super) caches: BTreeMap<String, Cache>,
+    pub(crate) caches: BTreeMap<String, Cache>,
 }
 
 /// Reads the memory of `pid` and of the kernel.
-pub(super) fn memory(pid: u32) -> io::Result<Memory> {
+pub(crate) fn memory(pid: u32) -> io::Result<Memory> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let meminfo = fs::read_to_string("/proc/meminfo")?;
     let slabinfo = fs::read_to_string("/proc/slabinfo").unwrap_or_default();
@@ -176,7 +185,7 @@ fn cache(line: &str) -> Option<(String, Cache)> {
 /// The caches that grew by at least one object for each two of `count` things, in bytes a thing:
 /// what those things are made of, without the noise of everything else on the machine. The kernel
 /// merges caches of one size, so a name may stand for another's objects; the sum is what counts.
-pub(super) fn grown(before: &Memory, after: &Memory, count: u64) -> BTreeMap<String, f64> {
+pub(crate) fn grown(before: &Memory, after: &Memory, count: u64) -> BTreeMap<String, f64> {
     let mut grown = BTreeMap::new();
     for (name, cache) in &after.caches {
         let had = before.caches.get(name).copied().unwrap_or_default();
@@ -190,7 +199,7 @@ pub(super) fn grown(before: &Memory, after: &Memory, count: u64) -> BTreeMap<Str
 
 /// What one end of a connection takes for its socket and file: half of what both ends take of the
 /// caches that only they are made of. `grown` counts both ends, on this machine.
-pub(super) fn one_socket(grown: &BTreeMap<String, f64>) -> f64 {
+pub(crate) fn one_socket(grown: &BTreeMap<String, f64>) -> f64 {
     let of_a_socket = |name: &str| {
         ["TCP", "TCPv6", "sock_inode_cache", "dentry", "filp"].contains(&name)
             || name.starts_with("lsm_")
@@ -200,7 +209,7 @@ pub(super) fn one_socket(grown: &BTreeMap<String, f64>) -> f64 {
 
 /// A ratio of two counts.
 #[allow(clippy::cast_precision_loss, reason = "counts here stay far below 2^52")]
-pub(super) fn per(total: u64, count: u64) -> f64 {
+pub(crate) fn per(total: u64, count: u64) -> f64 {
     total as f64 / count.max(1) as f64
 }
 

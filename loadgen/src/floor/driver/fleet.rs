@@ -81,6 +81,19 @@ fn source(number: u32) -> Ipv4Addr {
     Ipv4Addr::from(FIRST + number / PER_SOURCE)
 }
 
+/// Connects the client with this number, from a source address that has ports left.
+pub(crate) fn connect_from(number: u32, target: SocketAddrV4) -> io::Result<OwnedFd> {
+    let kind = SocketType::STREAM;
+    let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    // Closing resets: a closed client leaves nothing behind that the next run would meet.
+    sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
+    setsockopt(&socket, IpBindAddressNoPort, &true)?;
+    bind(&socket, &SocketAddrV4::new(source(number), 0))?;
+    connect(&socket, &target)?;
+    Ok(socket)
+}
+
 fn hold(server: Option<u32>, signal: Signal) -> Result<(), String> {
     let Some(pid) = server else { return Ok(()) };
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or("not a process")?;
@@ -125,18 +138,6 @@ impl Fleet {
         })
     }
 
-    fn connect(&self, number: u32) -> io::Result<OwnedFd> {
-        let kind = SocketType::STREAM;
-        let socket = socket_with(AddressFamily::INET, kind, SocketFlags::CLOEXEC, None)?;
-        sockopt::set_tcp_nodelay(&socket, true)?;
-        // Closing resets: a closed client leaves nothing behind that the next run would meet.
-        sockopt::set_socket_linger(&socket, Some(Duration::ZERO))?;
-        setsockopt(&socket, IpBindAddressNoPort, &true)?;
-        bind(&socket, &SocketAddrV4::new(source(number), 0))?;
-        connect(&socket, &self.target)?;
-        Ok(socket)
-    }
-
     /// Connects one client for each number, in the given manner.
     pub(super) fn open(
         &mut self,
@@ -168,7 +169,8 @@ impl Fleet {
     ) -> Result<(), String> {
         let mut greeting = Vec::new();
         for number in numbers {
-            let socket = self.connect(number).map_err(|error| format!("connect: {error}"))?;
+            let socket =
+                connect_from(number, self.target).map_err(|error| format!("connect: {error}"))?;
             let data = epoll::EventData::new_u64(self.clients.len() as u64);
             let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
             epoll::add(&self.epoll, &socket, data, flags).map_err(|error| error.to_string())?;
