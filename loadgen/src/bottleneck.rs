@@ -70,6 +70,22 @@ impl Generator {
         fared.judged(p99("push").or_else(|| p99("broadcast_spread")))
     }
 
+    /// Judges the generator of one host, by what [`Generator`] has and where the 99th percentile of
+    /// what was measured on it is `measured`.
+    pub(crate) fn fared(
+        busy: Option<f64>,
+        (late_p99_us, lag_p99_us): (Option<u64>, Option<u64>),
+        measured: Option<u64>,
+    ) -> Self {
+        Self { bottleneck: Vec::new(), busy, late_p99_us, lag_p99_us }.judged(measured)
+    }
+
+    /// Holds what `host` was the bottleneck by against all.
+    pub(crate) fn add(&mut self, host: &str, other: &Self) {
+        let named = other.bottleneck.iter().map(|why| format!("at {host}, {why}"));
+        self.bottleneck.extend(named);
+    }
+
     /// With the verdict, where the 99th percentile of what was measured is `measured`.
     fn judged(mut self, measured: Option<u64>) -> Self {
         let counts = |us: &u64| measured.is_some_and(|p99| *us >= LEAST_US.max(p99 / PART));

@@ -4,6 +4,8 @@
 //! second. Latencies count from when a thing was due, never from when the generator came round to
 //! it.
 
+mod serial;
+
 use hdrhistogram::Histogram;
 use std::collections::BTreeMap;
 
@@ -153,11 +155,13 @@ macro_rules! tally {
         latencies { $($(#[$lat_doc:meta])* $latency:ident,)* }
     ) => {
         /// What one thread, or all of them, counted.
-        #[derive(Debug, Clone)]
+        #[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
         pub(crate) struct Tally {
             $($(#[$count_doc])* pub(crate) $count: u64,)*
             $($(#[$lat_doc])* pub(crate) $latency: Latency,)*
             /// Of `push`: those that were due in each step of the plan.
+            #[serde(deserialize_with = "serial::few")]
             pub(crate) steps: Vec<Latency>,
             /// Why connections could not be made or ended, each with its count.
             pub(crate) reasons: BTreeMap<String, u64>,
@@ -171,6 +175,19 @@ macro_rules! tally {
                     $($latency: Latency::new(),)*
                     steps: Vec::new(),
                     reasons: BTreeMap::new(),
+                }
+            }
+
+            /// Adds all that `other` counted.
+            pub(crate) fn add(&mut self, other: &Self) {
+                $(self.$count = self.$count.saturating_add(other.$count);)*
+                $(self.$latency.add(&other.$latency);)*
+                for (number, latency) in other.steps.iter().enumerate() {
+                    self.in_step(number).add(latency);
+                }
+                for (reason, count) in &other.reasons {
+                    let sum = self.reasons.entry(reason.clone()).or_default();
+                    *sum = sum.saturating_add(*count);
                 }
             }
 

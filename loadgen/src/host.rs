@@ -29,6 +29,18 @@ pub(crate) struct Process {
     pub(crate) anonymous: u64,
 }
 
+impl Process {
+    /// Adds another process.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.user_ms = self.user_ms.saturating_add(other.user_ms);
+        self.system_ms = self.system_ms.saturating_add(other.system_ms);
+        self.run_ns = self.run_ns.saturating_add(other.run_ns);
+        self.rss = self.rss.saturating_add(other.rss);
+        self.pss = self.pss.saturating_add(other.pss);
+        self.anonymous = self.anonymous.saturating_add(other.anonymous);
+    }
+}
+
 /// One reading of the machine.
 #[derive(Debug, Clone, Copy, Default, PartialEq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Machine {
@@ -70,6 +82,11 @@ pub(crate) fn sample(server: Option<u32>, at_ns: u64) -> Sample {
 /// Slab memory of the machine, bytes.
 pub(crate) fn slab() -> u64 {
     kilobytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "Slab:")
+}
+
+/// Memory that can be given out without swapping, bytes.
+pub(crate) fn available() -> u64 {
+    kilobytes(&fs::read_to_string("/proc/meminfo").unwrap_or_default(), "MemAvailable:")
 }
 
 /// Reads one process; `None` if there is no such process.

@@ -31,7 +31,12 @@ impl Interrupt {
         Ok(came)
     }
 
-    /// Whether a signal came.
+    /// Asks for it without a signal.
+    pub(crate) fn raise(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a signal came, or it was asked for otherwise.
     pub(crate) fn came(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }

@@ -12,6 +12,7 @@
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::process::ExitCode;
 
+mod agents;
 mod bottleneck;
 mod capacity;
 mod clock;
@@ -50,6 +51,9 @@ enum Command {
     /// Find the highest load that still meets an SLO.
     #[command(args_override_self = true, after_help = capacity::notes())]
     Capacity(Box<capacity::Args>),
+    /// Wait for `run --agents` and run a share of its load.
+    #[command(after_help = agents::agent::NOTES)]
+    Agent(agents::agent::Args),
     /// Say what is wrong with scenario files, without running them.
     Check(scenario::command::Check),
     /// List the scenarios that come with the program, or print one.
@@ -73,6 +77,7 @@ fn main() -> ExitCode {
     match cli.command {
         Command::Run(options) => run::main(*options, &typed.unwrap_or_default()),
         Command::Capacity(args) => capacity::main(&args, &typed.unwrap_or_default()),
+        Command::Agent(args) => agents::agent::main(&args),
         Command::Check(args) => scenario::command::check(&args),
         Command::Scenarios(args) => scenario::command::list(&args),
         Command::Compare(args) => compare::main(&args),

@@ -9,13 +9,14 @@ use crate::slo::Slo;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use holdfast_protocol::client::Class;
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// How clients wait for the kernel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Io {
     /// `io_uring` where the kernel allows it, else epoll.
     Auto,
@@ -26,7 +27,7 @@ pub(crate) enum Io {
 }
 
 /// The delivery class, as typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum ClassName {
     /// To sessions that are online now.
     Online,
@@ -43,11 +44,30 @@ impl From<ClassName> for Class {
     }
 }
 
+/// A delivery class on its way to another host.
+pub(crate) mod class_by_name {
+    use super::{Class, ClassName};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    pub(crate) fn serialize<S: Serializer>(class: &Class, out: S) -> Result<S::Ok, S::Error> {
+        let durable = *class == Class::Durable;
+        let name = if durable { ClassName::Durable } else { ClassName::Online };
+        name.serialize(out)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Class, D::Error> {
+        ClassName::deserialize(from).map(Class::from)
+    }
+}
+
 /// Everything that `run` can be told.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Options {
     #[command(flatten)]
     pub(crate) choice: Choice,
+    #[command(flatten)]
+    pub(crate) agents: Agents,
     #[command(flatten)]
     pub(crate) clients: Clients,
     #[command(flatten)]
@@ -68,7 +88,8 @@ pub(crate) struct Options {
 }
 
 /// What others must not read.
-#[derive(Clone, Default)]
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Secrets {
     /// What login tokens are signed with.
     pub(crate) login: Option<Vec<u8>>,
@@ -84,7 +105,8 @@ impl fmt::Debug for Secrets {
 }
 
 /// What a scenario file asks for beside the options; empty without one.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     /// The file, or the name.
     pub(crate) scenario: Option<String>,
@@ -168,8 +190,22 @@ fn factor(text: &str) -> Result<f64, String> {
     fits.ok_or_else(|| "a factor is a number from 0.000001 to 1000000, such as 0.1".to_owned())
 }
 
-/// Who connects, from where, to where.
+/// Which hosts run it.
 #[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Hosts")]
+pub(crate) struct Agents {
+    /// Run it on these hosts, each with an equal part of the clients and rates, where
+    /// `holdfast-loadgen agent` waits; the first makes the broadcasts
+    #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', requires = "key_file")]
+    pub(crate) agents: Vec<String>,
+    /// A file with the key that the agents have too; others may not read it
+    #[arg(long, value_name = "FILE", requires = "agents")]
+    pub(crate) key_file: Option<PathBuf>,
+}
+
+/// Who connects, from where, to where.
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Clients")]
 pub(crate) struct Clients {
     /// How many clients
@@ -183,6 +219,7 @@ pub(crate) struct Clients {
     pub(crate) connect_rate: u32,
     /// Local addresses to connect from; on loopback they are chosen by themselves
     #[arg(long, value_name = "IP")]
+    #[serde(skip)]
     pub(crate) source: Vec<IpAddr>,
     /// The product
     #[arg(long, default_value = "demo")]
@@ -196,9 +233,11 @@ pub(crate) struct Clients {
     /// Sign a login token (JWT, HS256) for each client with this secret; others can see it in the
     /// list of processes, so prefer --secret-file
     #[arg(long)]
+    #[serde(skip)]
     pub(crate) secret: Option<String>,
     /// A file with nothing but that secret; one line end at its end is not part of it
     #[arg(long, value_name = "FILE", conflicts_with = "secret")]
+    #[serde(skip)]
     pub(crate) secret_file: Option<PathBuf>,
     /// The key's id in the token's header, where the gateway has several keys
     #[arg(long, value_name = "ID")]
@@ -248,7 +287,8 @@ pub(crate) struct Clients {
 }
 
 /// What is pushed and when.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Pushes")]
 pub(crate) struct Pushes {
     /// The gateway's backend API
@@ -260,9 +300,11 @@ pub(crate) struct Pushes {
     /// The API key, where the gateway wants one; others can see it in the list of processes, so
     /// prefer --api-key-file
     #[arg(long, default_value = "", value_name = "KEY", hide_default_value = true)]
+    #[serde(skip)]
     pub(crate) api_key: String,
     /// A file with nothing but the API key; one line end at its end is not part of it
     #[arg(long, value_name = "FILE", conflicts_with = "api_key")]
+    #[serde(skip)]
     pub(crate) api_key_file: Option<PathBuf>,
     /// Messages offered a second, whatever the gateway does; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N")]
@@ -309,7 +351,8 @@ pub(crate) struct Pushes {
 }
 
 /// Broadcasts while pushing.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Args, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 #[command(next_help_heading = "Broadcasts")]
 pub(crate) struct Broadcasts {
     /// How many broadcasts to all of the product, spread evenly over the push phase

@@ -21,6 +21,10 @@ use std::fs;
 use std::path::Path;
 use timeline::Timeline;
 
+/// What is said of broadcasts that one host made for the clients of several.
+pub(crate) const OWN_CLOCK: &str = "latencies of broadcasts, and of pushes beside them, are of the \
+                                    first agent's clients, as it makes them";
+
 /// Everything that a run found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Report {
@@ -66,6 +70,9 @@ pub(crate) struct Report {
     /// How the generator itself fared.
     #[serde(default)]
     pub(crate) generator: Generator,
+    /// The hosts that it ran on; empty where it ran in one process.
+    #[serde(default)]
+    pub(crate) agents: Vec<Agent>,
     /// What was asked for with `--slo`, and whether it held.
     #[serde(default)]
     pub(crate) slo: Vec<Judged>,
@@ -144,7 +151,70 @@ pub(crate) struct Durable {
     pub(crate) given_up: u64,
 }
 
+/// One of the hosts of a run.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Agent {
+    /// Its address, as it was typed.
+    pub(crate) name: String,
+    pub(crate) commit: String,
+    pub(crate) kernel: String,
+    pub(crate) processor: String,
+    /// How many of the clients were its.
+    pub(crate) clients: u32,
+    /// How many of the pushes a second, where there were most.
+    pub(crate) rate: u32,
+    /// Whether it made the broadcasts.
+    pub(crate) broadcasts: bool,
+    /// Pushes; of an agent that died, as far as they are known.
+    pub(crate) offered: u64,
+    pub(crate) delivered: u64,
+    /// Absent where it is not known.
+    pub(crate) lost: Option<u64>,
+    /// Latencies of its pushes to its own clients.
+    pub(crate) push: Option<Percentiles>,
+    /// How late the generator was, microseconds.
+    pub(crate) lateness_p99_us: Option<u64>,
+    /// CPU time of the generator while pushing, and of its busiest thread, in cores.
+    pub(crate) cpu: Option<f64>,
+    pub(crate) busiest: Option<f64>,
+    /// How its generator fared.
+    #[serde(default)]
+    pub(crate) generator: Generator,
+    /// When it was ready for each stage, seconds of the controller's clock.
+    pub(crate) ready: BTreeMap<String, f64>,
+    /// When and why it was lost.
+    pub(crate) died: Option<Died>,
+}
+
+/// An agent was lost.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Died {
+    /// Seconds of the run's clock.
+    pub(crate) at: f64,
+    pub(crate) why: String,
+}
+
+impl Agent {
+    /// What was lost with it, if it was.
+    pub(crate) fn lost_in_words(&self) -> Option<String> {
+        let died = self.died.as_ref()?;
+        let broadcasts =
+            if self.broadcasts { ", which made the broadcasts of the run," } else { "" };
+        Some(format!(
+            "the agent {}{broadcasts} died {:.1} s into the run ({}): its {} clients and {} \
+             pushes/s are missing since then, and what became of the {} pushes that it is known \
+             to have offered is not known",
+            self.name, died.at, died.why, self.clients, self.rate, self.offered
+        ))
+    }
+}
+
 impl Report {
+    /// Whether everything that was offered is accounted for: no agent died.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.agents.iter().all(|agent| agent.died.is_none())
+    }
+
     /// Reads a report from the JSON file that a run wrote.
     ///
     /// # Errors

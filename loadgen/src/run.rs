@@ -8,6 +8,14 @@ mod recorder;
 mod report;
 mod stages;
 
+pub(crate) use progress::Progress;
+pub(crate) use report::command;
+pub(crate) use report::findings::Findings;
+pub(crate) use report::publish::Publisher;
+pub(crate) use report::{Course, Passed, build};
+pub(crate) use stages::{api_key, execute};
+
+use crate::agents::controller;
 use crate::bottleneck;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
@@ -15,8 +23,6 @@ use crate::report::Report;
 use crate::scenario::overlay;
 use crate::slo::metric;
 use company::{Alone, Company};
-pub(crate) use report::command;
-pub(crate) use report::publish::Publisher;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -33,7 +39,8 @@ const SLO_MISSED: u8 = 4;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  everything is accounted for
-  1  something was lost, doubled, out of order or corrupt, or connections ended unasked
+  1  something was lost, doubled, out of order or corrupt, connections ended unasked, or an agent
+     died
   2  the run could not be set up, or its report could not be written
   3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
      offered until then. A second signal ends it at once, without a report (130)
@@ -56,13 +63,16 @@ pub(crate) fn main(options: Options, typed: &Typed) -> ExitCode {
     }
 }
 
-/// One run as the options describe it, whatever they say of its output.
+/// One run as the options describe it, here or on agents, whatever they say of its output.
 ///
 /// # Errors
 /// Why it could not be set up, for a person.
 pub(crate) fn once(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
+    if !options.agents.agents.is_empty() {
+        return controller::run(options, interrupt);
+    }
     let alone: Arc<dyn Company> = Arc::new(Alone);
-    Ok(stages::execute(options, interrupt, &alone)?.report(options))
+    Ok(execute(options, interrupt, &alone)?.report(options))
 }
 
 fn run(options: &Options) -> Result<u8, String> {

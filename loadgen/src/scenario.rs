@@ -115,7 +115,7 @@ impl Scenario {
             threads: 0,
             io: clients.io,
             heartbeat: clients.heartbeat,
-            pings: clients.pings,
+            pings: share.part(clients.pings),
             signer: login_secret(options)?.map(sign).transpose()?,
             ack: clients.ack && !schedule.has_durable(),
             ack_every: clients.ack_every,

@@ -17,7 +17,7 @@ use rhythm::{Rhythm, Row};
 use size::Sizes;
 
 /// Which users get messages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Order {
     /// Any, each as likely.
     Random,

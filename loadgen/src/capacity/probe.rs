@@ -68,7 +68,9 @@ impl<'a> Probe<'a> {
     /// The first of all could not be set up, or there is no gateway any more.
     pub(super) fn attempt(&self, load: u64, first: bool) -> Result<Option<Point>, String> {
         let options = self.with(load)?;
-        if let Err(why) = Scenario::new(&options) {
+        let elsewhere = !options.agents.agents.is_empty();
+        let scenario = if elsewhere { Scenario::elsewhere } else { Scenario::new };
+        if let Err(why) = scenario(&options) {
             // What does not fit on this machine is not the gateway's fault.
             return if first {
                 Err(why)

@@ -59,6 +59,70 @@ pub(crate) struct Gauges {
     pub(crate) accepted: AtomicU64,
 }
 
+/// The gauges of one moment, on their way to another host.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Counts {
+    pub(crate) connected: u32,
+    pub(crate) online: u32,
+    pub(crate) refused: u32,
+    pub(crate) deliveries: u64,
+    pub(crate) broadcasts: u64,
+    pub(crate) receipts: u64,
+    pub(crate) given_up: u64,
+    pub(crate) stored: u64,
+    pub(crate) offered: u64,
+    pub(crate) accepted: u64,
+}
+
+impl Counts {
+    /// Those of now.
+    pub(crate) fn of(gauges: &Gauges) -> Self {
+        let few = |gauge: &AtomicU32| gauge.load(Ordering::Relaxed);
+        let many = |gauge: &AtomicU64| gauge.load(Ordering::Relaxed);
+        Self {
+            connected: few(&gauges.connected),
+            online: few(&gauges.online),
+            refused: few(&gauges.refused),
+            deliveries: many(&gauges.deliveries),
+            broadcasts: many(&gauges.broadcasts),
+            receipts: many(&gauges.receipts),
+            given_up: many(&gauges.given_up),
+            stored: many(&gauges.stored),
+            offered: many(&gauges.offered),
+            accepted: many(&gauges.accepted),
+        }
+    }
+
+    /// Adds those of another host.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.connected = self.connected.saturating_add(other.connected);
+        self.online = self.online.saturating_add(other.online);
+        self.refused = self.refused.saturating_add(other.refused);
+        self.deliveries = self.deliveries.saturating_add(other.deliveries);
+        self.broadcasts = self.broadcasts.saturating_add(other.broadcasts);
+        self.receipts = self.receipts.saturating_add(other.receipts);
+        self.given_up = self.given_up.saturating_add(other.given_up);
+        self.stored = self.stored.saturating_add(other.stored);
+        self.offered = self.offered.saturating_add(other.offered);
+        self.accepted = self.accepted.saturating_add(other.accepted);
+    }
+
+    /// Shows them as the gauges of this process.
+    pub(crate) fn show(&self, gauges: &Gauges) {
+        gauges.connected.store(self.connected, Ordering::Relaxed);
+        gauges.online.store(self.online, Ordering::Relaxed);
+        gauges.refused.store(self.refused, Ordering::Relaxed);
+        gauges.deliveries.store(self.deliveries, Ordering::Relaxed);
+        gauges.broadcasts.store(self.broadcasts, Ordering::Relaxed);
+        gauges.receipts.store(self.receipts, Ordering::Relaxed);
+        gauges.given_up.store(self.given_up, Ordering::Relaxed);
+        gauges.stored.store(self.stored, Ordering::Relaxed);
+        gauges.offered.store(self.offered, Ordering::Relaxed);
+        gauges.accepted.store(self.accepted, Ordering::Relaxed);
+    }
+}
+
 /// The sum of what all threads counted, and the latencies since the last look.
 #[derive(Debug)]
 pub(crate) struct Sums {
@@ -125,8 +189,18 @@ pub(crate) struct Shared {
 impl Shared {
     /// For this scenario, until the interrupt.
     pub(crate) fn new(scenario: Scenario, interrupt: Interrupt) -> Self {
+        let ledger = Ledger::new(scenario.schedule.count);
+        Self::with(scenario, interrupt, ledger)
+    }
+
+    /// The same for a run on other hosts, which have the ledgers.
+    pub(crate) fn elsewhere(scenario: Scenario, interrupt: Interrupt) -> Self {
+        Self::with(scenario, interrupt, Ledger::new(0))
+    }
+
+    fn with(scenario: Scenario, interrupt: Interrupt, ledger: Ledger) -> Self {
         Self {
-            ledger: Ledger::new(scenario.schedule.count),
+            ledger,
             scenario,
             clock: Clock::start(),
             gauges: Gauges::default(),

@@ -153,7 +153,11 @@ fn summary(report: &Report) -> Markup {
             dl.tiles {
                 (tile("Pushes delivered", &full(pushes.delivered),
                     &format!("of {} offered", full(pushes.offered))))
-                (tile("Lost", &full(lost), "pushes and copies of broadcasts"))
+                @if report.is_whole() {
+                    (tile("Lost", &full(lost), "pushes and copies of broadcasts"))
+                } @else {
+                    (tile("Lost", "unknown", &format!("an agent died; at least {}", full(lost))))
+                }
                 @if let Some(push) = push {
                     (tile("p50 latency", &us(push.p50_us), "pushes, from due to received"))
                     (tile("p99 latency", &us(push.p99_us),

@@ -78,6 +78,40 @@ pub(crate) struct Shard {
 }
 
 impl Timeline {
+    /// A timeline of its last sample alone, without stages and shards.
+    pub(crate) fn last(&self) -> Self {
+        fn end<T: Clone>(values: &[T]) -> Vec<T> {
+            values.last().cloned().into_iter().collect()
+        }
+        Self {
+            from: self.from,
+            at: end(&self.at),
+            stages: Vec::new(),
+            connected: end(&self.connected),
+            online: end(&self.online),
+            offered: end(&self.offered),
+            accepted: end(&self.accepted),
+            refused: end(&self.refused),
+            delivered: end(&self.delivered),
+            broadcasts: end(&self.broadcasts),
+            logins: end(&self.logins),
+            errors: end(&self.errors),
+            p50_us: end(&self.p50_us),
+            p99_us: end(&self.p99_us),
+            max_us: end(&self.max_us),
+            server_cpu: Vec::new(),
+            server_busiest: Vec::new(),
+            client_cpu: end(&self.client_cpu),
+            client_busiest: end(&self.client_busiest),
+            client_wanted: end(&self.client_wanted),
+            ksoftirqd_cpu: Vec::new(),
+            server_rss: Vec::new(),
+            client_rss: end(&self.client_rss),
+            slab: Vec::new(),
+            shards: Vec::new(),
+        }
+    }
+
     /// The samples that lie wholly in the time in which something is offered: after the logins have
     /// settled, before what is in flight is waited for.
     pub(crate) fn offering(&self) -> std::ops::Range<usize> {

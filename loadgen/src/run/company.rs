@@ -1,11 +1,15 @@
 //! Who else runs: nobody, or the other agents of a run, with whom it begins each stage together.
 
+use crate::clock::duration;
 use crate::fleet::shared::Shared;
 use crate::report::timeline::Timeline;
 use crate::verify::judge::Sent;
+use serde::{Deserialize, Serialize};
+use std::thread;
 
 /// What nobody begins before everybody is there. In the order of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum Barrier {
     /// Connecting: all are set up, nobody has opened a client.
     Ramp,
@@ -17,6 +21,23 @@ pub(crate) enum Barrier {
     Drain,
     /// Saying bye.
     Leave,
+}
+
+impl Barrier {
+    /// In order.
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Ramp, Self::Settle, Self::Push, Self::Drain, Self::Leave];
+
+    /// A word for people.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Ramp => "ramp",
+            Self::Settle => "settle",
+            Self::Push => "push",
+            Self::Drain => "drain",
+            Self::Leave => "leave",
+        }
+    }
 }
 
 /// Everybody is at a barrier.
@@ -38,6 +59,11 @@ pub(crate) trait Company: Send + Sync {
 
     /// One more sample stands at the end of the timeline.
     fn second(&self, _timeline: &Timeline, _shared: &Shared) {}
+
+    /// Whether the gateway's own CPU and memory are looked at from here.
+    fn watches_gateway(&self) -> bool {
+        true
+    }
 }
 
 /// Nobody else.
@@ -48,4 +74,9 @@ impl Company for Alone {
     fn pass(&self, _: Barrier, sent: Vec<Sent>, shared: &Shared) -> Result<Passing, String> {
         Ok(Passing { at: shared.clock.now(), sent })
     }
+}
+
+/// Sleeps until the moment `at` of the run's clock.
+pub(crate) fn sleep_until(at: u64, shared: &Shared) {
+    thread::sleep(duration(at.saturating_sub(shared.clock.now())));
 }

@@ -19,7 +19,7 @@ const LOOK: u64 = 20 * MILLISECOND;
 const DRAW: u64 = SECOND;
 
 /// Shows how a run goes.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     shared: Arc<Shared>,
     bar: Option<ProgressBar>,
     lines: bool,
@@ -41,7 +41,7 @@ struct Shown {
 impl Progress {
     /// A bar if standard error is a terminal, else lines; nothing if the options say so. `server`
     /// is the gateway's process, if it is known.
-    pub(super) fn new(
+    pub(crate) fn new(
         shared: &Arc<Shared>,
         server: Option<u32>,
         options: &Output,
@@ -67,7 +67,7 @@ impl Progress {
     }
 
     /// A stage begins; it is through when it has come to `length`.
-    pub(super) fn stage(&mut self, name: &'static str, length: u64) {
+    pub(crate) fn stage(&mut self, name: &'static str, length: u64) {
         self.stage = name;
         self.recorder.stage(name);
         if let Some(bar) = &self.bar {
@@ -79,7 +79,7 @@ impl Progress {
 
     /// Waits until `look` says that the stage is over, or until `deadline` (nanoseconds of the
     /// run's clock). `look` gives how far it is, and whether it is over.
-    pub(super) fn wait(&mut self, deadline: u64, mut look: impl FnMut() -> (u64, bool)) {
+    pub(crate) fn wait(&mut self, deadline: u64, mut look: impl FnMut() -> (u64, bool)) {
         loop {
             let (position, over) = look();
             let now = self.shared.clock.now();
@@ -92,7 +92,7 @@ impl Progress {
     }
 
     /// Takes the bar away, and gives what was recorded.
-    pub(super) fn finish(&mut self) -> Timeline {
+    pub(crate) fn finish(&mut self) -> Timeline {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -6,7 +6,7 @@ mod phases;
 pub(super) mod publish;
 mod table;
 
-pub(super) use crate::report::Passed;
+pub(crate) use crate::report::Passed;
 use findings::Findings;
 
 use crate::bottleneck::Generator;
@@ -14,7 +14,7 @@ use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
 use crate::report::timeline::Timeline;
-use crate::report::{Cpu, Durable, Memory, Report, Seconds, float};
+use crate::report::{Agent, Cpu, Durable, Memory, Report, Seconds, float};
 use crate::scenario::Scenario;
 use crate::verify::judge::{self, Broadcasts, Pushes};
 use std::collections::BTreeMap;
@@ -25,15 +25,17 @@ const SECRETS: [&str; 2] = ["--secret", "--api-key"];
 const HIDDEN: &str = "(hidden)";
 
 /// How a run went, besides what was found.
-pub(super) struct Course {
+pub(crate) struct Course {
     /// When it began, seconds since 1970 UTC.
-    pub(super) began: u64,
+    pub(crate) began: u64,
     /// Its phases, those that were begun.
-    pub(super) phases: Vec<Passed>,
+    pub(crate) phases: Vec<Passed>,
     /// Second by second.
-    pub(super) timeline: Timeline,
+    pub(crate) timeline: Timeline,
     /// Whether it was ended early.
-    pub(super) interrupted: bool,
+    pub(crate) interrupted: bool,
+    /// The agents, where others than this process ran it.
+    pub(crate) agents: Vec<Agent>,
 }
 
 /// What is wrong with the receipts: each message that was stored has one.
@@ -43,7 +45,7 @@ fn receipts_missing(durable: &Durable) -> Option<String> {
 }
 
 /// Judges and adds up. The SLO is judged last, by all the rest.
-pub(super) fn build(
+pub(crate) fn build(
     options: &Options,
     scenario: &Scenario,
     findings: Findings,
@@ -53,7 +55,10 @@ pub(super) fn build(
     let broadcasts = findings.broadcasts();
     let durable = findings.durable(scenario.receipts);
     let mut verdict = verdict((pushes, &broadcasts, tally), findings.away, options);
-    verdict.extend(receipts_missing(&durable));
+    if course.agents.iter().all(|agent| agent.died.is_none()) {
+        verdict.extend(receipts_missing(&durable));
+    }
+    verdict.extend(course.agents.iter().filter_map(Agent::lost_in_words));
     let [before, ramped, settled, push_end, drained, left] = samples;
     let mut report = Report {
         command: command(std::env::args()),
@@ -77,7 +82,7 @@ pub(super) fn build(
         latencies: named(&latencies(tally), Latency::summary),
         distributions: distributions(tally),
         cpu: vec![
-            cpu("ramp", "login", tally.logins - tally.returns, (before, ramped)),
+            cpu("ramp", "login", tally.logins.saturating_sub(tally.returns), (before, ramped)),
             cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
             cpu("leave", "close", tally.byes, (drained, left)),
         ],
@@ -90,11 +95,16 @@ pub(super) fn build(
         broadcasts,
         timeline: course.timeline,
         generator: Generator::default(),
+        agents: course.agents,
         slo: Vec::new(),
         interrupted: course.interrupted,
         verdict,
     };
     report.generator = Generator::of(&report);
+    for agent in &report.agents {
+        // One host that could not keep up is few among many, and spoils its share all the same.
+        report.generator.add(&agent.name, &agent.generator);
+    }
     report.slo = options.output.slo.as_ref().map(|slo| slo.judge(&report)).unwrap_or_default();
     report
 }

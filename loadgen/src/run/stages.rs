@@ -94,7 +94,8 @@ pub(crate) fn execute(
     let (timeline, phases) = stage.map_or_else(|_| Default::default(), Stage::finish);
     let evidence = outcome?;
     let interrupted = evidence.interrupted;
-    let course = Course { began: shared.clock.began_utc(), phases, timeline, interrupted };
+    let began = shared.clock.began_utc();
+    let course = Course { began, phases, timeline, interrupted, agents: Vec::new() };
     let findings = Findings::gather(options, &shared, evidence);
     Ok(Ended { shared, course, findings })
 }
@@ -170,6 +171,7 @@ impl<'a> Stage<'a> {
         company.pass(Barrier::Ramp, Vec::new(), shared)?;
         let gateway = shared.scenario.gateways[0];
         let server = options.output.server_pid.or_else(|| host::find::listener(gateway));
+        let server = server.filter(|_| company.watches_gateway());
         let progress = Progress::new(shared, server, &options.output, company);
         let (shared, company) = (Arc::clone(shared), Arc::clone(company));
         Ok(Self { options, shared, company, backend, server, progress, passed: Vec::new() })

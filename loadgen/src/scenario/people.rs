@@ -8,7 +8,8 @@
 use super::share::Share;
 
 /// One population as asked for.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Asked {
     /// The product.
     pub(crate) product: String,

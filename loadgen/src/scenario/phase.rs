@@ -1,13 +1,15 @@
 //! What one phase of a run asks for, from a scenario file or from options; not yet on the run's
 //! timeline, which is [`super::plan`]'s business.
 
+use crate::options::class_by_name;
 use crate::schedule::Order;
 use crate::schedule::rhythm::Rhythm;
 use crate::schedule::size::Sizes;
 use holdfast_protocol::client::Class;
+use serde::{Deserialize, Serialize};
 
 /// What a phase is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
     /// Every client connects and logs in.
     Ramp,
@@ -47,7 +49,8 @@ impl Kind {
 }
 
 /// One phase.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Phase {
     /// What it is about.
     pub(crate) kind: Kind,
@@ -64,7 +67,8 @@ pub(crate) struct Phase {
 }
 
 /// Messages to single users while a phase lasts.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Pushes {
     /// Messages a second.
     pub(crate) rate: u32,
@@ -83,7 +87,8 @@ pub(crate) struct Pushes {
 }
 
 /// Messages to all users while a phase lasts, spread evenly over it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Broadcasts {
     /// How many.
     pub(crate) count: u32,
@@ -94,13 +99,15 @@ pub(crate) struct Broadcasts {
     /// Pace in bits of body a second; 0 for as fast as it goes.
     pub(crate) bits: u64,
     /// The delivery class.
+    #[serde(with = "class_by_name")]
     pub(crate) class: Class,
     /// To whose users; `None` for those of each product in turn.
     pub(crate) product: Option<String>,
 }
 
 /// What clients do besides receiving. Times are in nanoseconds.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) enum Behaviour {
     /// Nothing.
     #[default]

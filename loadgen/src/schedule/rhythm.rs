@@ -15,7 +15,7 @@ const BLOCK: u64 = 1024;
 const OWN: u64 = 0x7268_7974_686d_2121;
 
 /// The way from one moment to the next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) enum Rhythm {
     /// As far as from any to its next.
     Even,

@@ -7,7 +7,8 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A distribution of body sizes, in bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub(crate) struct Sizes {
     /// At least one.
     parts: Vec<Part>,
@@ -71,6 +72,20 @@ impl fmt::Display for Sizes {
             }
         }
         Ok(())
+    }
+}
+
+impl From<Sizes> for String {
+    fn from(sizes: Sizes) -> Self {
+        sizes.to_string()
+    }
+}
+
+impl TryFrom<String> for Sizes {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

@@ -126,6 +126,11 @@ impl Metric {
     /// What was measured, in the metric's own unit; `None` if it was not.
     pub(crate) fn measure(self, report: &Report) -> Option<f64> {
         let line = &report.timeline;
+        // What an agent that died did not tell is not zero.
+        let counts = matches!(self.source, Source::Counts(_) | Source::Lost | Source::Refused);
+        if counts && !report.is_whole() {
+            return None;
+        }
         Some(match self.source {
             Source::Latency(of, point) => float(point.of(report.latency(of)?)),
             Source::Counts(names) => float(names.iter().map(|name| report.count(name)).sum()),
@@ -166,7 +171,10 @@ impl Metric {
             Source::CpuTotal | Source::Memory | Source::MemoryPerConnection => {
                 "not measured: the gateway's process is not known (--server-pid)"
             }
-            _ => "not measured: nothing was offered",
+            Source::Counts(_) | Source::Lost | Source::Refused => {
+                "not known: an agent died, or nothing was offered"
+            }
+            Source::Delivered => "not measured: nothing was offered",
         }
     }
 

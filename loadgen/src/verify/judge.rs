@@ -41,6 +41,32 @@ impl Pushes {
         self.lost.values().sum()
     }
 
+    /// Adds other messages.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let counts = [
+            (&mut self.offered, other.offered),
+            (&mut self.delivered, other.delivered),
+            (&mut self.contradicted, other.contradicted),
+            (&mut self.accepted, other.accepted),
+            (&mut self.stored, other.stored),
+            (&mut self.acked, other.acked),
+        ];
+        for (sum, more) in counts {
+            *sum = sum.saturating_add(more);
+        }
+        let reasons = [
+            (&mut self.refused, &other.refused),
+            (&mut self.gone, &other.gone),
+            (&mut self.lost, &other.lost),
+        ];
+        for (sum, more) in reasons {
+            for (reason, count) in more {
+                let sum = sum.entry(reason.clone()).or_default();
+                *sum = sum.saturating_add(*count);
+            }
+        }
+    }
+
     /// Whether the sum closes; it always must.
     pub(crate) fn closes(&self) -> bool {
         let refused: u64 = self.refused.values().sum();
@@ -179,6 +205,15 @@ pub(crate) struct Copies {
     pub(crate) has: u64,
     /// Of them: they were there all the time, and it did not.
     pub(crate) missing: u64,
+}
+
+impl Copies {
+    /// Adds those of other clients.
+    pub(crate) fn add(&mut self, other: Self) {
+        self.clients = self.clients.saturating_add(other.clients);
+        self.has = self.has.saturating_add(other.has);
+        self.missing = self.missing.saturating_add(other.missing);
+    }
 }
 
 /// Counts for each broadcast how the clients stand with it.

@@ -72,6 +72,8 @@ pub(crate) struct Script {
     pub(crate) kept: Vec<Vec<u8>>,
     /// Granted heartbeat, seconds.
     pub(crate) heartbeat: u16,
+    /// A user whose first login is answered so late.
+    pub(crate) slow_login: Option<(&'static str, Duration)>,
 }
 
 impl Default for Script {
@@ -90,6 +92,7 @@ impl Default for Script {
             ignore_returns: false,
             kept: Vec::new(),
             heartbeat: 300,
+            slow_login: None,
         }
     }
 }
@@ -106,6 +109,8 @@ pub(crate) struct Seen {
     pub(crate) greatest_ack: u64,
     /// Messages that a backend pushed.
     pub(crate) pushes: u64,
+    /// Users that were logged in when the first of those came.
+    pub(crate) online_at_first_push: usize,
     /// The name and the key of the last backend.
     pub(crate) backend: (String, Vec<u8>),
 }
@@ -174,6 +179,8 @@ fn serve_client(stream: &TcpStream, script: &Script, state: &Mutex<State>) {
     frames(stream, CLIENT_PAYLOAD, |frame| {
         match FromClient::decode(frame).unwrap() {
             FromClient::Hello(hello) => {
+                let slow = script.slow_login.filter(|(user, _)| *user == hello.user);
+                thread::sleep(slow.map_or(Duration::ZERO, |(_, late)| late));
                 let mut state = state.lock().unwrap();
                 state.seen.hellos += 1;
                 state.seen.resumes += u64::from(hello.resume.is_some());
@@ -276,6 +283,9 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
             Request::Push(id, push) => {
                 stall(script, state);
                 let mut state = state.lock().unwrap();
+                if state.seen.pushes == 0 {
+                    state.seen.online_at_first_push = state.users.len();
+                }
                 state.seen.pushes += push.targets.iter().count() as u64;
                 let outcomes: Vec<Outcome> = push
                     .targets

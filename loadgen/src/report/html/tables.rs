@@ -2,7 +2,7 @@
 
 use crate::host::Process;
 use crate::report::timeline::Timeline;
-use crate::report::{Cpu, Report, float};
+use crate::report::{Cpu, OWN_CLOCK, Report, float};
 use crate::units::{bytes, count, duration, full, percent};
 use crate::verify::judge::Reasons;
 use maud::{Markup, html};
@@ -46,6 +46,7 @@ pub(super) fn all(report: &Report) -> Markup {
             div.tables { (accounts(report)) (connections(report)) }
             (durable(report))
         }
+        (agents(report))
         (phases(report))
         section { h2 { "Latencies" } (latencies(report)) }
         section {
@@ -90,6 +91,47 @@ fn durable(report: &Report) -> Markup {
                     ", " (full(receipts)) " receipts acknowledged and " (full(durable.given_up))
                     " given up"
                 } "." }
+        }
+    }
+}
+
+/// The hosts, where it ran on several.
+fn agents(report: &Report) -> Markup {
+    let time = |us: Option<u64>| us.map_or_else(|| "\u{2013}".to_owned(), |us| duration(float(us)));
+    let cores = |cores: Option<f64>| {
+        cores.map_or_else(|| "\u{2013}".to_owned(), |cores| percent(cores * 100.0))
+    };
+    html! {
+        @if !report.agents.is_empty() {
+            section {
+                h2 { "Agents" }
+                div.scroll tabindex="0" role="region" aria-label="Agents" { table {
+                    thead { tr { th {} @for name in ["clients", "pushes a second", "offered",
+                        "delivered", "lost", "p99", "lateness p99", "CPU", "busiest thread"] {
+                        th scope="col" { (name) } } } }
+                    tbody { @for agent in &report.agents { tr {
+                        th scope="row" {
+                            (agent.name)
+                            @if let Some(died) = &agent.died {
+                                br; small.bad { "died at " (format!("{:.1} s", died.at)) }
+                            }
+                        }
+                        td { (full(u64::from(agent.clients))) }
+                        td { (full(u64::from(agent.rate))) }
+                        td { (full(agent.offered)) }
+                        td { (full(agent.delivered)) }
+                        td { @match agent.lost { Some(lost) => (full(lost)), None => "unknown" } }
+                        td { (time(agent.push.as_ref().map(|push| push.p99_us))) }
+                        td { (time(agent.lateness_p99_us)) }
+                        td { (cores(agent.cpu)) }
+                        td { (cores(agent.busiest)) }
+                    } } }
+                } }
+                @if report.broadcasts.started > 0 { p { "The " (OWN_CLOCK) "." } }
+                @if !report.is_whole() {
+                    p { "The accounts above are of the agents that lived to the end." }
+                }
+            }
         }
     }
 }

@@ -28,7 +28,8 @@ pub(in crate::run) struct Evidence {
 }
 
 /// What was found.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Findings {
     /// Where every message went.
     pub(crate) pushes: Pushes,
@@ -76,6 +77,45 @@ impl Findings {
             threads: scenario.threads,
             sources: scenario.sources.len(),
             samples: evidence.samples,
+        }
+    }
+
+    /// Nothing yet, with what the machine looked like.
+    pub(crate) fn nothing(samples: &[Sample; 6]) -> Self {
+        Self {
+            pushes: Pushes::default(),
+            sent: Vec::new(),
+            copies: Vec::new(),
+            away: 0,
+            receipts: 0,
+            given_up: 0,
+            tally: Tally::new(),
+            threads: 0,
+            sources: 0,
+            samples: *samples,
+        }
+    }
+
+    /// Adds what was found on another host. Of its samples only the generator's own count: the
+    /// gateway is looked at from one place.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.pushes.add(&other.pushes);
+        if self.sent.is_empty() {
+            self.sent.clone_from(&other.sent);
+        }
+        let more = other.copies.len().max(self.copies.len());
+        self.copies.resize(more, Copies::default());
+        for (sum, copies) in self.copies.iter_mut().zip(&other.copies) {
+            sum.add(*copies);
+        }
+        self.away += other.away;
+        self.receipts += other.receipts;
+        self.given_up += other.given_up;
+        self.tally.add(&other.tally);
+        self.threads = self.threads.saturating_add(other.threads);
+        self.sources = self.sources.saturating_add(other.sources);
+        for (sum, sample) in self.samples.iter_mut().zip(&other.samples) {
+            sum.client.add(&sample.client);
         }
     }
 

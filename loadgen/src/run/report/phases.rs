@@ -6,13 +6,13 @@ use crate::report::Passed;
 
 impl Passed {
     /// A phase that lasted from the first to the second time, nanoseconds of the run's clock.
-    pub(in crate::run) fn new(name: &str, kind: &'static str, (from, to): (u64, u64)) -> Self {
+    pub(crate) fn new(name: &str, kind: &'static str, (from, to): (u64, u64)) -> Self {
         let (from, to) = (seconds(from), seconds(to));
         Self { name: name.to_owned(), kind: kind.to_owned(), from, to, step: None, push: None }
     }
 
     /// The same, which was step `number` of the plan.
-    pub(in crate::run) fn of_step(self, number: usize) -> Self {
+    pub(crate) fn of_step(self, number: usize) -> Self {
         Self { step: Some(number), ..self }
     }
 

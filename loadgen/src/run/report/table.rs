@@ -43,6 +43,7 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
     latencies(report, out)?;
     accounts(report, out)?;
+    agents(report, out)?;
     writeln!(out, "\ncpu")?;
     let known = report.cpu.iter().any(|cpu| cpu.server_ms.is_some());
     for cpu in &report.cpu {
@@ -168,6 +169,46 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
         write!(out, " {} {}", name.replace('_', " "), report.counts.get(name).unwrap_or(&0))?;
     }
     writeln!(out)
+}
+
+/// The hosts, where it ran on several.
+fn agents(report: &Report, out: &mut String) -> std::fmt::Result {
+    if report.agents.is_empty() {
+        return Ok(());
+    }
+    let head = ["agent", "clients", "pushes/s", "offered", "delivered", "lost", "late p99", "cpu"];
+    writeln!(
+        out,
+        "\n{:<24} {:>8} {:>9} {:>10} {:>10} {:>8} {:>10} {:>6}",
+        head[0], head[1], head[2], head[3], head[4], head[5], head[6], head[7]
+    )?;
+    for agent in &report.agents {
+        let lost = agent.lost.map_or_else(|| "unknown".to_owned(), |lost| lost.to_string());
+        let late = agent.lateness_p99_us;
+        writeln!(
+            out,
+            "{:<24} {:>8} {:>9} {:>10} {:>10} {:>8} {:>10} {:>6}",
+            agent.name,
+            agent.clients,
+            agent.rate,
+            agent.offered,
+            agent.delivered,
+            lost,
+            latency(late.unwrap_or_default(), u64::from(late.is_some())),
+            agent.cpu.map_or_else(|| "-".to_owned(), |cores| format!("{cores:.2}"))
+        )?;
+        if let Some(died) = &agent.died {
+            writeln!(
+                out,
+                "  died at {:.1} s: {}; what is after that is unknown",
+                died.at, died.why
+            )?;
+        }
+    }
+    if report.broadcasts.started > 0 && report.agents.len() > 1 {
+        writeln!(out, "  {}", crate::report::OWN_CLOCK)?;
+    }
+    Ok(())
 }
 
 /// The sum, and in brackets what it is made of.

@@ -1,0 +1,310 @@
+//! What the controller knows of its agents, and what it says to them: the state around
+//! [`super::conductor`].
+//!
+//! A thread for each agent tells it what it hears; the run's own thread looks at it. What the
+//! agents count is shown as the gauges of this process, so progress is shown as for any run.
+
+use super::channel::Sender;
+use super::conductor::{Conductor, Deed, Event, Stand};
+use super::seconds::Seconds;
+use super::wire::{self, Host, Second, ToAgent, ToController};
+use crate::fleet::shared::{Counts, Shared};
+use crate::histogram::Tally;
+use crate::report::float;
+use crate::run::Findings;
+use crate::run::company::Barrier;
+use crate::verify::judge::Sent;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// Between the moment at which all are at a barrier and the one at which they go on, besides the
+/// way there.
+const LEAD: Duration = Duration::from_millis(50);
+
+/// One agent.
+pub(super) struct One {
+    /// As it was typed.
+    pub(super) name: String,
+    pub(super) host: Host,
+    pub(super) clients: u32,
+    pub(super) rate: u32,
+    sender: Sender,
+    /// There and back, as it was last.
+    trip: Duration,
+    asked: Option<(u64, Instant)>,
+    /// All that it counted when it was heard last.
+    pub(super) tally: Tally,
+    pub(super) counts: Counts,
+    /// CPU time in each second of pushing, in cores: all of it, its busiest thread, and the thread
+    /// that had or wanted most.
+    pub(super) cpu: Vec<[f64; 3]>,
+    /// When it was at each barrier, seconds of the run's clock.
+    pub(super) ready: BTreeMap<String, f64>,
+    pub(super) findings: Option<Findings>,
+    /// When and why it was lost.
+    pub(super) died: Option<(f64, String)>,
+}
+
+impl One {
+    /// An agent that was given its share.
+    pub(super) fn new(
+        name: String,
+        host: Host,
+        sender: Sender,
+        (clients, rate): (u32, u32),
+    ) -> Self {
+        Self {
+            name,
+            host,
+            clients,
+            rate,
+            sender,
+            trip: Duration::ZERO,
+            asked: None,
+            tally: Tally::new(),
+            counts: Counts::default(),
+            cpu: Vec::new(),
+            ready: BTreeMap::new(),
+            findings: None,
+            died: None,
+        }
+    }
+
+    fn say(&mut self, message: &ToAgent) -> bool {
+        wire::encode(message).is_ok_and(|bytes| self.sender.send(&bytes).is_ok())
+    }
+}
+
+/// All agents.
+pub(super) struct Board {
+    shared: Arc<Shared>,
+    inner: Mutex<Inner>,
+}
+
+pub(super) struct Inner {
+    conductor: Conductor,
+    pub(super) agents: Vec<One>,
+    /// When all passed each barrier, nanoseconds of the run's clock.
+    passed: BTreeMap<Barrier, u64>,
+    pub(super) sent: Vec<Sent>,
+    pub(super) seconds: Seconds,
+    over: bool,
+    interrupted: bool,
+    /// Why the run could not be set up.
+    failed: Option<String>,
+    pings: u64,
+}
+
+/// What the run's own thread waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Look {
+    /// When the barrier was passed, if it was.
+    pub(super) passed: Option<u64>,
+    /// Nothing more will come.
+    pub(super) over: bool,
+}
+
+impl Board {
+    /// These agents, whose counts are shown in `shared`.
+    pub(super) fn new(agents: Vec<One>, shared: &Arc<Shared>) -> Self {
+        let inner = Inner {
+            conductor: Conductor::new(agents.len()),
+            agents,
+            passed: BTreeMap::new(),
+            sent: Vec::new(),
+            seconds: Seconds::default(),
+            over: false,
+            interrupted: false,
+            failed: None,
+            pings: 0,
+        };
+        Self { shared: Arc::clone(shared), inner: Mutex::new(inner) }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Something is heard of an agent, or it is gone.
+    pub(super) fn hear(&self, agent: usize, said: Result<ToController, String>) {
+        let mut inner = self.lock();
+        let now = self.shared.clock.now();
+        let (event, why) = match said {
+            Ok(ToController::Ready { barrier, sent }) => {
+                if agent == 0 && barrier == Barrier::Drain {
+                    inner.sent = sent;
+                }
+                let at = float(now) / 1e9;
+                inner.agents[agent].ready.insert(barrier.name().to_owned(), at);
+                (Event::Ready(barrier), "it said what it may not say there".to_owned())
+            }
+            Ok(ToController::Second(second)) => {
+                inner.count(agent, *second, &self.shared);
+                return;
+            }
+            Ok(ToController::Pong(number)) => {
+                inner.agents[agent].answered(number);
+                return;
+            }
+            Ok(ToController::Findings(findings)) => {
+                inner.agents[agent].findings = Some(*findings);
+                (Event::Finished, "it said what it may not say there".to_owned())
+            }
+            Ok(ToController::Refused(why) | ToController::Failed(why)) => {
+                inner.fails(agent, &why.0);
+                (Event::Gone, why.0)
+            }
+            Ok(ToController::Welcome(_)) => (Event::Gone, "it began anew".to_owned()),
+            Err(why) => (Event::Gone, why),
+        };
+        inner.act(agent, (event, why), now);
+    }
+
+    /// Gives every agent a sign of life.
+    pub(super) fn ping(&self) {
+        let mut inner = self.lock();
+        inner.pings += 1;
+        let number = inner.pings;
+        let now = self.shared.clock.now();
+        for agent in 0..inner.agents.len() {
+            if inner.lives(agent) {
+                inner.agents[agent].asked = Some((number, Instant::now()));
+                inner.say(agent, &ToAgent::Ping(number), now);
+            }
+        }
+    }
+
+    /// Ends the run early, with what was found.
+    pub(super) fn interrupt(&self) {
+        let mut inner = self.lock();
+        if std::mem::replace(&mut inner.interrupted, true) {
+            return;
+        }
+        let now = self.shared.clock.now();
+        for agent in 0..inner.agents.len() {
+            if inner.lives(agent) {
+                inner.say(agent, &ToAgent::Interrupt, now);
+            }
+        }
+    }
+
+    /// How it stands with a barrier.
+    ///
+    /// # Errors
+    /// The run could not be set up; the text says why.
+    pub(super) fn look(&self, barrier: Barrier) -> Result<Look, String> {
+        let inner = self.lock();
+        match &inner.failed {
+            Some(why) => Err(why.clone()),
+            None => Ok(Look { passed: inner.passed.get(&barrier).copied(), over: inner.over }),
+        }
+    }
+
+    /// Closes all connections; agents that still run stop.
+    pub(super) fn close(&self) {
+        for agent in &self.lock().agents {
+            agent.sender.close();
+        }
+    }
+
+    /// Takes what was found, when it is over.
+    pub(super) fn take(&self) -> (Vec<One>, Vec<Sent>, Seconds) {
+        let mut inner = self.lock();
+        let agents = std::mem::take(&mut inner.agents);
+        (agents, std::mem::take(&mut inner.sent), std::mem::take(&mut inner.seconds))
+    }
+}
+
+impl One {
+    fn answered(&mut self, number: u64) {
+        if let Some((_, since)) = self.asked.take_if(|(asked, _)| *asked == number) {
+            self.trip = since.elapsed();
+        }
+    }
+}
+
+impl Inner {
+    fn lives(&self, agent: usize) -> bool {
+        matches!(self.conductor.stand(agent), Stand::Running | Stand::Waiting)
+    }
+
+    fn say(&mut self, agent: usize, message: &ToAgent, now: u64) {
+        if !self.agents[agent].say(message) {
+            let why = "it takes nothing more".to_owned();
+            self.act(agent, (Event::Gone, why), now);
+        }
+    }
+
+    /// Has the machine decide, and does what it says.
+    fn act(&mut self, agent: usize, (event, why): (Event, String), now: u64) {
+        for deed in self.conductor.hear(agent, event) {
+            match deed {
+                Deed::Go(barrier) => self.go(barrier, now),
+                Deed::Lost(lost) => {
+                    let one = &mut self.agents[lost];
+                    one.sender.close();
+                    one.died = Some((float(now) / 1e9, why.clone()));
+                    one.findings = None;
+                }
+                Deed::Over => self.over = true,
+            }
+        }
+    }
+
+    /// What an agent that lives cannot set up is not a death: the run is a wrong one. Once its
+    /// clients had logged in, it is one.
+    fn fails(&mut self, agent: usize, why: &str) {
+        if self.failed.is_none() && !self.passed.contains_key(&Barrier::Settle) {
+            self.failed = Some(format!("the agent {}: {why}", self.agents[agent].name));
+        }
+    }
+
+    /// Lets all go on at one moment, as near as the way to each is known.
+    fn go(&mut self, barrier: Barrier, now: u64) {
+        let living: Vec<usize> =
+            (0..self.agents.len()).filter(|agent| self.lives(*agent)).collect();
+        let longest = living.iter().map(|agent| self.agents[*agent].trip).max();
+        let lead = LEAD + longest.unwrap_or_default();
+        let moment = Instant::now() + lead;
+        self.passed.insert(barrier, now + u64::try_from(lead.as_nanos()).unwrap_or_default());
+        for agent in living {
+            let way = self.agents[agent].trip / 2;
+            let after = moment.saturating_duration_since(Instant::now()).saturating_sub(way);
+            let after_us = u64::try_from(after.as_micros()).unwrap_or_default();
+            let sent = self.sent.clone();
+            self.say(agent, &ToAgent::Go { barrier, after_us, sent }, now);
+        }
+    }
+
+    /// Takes one more second of an agent, and shows all of them as this process's own.
+    fn count(&mut self, agent: usize, second: Second, shared: &Shared) {
+        if !self.lives(agent) {
+            return;
+        }
+        let before = &self.agents[agent].tally;
+        self.seconds.add(agent, &second, before);
+        let recent = second.tally.push.since(&before.push);
+        let pushing =
+            self.passed.contains_key(&Barrier::Push) && !self.passed.contains_key(&Barrier::Drain);
+        let one = &mut self.agents[agent];
+        let known = |values: &[Option<f64>]| values.first().copied().flatten();
+        let line = &second.line;
+        let cpu = [&line.client_cpu, &line.client_busiest, &line.client_wanted];
+        let cpu = cpu.map(|values| known(values));
+        if let ([Some(all), Some(busiest), Some(wanted)], true) = (cpu, pushing) {
+            one.cpu.push([all, busiest, wanted]);
+        }
+        one.tally = second.tally;
+        one.counts = second.counts;
+        let (mut tally, mut counts) = (Tally::new(), Counts::default());
+        for one in &self.agents {
+            tally.add(&one.tally);
+            counts.add(&one.counts);
+        }
+        counts.show(&shared.gauges);
+        let mut sums = shared.sums();
+        sums.recent.add(&recent);
+        sums.all = tally;
+    }
+}

@@ -1,0 +1,206 @@
+//! A run on several hosts is one run: its accounts close over all of them, its stages begin
+//! together, what dies is named and never taken for zero, and nobody without the key, and nothing
+//! outside of the allow-list, is served.
+//!
+//! Shown by agents and controllers as processes, against a gateway that follows a script.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+#[path = "support/agents.rs"]
+mod agents;
+#[path = "support/gateway.rs"]
+#[allow(dead_code, reason = "other tests ask more of it")]
+mod gateway;
+
+use agents::{Agent, Key, Ran, controller, until};
+use gateway::{Fate, Gateway, Script};
+use serde_json::Value;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+const KEY: &str = "a key of the agents' own";
+const SECOND: [&str; 4] = ["--rate", "400", "--duration", "1"];
+
+fn run(agents: &[Agent], key: &Key, gateway: &Gateway, extra: &[&str]) -> Ran {
+    Ran::of(controller(agents, key, gateway, extra).wait_with_output().unwrap())
+}
+
+fn second(agents: &[Agent], key: &Key, gateway: &Gateway) -> Ran {
+    run(agents, key, gateway, &SECOND)
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|one| one.as_f64().unwrap_or_default()).collect()
+}
+
+#[test]
+fn three_agents_make_one_run_whose_accounts_close() {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
+    let agents = Agent::three(&key);
+    let extra = [&SECOND[..], &["--broadcasts", "2"]].concat();
+    let ran = run(&agents, &key, &gateway, &extra);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    for (pointer, right) in [
+        ("/clients", 40),
+        ("/pushes/offered", 400),
+        ("/pushes/delivered", 400),
+        ("/latencies/push/count", 400),
+        ("/latencies/connect_and_login/count", 40),
+        ("/broadcasts/started", 2),
+        ("/broadcasts/offered", 80),
+        ("/broadcasts/delivered", 80),
+        ("/counts/closed_after_bye", 40),
+        ("/counts/foreign", 0),
+        // Of the clients of the agent that made them.
+        ("/latencies/broadcast_spread/count", 2 * 14),
+    ] {
+        assert_eq!(ran.number(pointer), right, "{pointer}");
+    }
+    assert_eq!((ran.sum("clients"), ran.sum("rate")), (40, 400));
+    assert_eq!((ran.sum("offered"), ran.sum("delivered"), ran.sum("lost")), (400, 400, 0));
+    assert_eq!((gateway.seen().hellos, gateway.seen().byes), (40, 40));
+    let line = &ran.report["timeline"];
+    let (from, at) = (line["from"].as_f64().unwrap(), numbers(&line["at"]));
+    let before = std::iter::once(from).chain(at.iter().copied());
+    let lengths = at.iter().zip(before).map(|(at, before)| at - before);
+    let sum: f64 = numbers(&line["delivered"]).iter().zip(lengths).map(|(r, l)| r * l).sum();
+    assert!((sum - 400.0).abs() < 40.0, "{sum} by the seconds, which three clocks count");
+    for (name, values) in line.as_object().unwrap() {
+        let other = ["from", "stages", "shards"].contains(&name.as_str());
+        assert!(other || values.as_array().unwrap().len() == at.len(), "{name}");
+    }
+}
+
+#[test]
+fn nobody_pushes_before_the_slowest_ramp_has_ended() {
+    // User 1 is the second agent's first.
+    let slow_login = Some(("user-00000000001", Duration::from_millis(1_500)));
+    let gateway = Gateway::start(Script { slow_login, ..Script::default() });
+    let key = Key::new(KEY);
+    let ran = second(&Agent::three(&key), &key, &gateway);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(gateway.seen().online_at_first_push, 40);
+    let ready = |barrier: &str| {
+        let agents = ran.report["agents"].as_array().unwrap();
+        agents.iter().map(|one| one["ready"][barrier].as_f64().unwrap()).collect::<Vec<_>>()
+    };
+    let push = ran.report["phases"].as_array().unwrap().last().unwrap();
+    let began = push["from"].as_f64().unwrap();
+    assert!(ready("settle").iter().chain(&ready("push")).all(|at| *at <= began), "{began}");
+}
+
+#[test]
+fn what_one_agent_loses_is_in_the_sum_and_at_that_agent() {
+    let lose = |number: u64| if number % 100 == 7 { Fate::Lose } else { Fate::Deliver };
+    let gateway = Gateway::start(Script { fate: lose, ..Script::default() });
+    let key = Key::new(KEY);
+    let ran = second(&Agent::three(&key), &key, &gateway);
+    assert_eq!(ran.code, 1);
+    assert_eq!((ran.number("/pushes/lost/answered_delivered"), ran.sum("lost")), (4, 4));
+}
+
+#[test]
+fn an_agent_that_is_killed_is_named_and_what_it_lost_is_not_taken_for_zero() {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
+    let mut agents = Agent::three(&key);
+    let page = tempfile::tempdir().unwrap();
+    let page = page.path().join("run.html");
+    let html = ["--html", page.to_str().unwrap(), "--slo", "lost = 0, p99 < 60s"];
+    let long = [&["--rate", "90", "--duration", "6"], &html[..]].concat();
+    let child = controller(&agents, &key, &gateway, &long);
+    until("a push", || gateway.seen().pushes > 120);
+    agents[1].kill();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    assert_eq!(ran.code, 1);
+    let died = &ran.report["agents"][1];
+    assert!(died["died"]["at"].as_f64().unwrap() > 0.0 && died["lost"].is_null(), "{died}");
+    assert!(ran.report["agents"][0]["died"].is_null());
+    let verdict = ran.report["verdict"].to_string();
+    let named = format!("the agent {} died", agents[1].address);
+    assert!(verdict.contains(&named) && verdict.contains("its 13 clients and 30 pushes/s"));
+    assert!(ran.stderr.contains(&named), "{}", ran.stderr);
+    let slo = &ran.report["slo"];
+    assert_eq!((&slo[0]["met"], &slo[0]["measured"]), (&false.into(), &Value::Null));
+    assert_eq!(slo[1]["met"], true);
+    // The others went on to the end, and theirs are all accounted for.
+    assert_eq!((ran.number("/pushes/offered"), ran.number("/pushes/delivered")), (360, 360));
+    let drawn = fs::read_to_string(&page).unwrap();
+    assert!(drawn.contains("unknown") && drawn.contains("died at"));
+}
+
+#[test]
+fn an_agent_whose_controller_is_killed_is_free_again() {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
+    let agents = Agent::three(&key);
+    let mut child = controller(&agents, &key, &gateway, &["--rate", "90", "--duration", "600"]);
+    until("a push", || gateway.seen().pushes > 10);
+    let other = second(&agents, &key, &gateway);
+    assert_eq!(other.code, 2);
+    assert!(other.stderr.contains("busy with the run of 127.0.0.1:"), "{}", other.stderr);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    for agent in &agents {
+        agent.says("stops the load");
+        agent.says("free again");
+    }
+    let ran = second(&agents, &key, &gateway);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert_eq!(ran.number("/pushes/delivered"), 400);
+}
+
+#[test]
+fn a_wrong_key_is_said_at_both_ends_and_no_more() {
+    let (key, other, gateway) =
+        (Key::new(KEY), Key::new("another key of somebody"), Gateway::start(Script::default()));
+    let agent = [Agent::start(&key, "127.0.0.1:*")];
+    let ran = second(&agent, &other, &gateway);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("the keys differ"), "{}", ran.stderr);
+    agent[0].says("the keys differ");
+    assert_eq!(second(&agent, &key, &gateway).code, 0, "it waits for the next");
+}
+
+#[test]
+fn a_target_outside_of_the_allow_list_is_not_connected_to() {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
+    let agent = [Agent::start(&key, &gateway.clients.to_string())];
+    let ran = second(&agent, &key, &gateway);
+    assert_eq!(ran.code, 2);
+    let says = format!("{} is not in this agent's --allow list", gateway.api);
+    assert!(ran.stderr.contains(&says), "{}", ran.stderr);
+    assert_eq!(gateway.seen().hellos, 0);
+}
+
+#[test]
+fn a_run_that_an_agent_cannot_set_up_is_refused_with_its_words() {
+    let gateway = Gateway::start(Script { refuse_logins: Some(3502), ..Script::default() });
+    let key = Key::new(KEY);
+    let ran = second(&Agent::three(&key), &key, &gateway);
+    assert_eq!(ran.code, 2);
+    assert!(ran.stderr.contains("the agent 127.0.0.1:"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("clients logged in") && ran.stderr.contains("3502 bad_token"));
+}
+
+#[test]
+fn options_that_do_not_go_with_agents_are_refused_in_words() {
+    let key = Key::new(KEY);
+    let loadgen = |words: &[&str]| {
+        let program = env!("CARGO_BIN_EXE_holdfast-loadgen");
+        Ran::of(Command::new(program).arg("run").args(words).output().unwrap())
+    };
+    let to = ["--agents", "127.0.0.1:1,127.0.0.1:2", "--key-file", key.path()];
+    for (extra, says) in [
+        (&["--connections", "1"][..], "2 agents for 1 clients"),
+        (&["--source", "127.0.0.1"], "agent --source"),
+        (&[], "none answers at 127.0.0.1:1"),
+    ] {
+        let ran = loadgen(&[&to[..], extra].concat());
+        assert!(ran.code == 2 && ran.stderr.contains(says), "{extra:?}: {}", ran.stderr);
+    }
+    fs::set_permissions(&key.file, Permissions::from_mode(0o644)).unwrap();
+    let ran = loadgen(&to);
+    assert!(ran.code == 2 && ran.stderr.contains("chmod 600"), "{}", ran.stderr);
+    assert_eq!(loadgen(&to[..2]).code, 2, "agents have a key");
+}
