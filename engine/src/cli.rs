@@ -1,7 +1,8 @@
 //! The command line of `holdfast`: what may be typed, and the operator commands.
 //!
 //! [`parse`] understands the arguments. `serve` and `config` are carried out by `main`; `store`
-//! looks at files and is carried out by [`run_store`]; everything else talks to a running gateway
+//! looks at files and is carried out by [`run_store`]; man pages and completions are drawn by
+//! [`run_drawn`]; everything else talks to a running gateway
 //! through its backend API, as any backend would, and is carried out by [`run_client`]. Answers go
 //! to standard output, everything else to standard error, so that `--json` can be piped; what
 //! became of a command is in its exit code, see [`Exit`].
@@ -28,9 +29,11 @@ mod wait;
 pub use args::{ClientCommand, IoBackend, ServeArgs, StoreArgs};
 pub use exit::Exit;
 
+use crate::config::manual;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use exit::Failure;
+use holdfast_packaging::Drawn;
 use screen::Screen;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal};
@@ -57,6 +60,8 @@ enum Typed {
     Store(StoreArgs),
     #[command(flatten)]
     Client(ClientCommand),
+    #[command(flatten)]
+    Drawn(Drawn),
 }
 
 /// What was asked for.
@@ -70,6 +75,8 @@ pub enum Command {
     Store(StoreArgs),
     /// Talk to a running gateway: for [`run_client`].
     Client(ClientCommand),
+    /// Draw this command line: for [`run_drawn`].
+    Drawn(Drawn),
 }
 
 /// Understands the arguments of this process. Help and version are printed and end it with 0, a
@@ -95,6 +102,7 @@ pub fn parse_from(
             command.check().map_err(|text| mistake(command.name(), &text))?;
             Command::Client(command)
         }
+        Some(Typed::Drawn(drawn)) => Command::Drawn(drawn),
     })
 }
 
@@ -108,6 +116,11 @@ fn mistake(name: &str, text: &str) -> clap::Error {
         Some(command) => command.error(ErrorKind::ValueValidation, text),
         None => Cli::command().error(ErrorKind::ValueValidation, text),
     }
+}
+
+/// Prints completions, or writes the man pages: those of the commands and of the configuration.
+pub fn run_drawn(drawn: &Drawn) -> ExitCode {
+    drawn.run(Cli::command(), &[manual::page])
 }
 
 /// Carries out an operator command against a running gateway, and says what became of it.

@@ -5,12 +5,14 @@
 //! [`Config::load`] holds every key that it names a file for; nothing is read later.
 //!
 //! Map: [`sections`] declares the settings, [`kind`] says what values are, [`keys`] holds secrets,
-//! `check` knows which settings go together, `source` finds the lines of settings, [`refused`]
+//! `check` knows which settings go together, [`manual`] is
+//! the page of all of them, `source` finds the lines of settings, [`refused`]
 //! speaks to the operator.
 
 mod check;
 pub mod keys;
 pub(crate) mod kind;
+pub mod manual;
 mod products;
 pub mod refused;
 pub(crate) mod schema;

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         },
         Command::Store(args) => cli::run_store(&args),
         Command::Client(command) => cli::run_client(&command),
+        Command::Drawn(drawn) => cli::run_drawn(&drawn),
     }
 }
 

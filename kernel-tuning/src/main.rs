@@ -1,6 +1,7 @@
 //! `holdfast-tuning`: shows, sets and sets back what a host's kernel must allow for a gateway.
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use holdfast_packaging::Drawn;
 use holdfast_tuning::change::{self, Failed, Plan};
 use holdfast_tuning::goal::{self, PORTS};
 use holdfast_tuning::plan::{self, Finding, State};
@@ -68,6 +69,8 @@ enum Command {
         #[command(flatten)]
         goal: GoalArgs,
     },
+    #[command(flatten)]
+    Drawn(Drawn),
 }
 
 /// What the host shall carry.
@@ -131,6 +134,7 @@ fn main() -> ExitCode {
         }
         Command::Undo => undo(&host),
         Command::Explain { knob, goal } => explain(&host, knob.as_deref(), &goal),
+        Command::Drawn(drawn) => return drawn.run(Cli::command(), &[]),
     };
     exit.into()
 }
@@ -254,7 +258,6 @@ fn complain(text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::CommandFactory;
 
     #[test]
     fn the_command_line_is_well_formed() {

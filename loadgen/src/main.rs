@@ -10,6 +10,7 @@
 //! offer what is asked for.
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use holdfast_packaging::Drawn;
 use std::process::ExitCode;
 
 mod agents;
@@ -68,6 +69,8 @@ enum Command {
     /// Compare with what somebody would take instead: mosquitto, nats-server, nginx with nchan.
     #[command(after_help = peers::NOTES)]
     Peers(peers::Args),
+    #[command(flatten)]
+    Drawn(Drawn),
 }
 
 fn main() -> ExitCode {
@@ -84,6 +87,7 @@ fn main() -> ExitCode {
         Command::Report(args) => report::command::main(&args),
         Command::Floor(args) => floor::main(args),
         Command::Peers(args) => peers::main(&args),
+        Command::Drawn(drawn) => drawn.run(Cli::command(), &[]),
     }
 }
 

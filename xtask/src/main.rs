@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 mod bench;
 mod checks;
+mod package;
 mod process;
 mod shell;
 
@@ -38,6 +39,8 @@ enum Chore {
     Guest(checks::guest::Args),
     /// Kill gateways under load and account for every durable message.
     Torture(checks::torture::Args),
+    /// Make the Debian packages, with man pages and completions.
+    Package(package::Args),
     /// Load a gateway for some seconds and account for every message.
     Load,
 }
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Chore::Loom => checks::loom(),
         Chore::Guest(args) => checks::guest::run(&args),
         Chore::Torture(args) => checks::torture::run(&args),
+        Chore::Package(args) => package::run(&args),
         Chore::Load => checks::load::run(),
     };
     match done {
