@@ -8,6 +8,7 @@
 //! The tests look for the gateway at the path where it was built, also in the guest: that may not
 //! be under `/tmp`, over which a guest mounts a folder of its own.
 
+mod service;
 mod tuning;
 
 use std::env;
@@ -68,6 +69,10 @@ pub(crate) struct Args {
     /// gateway with one shard there, instead
     #[arg(long, value_name = "CLIENTS", num_args = 0..=1, default_missing_value = "200000")]
     tuning: Option<u32>,
+    /// Install the Debian packages on a Debian with systemd there, run the gateway in the sandbox
+    /// of its unit, and remove them, instead
+    #[arg(long, conflicts_with = "tuning")]
+    service: bool,
 }
 
 /// Builds the tests, runs them in the guest and sums them up.
@@ -75,6 +80,9 @@ pub(crate) fn run(args: &Args) -> Result {
     let tool = tool(args.tool.as_deref())?;
     if let Some(clients) = args.tuning {
         return tuning::run(&tool, args.limit, clients);
+    }
+    if args.service {
+        return service::run(&tool, args.limit);
     }
     redis::ensure()?;
     let mut command = cargo(&["test", "--package", "holdfast", "--no-run"]);
