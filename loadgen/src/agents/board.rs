@@ -246,6 +246,8 @@ impl Inner {
                     one.sender.close();
                     one.died = Some((float(now) / 1e9, why.clone()));
                     one.findings = None;
+                    // Its clients are gone with it; what it had counted was.
+                    (one.counts.connected, one.counts.online) = (0, 0);
                 }
                 Deed::Over => self.over = true,
             }
