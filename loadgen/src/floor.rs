@@ -15,10 +15,11 @@ mod driver;
 mod experiment;
 mod language;
 pub(crate) mod machine;
+mod null;
 mod report;
 mod ring;
 mod server;
-mod started;
+pub(crate) mod started;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -111,6 +112,9 @@ struct ExperimentArgs {
 enum Half {
     /// Run the bare server alone until standard input ends.
     Serve(server::ServeArgs),
+    /// Serve the gateway's protocol at next to no cost, for `doctor`.
+    #[command(hide = true)]
+    Null(null::NullArgs),
     /// Drive a server of your choice, phase by phase, from standard input.
     Drive(driver::script::DriveArgs),
 }
@@ -120,6 +124,7 @@ pub(crate) fn main(args: Args) -> ExitCode {
     match args.half {
         None => experiment::main(&args.experiment),
         Some(Half::Serve(args)) => server::main(&args),
+        Some(Half::Null(args)) => null::main(&args),
         Some(Half::Drive(args)) => driver::script::main(args),
     }
 }

@@ -18,6 +18,7 @@ mod bottleneck;
 mod capacity;
 mod clock;
 mod compare;
+mod doctor;
 mod fleet;
 mod floor;
 mod histogram;
@@ -49,6 +50,9 @@ enum Command {
     /// Connect clients, push to them, and account for every message.
     #[command(args_override_self = true, after_help = run::notes())]
     Run(Box<options::Options>),
+    /// Say whether a run can be offered from here, and what would spoil it.
+    #[command(args_override_self = true, after_help = doctor::NOTES)]
+    Doctor(Box<doctor::Args>),
     /// Find the highest load that still meets an SLO.
     #[command(args_override_self = true, after_help = capacity::notes())]
     Capacity(Box<capacity::Args>),
@@ -79,6 +83,7 @@ fn main() -> ExitCode {
     let typed = matches.subcommand().map(|(_, matches)| options::Typed::of(matches));
     match cli.command {
         Command::Run(options) => run::main(*options, &typed.unwrap_or_default()),
+        Command::Doctor(args) => doctor::main(*args, &typed.unwrap_or_default()),
         Command::Capacity(args) => capacity::main(&args, &typed.unwrap_or_default()),
         Command::Agent(args) => agents::agent::main(&args),
         Command::Check(args) => scenario::command::check(&args),

@@ -122,6 +122,16 @@ impl Options {
         self.push.durable.unwrap_or(all)
     }
 
+    /// The highest rate that is asked for, in pushes a second: of the busiest phase, where there
+    /// are phases.
+    pub(crate) fn busiest(&self) -> u32 {
+        if self.asked.phases.is_empty() {
+            return self.push.rate;
+        }
+        let pushes = self.asked.phases.iter().filter_map(|phase| phase.pushes.as_ref());
+        pushes.map(|pushes| pushes.rate).max().unwrap_or_default()
+    }
+
     /// The share of clients that drops each second: as asked, or what keeps the share away that is.
     pub(crate) fn churn(&self) -> f64 {
         let clients = &self.clients;

@@ -26,7 +26,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and
 /// those that the process had open when the thread got its own table.
-const DESCRIPTORS_SPARE: u64 = 100;
+pub(crate) const DESCRIPTORS_SPARE: u64 = 100;
 /// With so many clients a thread is worth a core of its own.
 const CLIENTS_PER_CORE: u32 = 20_000;
 
@@ -84,7 +84,7 @@ impl Scenario {
         let sources = Sources::plan(count, &clients.gateway, &clients.source, ports);
         let mut scenario = Self::elsewhere(options)?;
         scenario.sources = sources?;
-        scenario.threads = threads(count, clients.threads)?;
+        scenario.threads = threads(count, clients.threads, raise_descriptors())?;
         Ok(scenario)
     }
 
@@ -202,8 +202,10 @@ fn check(options: &Options) -> Result<(), String> {
 
 /// How many threads: as asked, or as few as the descriptors of one table allow but one for each so
 /// many clients where there are cores to spare.
-fn threads(clients: u32, asked: Option<u32>) -> Result<u32, String> {
-    let descriptors = raise_descriptors();
+///
+/// # Errors
+/// With so many `descriptors` in a table they do not fit; the text says what to do.
+pub(crate) fn threads(clients: u32, asked: Option<u32>, descriptors: u64) -> Result<u32, String> {
     let per_thread = descriptors.saturating_sub(DESCRIPTORS_SPARE).min(u64::from(u32::MAX));
     let per_thread = u32::try_from(per_thread).unwrap_or(u32::MAX);
     if per_thread == 0 {

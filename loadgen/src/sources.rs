@@ -92,12 +92,18 @@ fn enough(have: usize, needed: u32) -> Result<(), String> {
 
 /// How many local ports the kernel gives out.
 pub(crate) fn local_ports() -> u32 {
-    const USUAL: u32 = 28_232;
+    let (low, high) = local_port_range();
+    u32::from(high.saturating_sub(low)) + 1
+}
+
+/// The first and the last local port that the kernel gives out.
+pub(crate) fn local_port_range() -> (u16, u16) {
+    const USUAL: (u16, u16) = (32_768, 60_999);
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range");
     let range = text.unwrap_or_default();
-    let mut ends = range.split_whitespace().map_while(|end| end.parse::<u32>().ok());
+    let mut ends = range.split_whitespace().map_while(|end| end.parse::<u16>().ok());
     match (ends.next(), ends.next()) {
-        (Some(low), Some(high)) if high >= low => high - low + 1,
+        (Some(low), Some(high)) if high >= low => (low, high),
         _ => USUAL,
     }
 }

@@ -41,7 +41,7 @@ impl<'a> Probe<'a> {
         let asked = overlay::complete(options.clone(), typed)?;
         let start = match find {
             Find::Clients => asked.clients.connections,
-            Find::Rate => busiest(&asked),
+            Find::Rate => asked.busiest(),
         };
         if start == 0 {
             return Err(match find {
@@ -105,15 +105,6 @@ impl<'a> Probe<'a> {
     }
 }
 
-/// The highest rate that the options ask for, in pushes a second.
-pub(crate) fn busiest(options: &Options) -> u32 {
-    if options.asked.phases.is_empty() {
-        return options.push.rate;
-    }
-    let pushes = options.asked.phases.iter().filter_map(|phase| phase.pushes.as_ref());
-    pushes.map(|pushes| pushes.rate).max().unwrap_or_default()
-}
-
 fn reachable(options: &Options) -> bool {
     let answers = |gateway| TcpStream::connect_timeout(gateway, REACH).is_ok();
     options.clients.gateway.iter().all(answers)
@@ -174,9 +165,9 @@ mod tests {
         assert_eq!(rates(20_000), [2_000, 5_000, 10_000, 20_000]);
         assert_eq!(rates(30_000), [3_000, 7_500, 15_000, 30_000]);
         let scaled = tried("--scenario push --rate-scale 0.1", Find::Rate, 1_000);
-        assert_eq!(busiest(&scaled), 1_000);
+        assert_eq!(scaled.busiest(), 1_000);
         let clients = tried("--scenario push", Find::Clients, 77);
-        assert_eq!((clients.clients.connections, busiest(&clients)), (77, 20_000));
+        assert_eq!((clients.clients.connections, clients.busiest()), (77, 20_000));
     }
 
     #[test]

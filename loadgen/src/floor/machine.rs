@@ -13,7 +13,7 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use rustix::thread::{CpuSet, sched_setaffinity};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// Binds the calling thread, and those that it starts later, to one core.
 pub(crate) fn pin_to(core: usize) -> io::Result<()> {
@@ -23,6 +23,12 @@ pub(crate) fn pin_to(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     Ok(sched_setaffinity(None, &set)?)
+}
+
+/// The last of the cores that the calling thread may run on.
+pub(crate) fn last_core() -> Option<usize> {
+    let allowed = sched_getaffinity(None).ok()?;
+    (0..CpuSet::MAX_CPU).rev().find(|core| allowed.is_set(*core))
 }
 
 /// Takes as many descriptors per table as may be had; gives how many that is.

@@ -100,7 +100,7 @@ fn shard(args: &ServeArgs, port: u16, tell: &mpsc::Sender<(u16, u16)>) -> io::Re
     }
 }
 
-fn listener(port: u16) -> io::Result<OwnedFd> {
+pub(super) fn listener(port: u16) -> io::Result<OwnedFd> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = socket_with(AddressFamily::INET, SocketType::STREAM, flags, None)?;
     sockopt::set_socket_reuseport(&socket, true)?;
@@ -112,7 +112,7 @@ fn listener(port: u16) -> io::Result<OwnedFd> {
     Ok(socket)
 }
 
-fn local_port(socket: &OwnedFd) -> io::Result<u16> {
+pub(super) fn local_port(socket: &OwnedFd) -> io::Result<u16> {
     let address = SocketAddr::try_from(getsockname(socket)?)?;
     Ok(address.port())
 }

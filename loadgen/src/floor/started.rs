@@ -1,7 +1,7 @@
 //! What is measured, in a child process on its core, and a driver connected to it.
 
 use std::io::{self, BufRead, BufReader};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
@@ -16,9 +16,9 @@ use super::machine;
 /// How often, and how long apart, a gateway is asked whether it listens: for ten seconds.
 const ASKED: (u32, Duration) = (200, Duration::from_millis(50));
 
-/// A server in a child process; ends with it.
+/// A server in a child process; the child ends with it.
 #[derive(Debug)]
-pub(super) struct Server(Child);
+pub(crate) struct Server(Child);
 
 impl Drop for Server {
     fn drop(&mut self) {
@@ -37,9 +37,38 @@ pub(super) fn bare(core: usize, io: Backend, options: &[&str]) -> Result<(Driver
     Ok((Driver::new(subject, Arc::new(|_| Vec::new()))?, server))
 }
 
+/// The null server, with the addresses of its clients and of its backends.
+///
+/// # Errors
+/// It did not start; the text says why.
+pub(crate) fn null(core: Option<usize>) -> Result<(Server, [SocketAddr; 2]), String> {
+    let core = core.map(|core| core.to_string());
+    let options = core.as_ref().map_or(vec![], |core| vec!["--core", core]);
+    let started = start_half("null", &options).and_then(|(server, ports)| {
+        let [clients, backends] = ports[..] else { return Err(io::Error::other("no ports")) };
+        let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        Ok((server, [at(clients), at(backends)]))
+    });
+    started.map_err(|error| format!("the null server did not start: {error}"))
+}
+
 fn start_bare(options: &[&str]) -> io::Result<(Server, Subject)> {
+    let (server, ports) = start_half("serve", options)?;
+    let mut ports = ports.into_iter();
+    let subject = Subject {
+        language: Language::Bare,
+        pid: server.0.id(),
+        client_port: ports.next().ok_or_else(|| io::Error::other("no server"))?,
+        api_ports: ports.collect(),
+        api_key: String::new(),
+    };
+    Ok((server, subject))
+}
+
+/// A half of `floor` in a child process, with the ports that it prints when it listens.
+fn start_half(half: &str, options: &[&str]) -> io::Result<(Server, Vec<u16>)> {
     let child = Command::new(std::env::current_exe()?)
-        .args(["floor", "serve"])
+        .args(["floor", half])
         .args(options)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -49,15 +78,7 @@ fn start_bare(options: &[&str]) -> io::Result<(Server, Subject)> {
     if let Some(stdout) = server.0.stdout.take() {
         BufReader::new(stdout).read_line(&mut line)?;
     }
-    let mut ports = line.split_whitespace().map_while(|word| word.parse().ok());
-    let subject = Subject {
-        language: Language::Bare,
-        pid: server.0.id(),
-        client_port: ports.next().ok_or_else(|| io::Error::other("no server"))?,
-        api_ports: ports.collect(),
-        api_key: String::new(),
-    };
-    Ok((server, subject))
+    Ok((server, line.split_whitespace().map_while(|word| word.parse().ok()).collect()))
 }
 
 /// A gateway of one shard, with its defaults but for ports and product.

@@ -13,14 +13,14 @@ use super::kernel::{Event, Kernel};
 /// How many reports one wait takes.
 const REPORTS: usize = 512;
 
-pub(super) struct Epoll {
+pub(in crate::floor) struct Epoll {
     set: OwnedFd,
     listeners: Vec<(u32, OwnedFd)>,
     reports: Vec<epoll::Event>,
 }
 
 impl Epoll {
-    pub(super) fn new() -> io::Result<Self> {
+    pub(in crate::floor) fn new() -> io::Result<Self> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { set, listeners: Vec::new(), reports: Vec::with_capacity(REPORTS) })
     }

@@ -115,7 +115,7 @@ fn chart(
         y: Axis { name: if id == "knee" { "latency" } else { "CPU" }, scale, label },
         series: series.collect(),
         marks: capacity.found.map(mark).into_iter().collect(),
-        wide: id == "knee",
+        wide: true,
     }
 }
 
