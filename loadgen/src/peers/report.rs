@@ -127,13 +127,26 @@ impl Line {
         })
     }
 
+    /// The name of its file of settings.
+    fn file(&self) -> &str {
+        self.settings.rsplit('/').next().unwrap_or_default()
+    }
+
+    /// How busy the generator's core was in each phase, in percent.
+    fn generator(&self) -> [String; 4] {
+        [0, 1, 2, 3].map(|phase| {
+            let share = |round: &Round| Some(round.phases()[phase].generator * 100.0);
+            self.figure(share, |share| format!("{share:.0}"))
+        })
+    }
+
     #[expect(clippy::cast_precision_loss, reason = "latencies stay far below 2^52")]
     fn row(&self) -> String {
         let whole = |value: f64| grouped(value);
         let bytes = |value: f64| format!("{} B", grouped(value));
         let [lost, strays, refused] = self.wrong();
         let cells = [
-            format!("{} ({})", self.what, self.version),
+            format!("{} ({}; `{}`)", self.what, self.version, self.file()),
             self.figure(|round| Some(round.user), bytes),
             self.figure(|round| round.kernel, bytes),
             self.of_phase(|round| &round.connect, Cost::per_second, whole),
@@ -143,6 +156,7 @@ impl Line {
             self.of_phase(|round| &round.steady, |cost| cost.latency.p50_us as f64, milliseconds),
             self.of_phase(|round| &round.steady, |cost| cost.latency.p99_us as f64, milliseconds),
             format!("{lost} / {strays} / {refused}"),
+            format!("{} %", self.generator().join(" / ")),
         ];
         format!("| {} |", cells.join(" | "))
     }
@@ -156,10 +170,11 @@ impl Report {
             format!(
                 "| server | memory per idle client: process | kernel | logins/s | logins per CPU-s \
                  | broadcast deliveries per CPU-s | unicast per CPU-s | p50 at {rate}/s | p99 at \
-                 {rate}/s | lost / stray / refused |",
+                 {rate}/s | lost / stray / refused | generator's core: logins / broadcast / \
+                 unicast / {rate}/s |",
                 rate = grouped(f64::from(terms.rate)),
             ),
-            "|---|---|---|---|---|---|---|---|---|---|".to_owned(),
+            "|---|---|---|---|---|---|---|---|---|---|---|".to_owned(),
         ];
         lines.extend(self.lines.iter().map(Line::row));
         lines.push(String::new());
@@ -247,8 +262,8 @@ mod tests {
         let row = table.lines().nth(2).unwrap();
         assert_eq!(
             row,
-            "| nats-server, core (nats-server 2) | 300 B | 4,000 B | 9,500 † | 38,000 † | 200,000 \
-             | 100,000 | 0.09 ms | 12 ms | 0 / 0 / 0 |"
+            "| nats-server, core (nats-server 2; `nats-server.conf`) | 300 B | 4,000 B | 9,500 † \
+             | 38,000 † | 200,000 | 100,000 | 0.09 ms | 12 ms | 0 / 0 / 0 | 95 / 20 / 20 / 20 % |"
         );
         assert!(table.contains("†: the generator"), "{table}");
     }

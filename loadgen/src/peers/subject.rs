@@ -64,6 +64,7 @@ impl Place {
             ("@api@", self.api.to_string()),
             ("@admin@", self.admin.to_string()),
             ("@connections@", self.connections.to_string()),
+            ("@twice@", (self.connections * 2).to_string()),
             ("@descriptors@", (self.connections + 64).to_string()),
             ("@dir@", self.folder.display().to_string()),
             ("@module@", module.display().to_string()),
@@ -155,7 +156,11 @@ impl Subject {
         // nchan makes a folder in one that only an installed package brings, and its directive for
         // another one is refused: without an installation it gets a `/var/lib` that it alone sees.
         if self == Self::Nchan && !Path::new("/var/lib/nginx").exists() {
-            return &["unshare", "--mount", "--map-root-user", "sh", "-c", ALONE, "sh"];
+            return if rustix::process::geteuid().is_root() {
+                &["unshare", "--mount", "sh", "-c", ALONE, "sh"]
+            } else {
+                &["unshare", "--mount", "--map-root-user", "sh", "-c", ALONE, "sh"]
+            };
         }
         &["setpriv", "--pdeathsig", "TERM", "--"]
     }
