@@ -14,7 +14,7 @@ quietly() { "$@" >/dev/null; }
 # What the package, systemd and the user's database leave is in none of these.
 files() {
     find /etc /usr /lib /opt /srv /var ! -path '/var/lib/dpkg/*' ! -path '/var/log/*' \
-        ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' ! -path '/etc/*-' ! -path '/etc/.pwd*' |
+        ! -path '/var/tmp/*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' ! -path '/etc/*-' ! -path '/etc/.pwd*' |
         sort
 }
 logins() { holdfast-loadgen run -n 200 --duration 5 --rate 20 --login-timeout 120 --drain 60; }
