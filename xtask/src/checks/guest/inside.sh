@@ -14,8 +14,8 @@ quietly() { "$@" >/dev/null; }
 # What the package, systemd and the user's database leave is in none of these.
 files() {
     find /etc /usr /lib /opt /srv /var ! -path '/var/lib/dpkg/*' ! -path '/var/log/*' \
-        ! -path '/var/tmp/*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' ! -path '/etc/*-' ! -path '/etc/.pwd*' |
-        sort
+        ! -path '/var/tmp/*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' \
+        ! -path '/etc/*-' ! -path '/etc/.pwd*' | sort
 }
 logins() { holdfast-loadgen run -n 200 --duration 5 --rate 20 --login-timeout 120 --drain 60; }
 
@@ -37,7 +37,9 @@ must service_starts systemctl start holdfast
 must it_told_systemd_that_it_serves is SubState running
 pid=$(systemctl show -P MainPID holdfast)
 grep -E '^(Uid|CapEff|NoNewPrivs|Seccomp):' "/proc/$pid/status"
-runs_as() { [ "$(stat -c %U "/proc/$pid")" = holdfast ] && grep -q 'CapEff:.0*$' "/proc/$pid/status"; }
+runs_as() {
+    [ "$(stat -c %U "/proc/$pid")" = holdfast ] && grep -q 'CapEff:.0*$' "/proc/$pid/status"
+}
 must it_runs_as_its_user_without_capabilities runs_as
 must it_serves_on_io_uring said io=uring
 must clients_log_in_and_are_pushed_to logins
