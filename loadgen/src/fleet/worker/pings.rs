@@ -25,11 +25,13 @@ impl Worker {
             return;
         }
         let elapsed = self.shared.since_start(now);
+        // A step may be left late.
+        let end = self.shared.scenario.plan.steps.last().map_or(0, |step| step.until);
         for _ in 0..PINGS {
             let scenario = &self.shared.scenario;
             let turn = table.pinged * u64::from(scenario.threads) + u64::from(self.index);
             let due = moment(turn, scenario.pings);
-            if due > elapsed {
+            if due > elapsed || due >= end {
                 return;
             }
             let slot = u32::try_from(table.pinged % u64::from(table.opened)).unwrap_or_default();
