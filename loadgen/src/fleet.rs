@@ -14,6 +14,7 @@ pub(crate) mod socket;
 pub(crate) mod verdict;
 pub(crate) mod worker;
 
+use crate::weak::proxy;
 use shared::Shared;
 use std::io;
 use std::sync::Arc;
@@ -26,6 +27,8 @@ const STACK_BYTES: usize = 512 << 10;
 /// The threads of a run.
 pub(crate) struct Fleet {
     threads: Vec<JoinHandle<()>>,
+    /// Those of the weak network, if there is one.
+    network: Vec<JoinHandle<()>>,
 }
 
 impl Fleet {
@@ -35,6 +38,7 @@ impl Fleet {
     /// # Errors
     /// A thread could not be set up; the text says why.
     pub(crate) fn start(shared: &Arc<Shared>) -> Result<Self, String> {
+        let network = proxy::start(shared)?;
         let (ready, started) = mpsc::channel();
         let mut threads = Vec::new();
         for index in 0..shared.scenario.threads {
@@ -49,13 +53,13 @@ impl Fleet {
             let result: io::Result<()> = started.recv().unwrap_or(Ok(()));
             result.map_err(|error| format!("cannot set up a client thread: {error}"))?;
         }
-        Ok(Self { threads })
+        Ok(Self { threads, network })
     }
 
     /// Waits until every thread has ended; the phase must be [`shared::Phase::Stop`] by now or
     /// soon.
     pub(crate) fn join(self) {
-        for thread in self.threads {
+        for thread in self.threads.into_iter().chain(self.network) {
             // A thread that panicked has said so; its messages are missing from the accounts.
             let _ = thread.join();
         }

@@ -243,6 +243,8 @@ tally! {
         churned,
         /// Connections that ended unasked after login.
         unasked_ends,
+        /// Connections that the weak network broke.
+        network_ends,
         /// Connects and logins that failed.
         failures,
         /// Connections that the gateway closed in order after the bye.
@@ -267,6 +269,14 @@ tally! {
         echo,
         /// From due to the API's answer.
         answer,
+        /// Of clients behind the weak network, its delays included: from the connect call to the
+        /// welcome, first ones and returns; pushes and broadcasts from due to received. None of
+        /// them is in the others.
+        login_weak,
+        push_weak,
+        spread_weak,
+        /// How long bytes to clients were in the weak network.
+        network,
         /// From due to handed to the API: how late the generator itself, or a full window, was.
         late,
         /// Of `late`: without the time in which the gateway's window was full or it was not there.

@@ -25,7 +25,9 @@ mod histogram;
 mod host;
 mod interrupt;
 mod options;
+mod page;
 mod peers;
+mod profile;
 mod report;
 mod run;
 mod scenario;
@@ -36,6 +38,7 @@ mod sources;
 mod token;
 mod units;
 mod verify;
+mod weak;
 
 /// Measures a Holdfast gateway, and what the kernel costs without it.
 #[derive(Debug, Parser)]
@@ -68,6 +71,8 @@ enum Command {
     Compare(compare::Args),
     /// Draw the HTML page of a report that `run --json` wrote.
     Report(report::command::Args),
+    /// Take the rhythm of a gateway's load from its metrics, for `run --replay`.
+    Record(profile::record::Args),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),
     /// Compare with what somebody would take instead: mosquitto, nats-server, nginx with nchan.
@@ -90,6 +95,7 @@ fn main() -> ExitCode {
         Command::Scenarios(args) => scenario::command::list(&args),
         Command::Compare(args) => compare::main(&args),
         Command::Report(args) => report::command::main(&args),
+        Command::Record(args) => profile::record::main(&args),
         Command::Floor(args) => floor::main(args),
         Command::Peers(args) => peers::main(&args),
         Command::Drawn(drawn) => drawn.run(Cli::command(), &[]),

@@ -6,6 +6,7 @@ use crate::scenario::share::Share;
 use crate::schedule::Order;
 use crate::schedule::size::Sizes;
 use crate::slo::Slo;
+use crate::weak::Weak;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
 use holdfast_protocol::client::Class;
@@ -113,6 +114,8 @@ pub(crate) struct Asked {
     /// In order.
     pub(crate) phases: Vec<Phase>,
     pub(crate) populations: Vec<people::Asked>,
+    /// What the way to the gateway is like for some clients.
+    pub(crate) weak: Option<Weak>,
 }
 
 impl Options {
@@ -181,14 +184,17 @@ impl Typed {
 pub(crate) struct Choice {
     /// Run the phases of this file, or of a scenario that comes with the program (`scenarios` lists
     /// them); options that are typed count before the file's values
-    #[arg(long, value_name = "FILE|NAME")]
+    #[arg(long, value_name = "FILE|NAME", group = "rhythm")]
     pub(crate) scenario: Option<String>,
-    /// Multiply the scenario's rates (connects, pushes, paces of broadcasts)
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "scenario")]
+    /// Offer the rhythm again that `record` wrote to this file
+    #[arg(long, value_name = "PROFILE", group = "rhythm")]
+    pub(crate) replay: Option<PathBuf>,
+    /// Multiply the rates of the scenario or replay (connects, pushes, paces of broadcasts)
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "rhythm")]
     #[arg(value_parser = factor)]
     pub(crate) rate_scale: f64,
-    /// Multiply the scenario's times (durations and pauses of its phases)
-    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "scenario")]
+    /// Multiply the times of the scenario or replay (durations and pauses of its phases)
+    #[arg(long, default_value_t = 1.0, value_name = "FACTOR", requires = "rhythm")]
     #[arg(value_parser = factor)]
     pub(crate) time_scale: f64,
 }
@@ -411,7 +417,10 @@ pub(crate) struct Output {
     /// Show nothing but errors and the verdict
     #[arg(long, short)]
     pub(crate) quiet: bool,
-    /// Seconds between two progress lines where there is no terminal
+    /// Show progress in lines, also on a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// Seconds between two progress lines
     #[arg(long, default_value_t = 1, value_name = "SECONDS")]
     pub(crate) every: u32,
     /// Let the gateway end connections unasked without failing the run

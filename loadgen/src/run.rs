@@ -7,6 +7,7 @@ mod pusher;
 mod recorder;
 mod report;
 mod stages;
+mod view;
 
 pub(crate) use progress::Progress;
 pub(crate) use report::command;

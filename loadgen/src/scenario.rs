@@ -11,22 +11,29 @@ pub(crate) mod phase;
 pub(crate) mod plan;
 pub(crate) mod share;
 
+use crate::fleet::socket;
 use crate::options::{Io, Options};
 use crate::schedule::{Schedule, size};
 use crate::secret;
 use crate::sources::{self, Sources};
 use crate::token::Signer;
+use crate::weak::Weak;
 use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
 use people::People;
 use plan::{BROADCASTS_MAX, Plan};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use share::{Runs, Share};
+use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Descriptors of a thread that are no clients: the ring, its event, the standard streams, and
 /// those that the process had open when the thread got its own table.
 pub(crate) const DESCRIPTORS_SPARE: u64 = 100;
+/// So many clients of a weak network are one thread's at most: each connects from a port of one
+/// address.
+const PROXY_CLIENTS: u64 = 10_000;
 /// With so many clients a thread is worth a core of its own.
 const CLIENTS_PER_CORE: u32 = 20_000;
 
@@ -66,6 +73,10 @@ pub(crate) struct Scenario {
     pub(crate) schedule: Schedule,
     /// Whether durable pushes ask for receipts.
     pub(crate) receipts: bool,
+    /// What the way to the gateway is like for some clients.
+    pub(crate) weak: Option<Weak>,
+    /// Threads that carry their bytes.
+    pub(crate) proxies: u32,
     /// Which run this is, in every body.
     pub(crate) runs: Runs,
     /// Which part of it is done here.
@@ -85,6 +96,7 @@ impl Scenario {
         let mut scenario = Self::elsewhere(options)?;
         scenario.sources = sources?;
         scenario.threads = threads(count, clients.threads, raise_descriptors())?;
+        scenario.proxies = proxies(count, scenario.weak.as_ref())?;
         Ok(scenario)
     }
 
@@ -126,7 +138,16 @@ impl Scenario {
             receipts: options.push.receipts,
             runs: share.runs(std::process::id() ^ now.subsec_nanos()),
             share,
+            proxies: 0,
+            weak: options.asked.weak.clone(),
         })
+    }
+
+    /// Begins to connect a client to its gateway, from its own address.
+    pub(crate) fn dial(&self, client: u32, stamped: bool) -> io::Result<OwnedFd> {
+        let gateways = u32::try_from(self.gateways.len()).unwrap_or(u32::MAX);
+        let gateway = self.gateways[(client % gateways) as usize];
+        socket::dial(gateway, self.sources.of(client / gateways), stamped)
     }
 }
 
@@ -228,6 +249,21 @@ pub(crate) fn threads(clients: u32, asked: Option<u32>, descriptors: u64) -> Res
         ));
     }
     Ok(threads)
+}
+
+/// How many threads the weak network needs: each of its connections has two descriptors, and chance
+/// gives one thread some more of them than another.
+fn proxies(clients: u32, weak: Option<&Weak>) -> Result<u32, String> {
+    let Some(weak) = weak else { return Ok(0) };
+    let per_thread = raise_descriptors().saturating_sub(DESCRIPTORS_SPARE) / 2;
+    let per_thread = u32::try_from(per_thread.min(PROXY_CLIENTS)).unwrap_or(u32::MAX);
+    let behind = f64::from(clients) * weak.share * 1.2;
+    let threads = (1..=1_000).find(|threads| f64::from(threads * per_thread) >= behind);
+    threads.ok_or_else(|| {
+        "the weak network needs two descriptors for each of its clients; raise the limit with \
+         `ulimit -n 20000`, or make [network.weak] share smaller"
+            .to_owned()
+    })
 }
 
 /// Raises the soft limit of descriptors to the hard one; gives what holds.

@@ -60,6 +60,30 @@ pub(crate) struct Judged {
     pub(crate) says: String,
 }
 
+/// A level that a metric is held to, in its own unit.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Level {
+    /// The metric's name.
+    pub(crate) metric: &'static str,
+    pub(crate) limit: f64,
+    /// The clause.
+    pub(crate) clause: String,
+}
+
+impl Judged {
+    /// The level of the clause, unless it is a share of what was offered.
+    pub(crate) fn level(&self) -> Option<Level> {
+        let slo: Slo = self.clause.parse().ok()?;
+        let clause = slo.clauses.into_iter().next()?;
+        match clause.limit {
+            Limit::Plain(limit) => {
+                Some(Level { metric: clause.metric.name, limit, clause: clause.text })
+            }
+            Limit::OfOffered(_) => None,
+        }
+    }
+}
+
 impl Slo {
     /// Judges a run by each clause.
     pub(crate) fn judge(&self, report: &Report) -> Vec<Judged> {

@@ -61,7 +61,11 @@ fn encode_histogram(
     histogram: Histogram,
     shards: &[ShardMetrics],
 ) -> fmt::Result {
-    let (unit, scale) = if histogram.is_time() { (Some(Unit::Seconds), 1e-6) } else { (None, 1.0) };
+    let (unit, scale) = match histogram {
+        of if of.is_time() => (Some(Unit::Seconds), 1e-6),
+        of if of.is_size() => (Some(Unit::Bytes), 1.0),
+        _ => (None, 1.0),
+    };
     let (name, help) = (histogram.name(), histogram.help());
     let mut metric = encoder.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
     for (shard, metrics) in shards.iter().enumerate() {

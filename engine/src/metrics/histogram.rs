@@ -19,12 +19,14 @@ pub enum Histogram {
     Request,
     /// Microseconds from sending a batch to the store to its answer.
     StoreCommit,
+    /// Bytes of the body of a push to one user.
+    PushBody,
 }
 
 impl Histogram {
     /// Every histogram, in the order of its numbers.
     pub const ALL: &'static [Self] =
-        &[Self::Turn, Self::FramesPerSend, Self::Request, Self::StoreCommit];
+        &[Self::Turn, Self::FramesPerSend, Self::Request, Self::StoreCommit, Self::PushBody];
 
     pub(super) const fn name(self) -> &'static str {
         match self {
@@ -32,6 +34,7 @@ impl Histogram {
             Self::FramesPerSend => "frames_per_send",
             Self::Request => "request_duration",
             Self::StoreCommit => "store_commit_duration",
+            Self::PushBody => "push_body",
         }
     }
 
@@ -41,7 +44,13 @@ impl Histogram {
             Self::FramesPerSend => "Frames that left in one send.",
             Self::Request => "From reading a request of a backend to queueing its answer.",
             Self::StoreCommit => "From sending a batch to the store to hearing that it is safe.",
+            Self::PushBody => "Bytes of the body of a push to one user.",
         }
+    }
+
+    /// Whether values are bytes.
+    pub(super) const fn is_size(self) -> bool {
+        matches!(self, Self::PushBody)
     }
 
     /// Whether values are microseconds, which are shown as seconds.

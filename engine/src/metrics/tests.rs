@@ -199,6 +199,7 @@ fn a_histogram_is_cumulative_and_in_seconds() {
         shards[0].observe(Histogram::Turn, micros);
     }
     shards[0].observe(Histogram::FramesPerSend, 8);
+    shards[0].observe(Histogram::PushBody, 300);
     let text = text(&shards);
     has_line(&text, "# TYPE holdfast_turn_duration_seconds histogram");
     has_line(&text, "# UNIT holdfast_turn_duration_seconds seconds");
@@ -212,6 +213,8 @@ fn a_histogram_is_cumulative_and_in_seconds() {
     assert_eq!(counts[..4], [1, 1, 3, 3]);
     assert!(counts.is_sorted());
     assert!(text.contains("holdfast_frames_per_send_bucket{le=\"8.0\",shard=\"0\"} 1"), "{text}");
+    has_line(&text, "holdfast_push_body_bytes_bucket{le=\"512.0\",shard=\"0\"} 1");
+    has_line(&text, "holdfast_push_body_bytes_bucket{le=\"256.0\",shard=\"0\"} 0");
     assert!(text.contains("holdfast_frames_per_send_bucket{le=\"4.0\",shard=\"0\"} 0"), "{text}");
 }
 

@@ -8,7 +8,7 @@ use crate::directory::place::shard_of;
 use crate::io::{Io, Key};
 use crate::mesh::ToHome;
 use crate::mesh::letter::{About, BroadcastOrder, Keep, Origin, Parcel};
-use crate::metrics::{Counter, flat};
+use crate::metrics::{Counter, Histogram, flat};
 use crate::shard::{Shard, key as key_of};
 use compact_str::CompactString;
 use holdfast_protocol::backend::answer::{self, ErrorCode, Rejection};
@@ -203,6 +203,7 @@ impl<I: Io> Shard<I> {
         target: &Target<'_>,
         (shared, payload): (&Arc<[u8]>, &[u8]),
     ) {
+        self.metrics.observe(Histogram::PushBody, target.body.len() as u64);
         let hash = self.settings.products[usize::from(product)].placer.hash(target.user);
         let durable = target.class == Class::Durable;
         let usual = if durable { self.settings.rules.ttl } else { self.settings.ttl };

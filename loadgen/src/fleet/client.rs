@@ -46,6 +46,8 @@ pub(crate) enum End {
     Broken(Errno),
     /// The gateway broke the protocol.
     Violation(Violation),
+    /// Nothing came for two heartbeats, not even the pong.
+    Silent,
 }
 
 impl End {
@@ -63,6 +65,7 @@ impl End {
             },
             Self::Stream => "closed by the gateway without a word".to_owned(),
             Self::Broken(error) => socket::word(*error),
+            Self::Silent => "nothing came for two heartbeats".to_owned(),
             Self::Violation(violation) => format!("the gateway broke the protocol: {violation:?}"),
         }
     }
@@ -93,6 +96,8 @@ pub(crate) struct Client {
     pinged: u64,
     online_since: u32,
     session: Option<SessionId>,
+    /// Behind the weak network: a ping was sent, and nothing has come since.
+    unanswered: bool,
 }
 
 impl Client {
@@ -116,6 +121,7 @@ impl Client {
             pinged: 0,
             online_since: u32::MAX,
             session: None,
+            unanswered: false,
         }
     }
 
@@ -136,7 +142,13 @@ impl Client {
             resume: self.session.map(|session| Resume { session, sequence, broadcast: 0 }),
             tags: tag.as_slice(),
         };
-        self.machine = Some(Machine::new(&identity, seconds(now)));
+        let mut machine = Machine::new(&identity, seconds(now));
+        if shared.is_weak(index) {
+            // The proxy is told who it is, and nobody else.
+            drop(machine.output().splice(..0, index.to_le_bytes()));
+        }
+        self.machine = Some(machine);
+        self.unanswered = false;
         self.stream = Some(stream);
         self.opened = now;
         self.state = State::Opening;
@@ -162,6 +174,7 @@ impl Client {
     /// Understands `bytes`, after those that were incomplete.
     pub(crate) fn absorb(&mut self, bytes: &[u8], desk: &mut Desk<'_>) -> Result<(), End> {
         desk.tally.bytes += bytes.len() as u64;
+        self.unanswered = false;
         if self.partial.is_empty() {
             let taken = self.frames(bytes, desk)?;
             if taken < bytes.len() {
@@ -228,8 +241,10 @@ impl Client {
     fn welcomed(&mut self, welcome: &Welcome, desk: &mut Desk<'_>) {
         let took = desk.now.saturating_sub(self.opened);
         desk.tally.logins += 1;
-        if self.session.is_some() {
-            desk.tally.returns += 1;
+        desk.tally.returns += u64::from(self.session.is_some());
+        if desk.shared.is_weak(desk.user) {
+            desk.tally.login_weak.record(took);
+        } else if self.session.is_some() {
             desk.tally.relogin.record(took);
         } else {
             desk.tally.login.record(took);
@@ -270,6 +285,9 @@ impl Client {
         let now = seconds(desk.now);
         let due = machine.ping_due().is_some_and(|due| now >= due);
         if due {
+            if std::mem::replace(&mut self.unanswered, desk.shared.is_weak(desk.user)) {
+                return Err(End::Silent);
+            }
             desk.tally.pings += 1;
         } else if machine.output().is_empty() || self.state == State::Opening {
             return Ok(());

@@ -9,8 +9,10 @@ use crate::scenario::plan::Step;
 use crate::verify::away::Away;
 use crate::verify::judge::Heard;
 use crate::verify::ledger::Ledger;
+use crate::weak::board::Board;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// What the clients are to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -175,6 +177,8 @@ pub(crate) struct Shared {
     pub(crate) start: AtomicU64,
     /// While which broadcasts run.
     pub(crate) broadcasting: Span,
+    /// What is known of the way of clients behind a weak network; `None` without one.
+    pub(crate) board: Option<Arc<Board>>,
     /// Told to the pushing threads: no more.
     pub(crate) halt: AtomicBool,
     /// Whether somebody wants the run to end early: nothing new is offered then.
@@ -199,7 +203,9 @@ impl Shared {
     }
 
     fn with(scenario: Scenario, interrupt: Interrupt, ledger: Ledger) -> Self {
+        let board = || Arc::new(Board::new(scenario.clients, scenario.proxies));
         Self {
+            board: scenario.weak.as_ref().map(|_| board()),
             ledger,
             scenario,
             clock: Clock::start(),
@@ -225,7 +231,33 @@ impl Shared {
 
     /// What the clients are to do from now on.
     pub(crate) fn set_phase(&self, phase: Phase) {
+        if let Some(board) = &self.board {
+            // Before the steps everybody is to log in, and after them everything is to arrive.
+            board.set_rough(phase == Phase::Step);
+        }
         self.phase.store(phase as u8, Ordering::Release);
+    }
+
+    /// Whether a client is behind the weak network.
+    pub(crate) fn is_weak(&self, user: u32) -> bool {
+        let weak = self.scenario.weak.as_ref();
+        weak.is_some_and(|weak| weak.has(self.scenario.schedule.seed, user))
+    }
+
+    /// Where a client connects to that is behind the weak network.
+    pub(crate) fn weak_port(&self, user: u32) -> Option<SocketAddr> {
+        self.board.as_ref().filter(|_| self.is_weak(user))?.port(user)
+    }
+
+    /// Up to when all that the gateway wrote to a client is in its socket, as seen at `now`.
+    pub(crate) fn through(&self, user: u32, now: u64) -> u64 {
+        let board = self.board.as_ref().filter(|_| self.is_weak(user));
+        board.map_or(now, |board| board.through(user, now))
+    }
+
+    /// Whether the weak network ended the last connection of a client.
+    pub(crate) fn broken(&self, user: u32) -> bool {
+        self.board.as_ref().is_some_and(|board| board.ended(user))
     }
 
     /// Begins step `number` of the plan, for the clients.

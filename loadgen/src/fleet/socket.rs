@@ -22,13 +22,18 @@ pub(crate) fn own_descriptors() -> io::Result<()> {
     Ok(nix::sched::unshare(nix::sched::CloneFlags::CLONE_FILES)?)
 }
 
+/// Gives a socket to the runtime of the calling thread.
+pub(crate) fn adopt(socket: OwnedFd) -> io::Result<TcpStream> {
+    TcpStream::from_std(std::net::TcpStream::from(socket))
+}
+
 /// Begins to connect to `gateway` from `source`; the socket becomes writable when it is decided. If
 /// `stamped`, the kernel keeps the time at which bytes arrive, for [`read_stamped`].
-pub(crate) fn open(
+pub(crate) fn dial(
     gateway: SocketAddr,
     source: Option<IpAddr>,
     stamped: bool,
-) -> io::Result<TcpStream> {
+) -> io::Result<OwnedFd> {
     let family = if gateway.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
     let socket: OwnedFd = socket_with(family, SocketType::STREAM, flags, None)?;
@@ -43,10 +48,9 @@ pub(crate) fn open(
         bind(&socket, &SocketAddr::new(source, 0))?;
     }
     match connect(&socket, &gateway) {
-        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => {}
-        Err(error) => return Err(error.into()),
+        Ok(()) | Err(rustix::io::Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
     }
-    TcpStream::from_std(std::net::TcpStream::from(socket))
 }
 
 /// What one read gave.

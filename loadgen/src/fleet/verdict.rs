@@ -88,6 +88,11 @@ fn unreadable(body: &[u8], desk: &mut Desk<'_>) {
 fn time(number: u64, due: u64, desk: &mut Desk<'_>) {
     let during = |until| desk.shared.broadcasting.overlaps(due, until);
     let took = desk.now.saturating_sub(due);
+    if desk.shared.is_weak(desk.user) {
+        // The generator's own delay must not look like the gateway's.
+        desk.tally.push_weak.record(took);
+        return;
+    }
     desk.tally.push.record(took);
     desk.tally.in_step(desk.shared.scenario.schedule.step(number)).record(took);
     if during(desk.now) {
@@ -123,7 +128,9 @@ pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, des
         desk.tally.broadcasts += 1;
         // What another host stamped says nothing on this one's clock.
         if scenario.share.makes_broadcasts() {
-            desk.tally.spread.record(desk.now.saturating_sub(header.due));
+            let weak = desk.shared.is_weak(desk.user);
+            let spread = if weak { &mut desk.tally.spread_weak } else { &mut desk.tally.spread };
+            spread.record(desk.now.saturating_sub(header.due));
         }
         desk.shared.gauges.broadcasts.fetch_add(1, Ordering::Relaxed);
         desk.tally.disorder += u64::from(!follows && !push.redelivered);

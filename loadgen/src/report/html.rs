@@ -2,7 +2,7 @@
 //!
 //! It can be read on a phone, in a browser, on paper, in light and in dark, and by who cannot see
 //! it: each drawing has its words and its table. The JSON that it was drawn from is in it, in the
-//! element `report`.
+//! element `report`, with the timeline thinned where the run was long.
 
 mod chart;
 mod charts;
@@ -23,6 +23,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'";
 /// # Errors
 /// The report cannot be written as JSON.
 pub(crate) fn render(report: &Report) -> Result<String, String> {
+    let report = &Report { timeline: report.timeline.for_page(), ..report.clone() };
     let json = serde_json::to_string(report).map_err(|error| error.to_string())?;
     let outcome = Outcome::of(report);
     let body = html! {
@@ -194,6 +195,7 @@ fn drawings(report: &Report) -> Markup {
         @if !timelines.is_empty() {
             section {
                 h2 { "Second by second" }
+                @if let Some(rule) = &report.timeline.thinned { p.note { "Thinned: " (rule) "." } }
                 div.charts { @for chart in &timelines { (chart.render()) } }
             }
         }

@@ -105,6 +105,7 @@ fn timeline() -> Timeline {
         connections: some(|_| 250.0),
     };
     Timeline {
+        thinned: None,
         from: 0.0,
         at: each(f64::from),
         stages: vec![

@@ -4,6 +4,8 @@
 //! count since the sample before, divided by the time since then. Threads hand over what they
 //! counted twice a second, so what a sample says of latencies and logins may be half a second old.
 
+mod thin;
+
 use serde::{Deserialize, Serialize};
 
 /// A run as arrays over its seconds.
@@ -14,6 +16,9 @@ pub(crate) struct Timeline {
     pub(crate) from: f64,
     /// When each sample was taken, on the same clock.
     pub(crate) at: Vec<f64>,
+    /// How samples were left out, in words; absent where none were.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) thinned: Option<String>,
     /// When each stage began.
     pub(crate) stages: Vec<Mark>,
     /// Clients with an open connection, and those logged in.
@@ -84,6 +89,7 @@ impl Timeline {
             values.last().cloned().into_iter().collect()
         }
         Self {
+            thinned: None,
             from: self.from,
             at: end(&self.at),
             stages: Vec::new(),

@@ -1,31 +1,34 @@
-//! What is shown while a run goes on: a bar on a terminal, a line now and then elsewhere. The run's
-//! timeline is recorded beside it.
+//! What is shown while a run goes on: the view on a terminal, a line now and then elsewhere. The
+//! run's timeline is recorded beside it.
 
 use super::company::Company;
 use super::recorder::Recorder;
+use super::view::Stage;
+use super::view::screen::{Screen, Slate};
 use crate::clock::{MILLISECOND, SECOND, duration};
-use crate::fleet::shared::Shared;
+use crate::fleet::shared::{Phase, Shared};
 use crate::options::Output;
+use crate::report::float;
 use crate::report::timeline::Timeline;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stderr, stdin, stdout};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread;
 
 /// Between two looks at what a stage waits for.
 const LOOK: u64 = 20 * MILLISECOND;
-/// Between two changes of the figures under the bar; the bar itself moves at every look.
-const DRAW: u64 = SECOND;
 
 /// Shows how a run goes.
 pub(crate) struct Progress {
     shared: Arc<Shared>,
-    bar: Option<ProgressBar>,
+    screen: Option<Screen>,
+    slate: Slate,
     lines: bool,
     /// Between two lines, nanoseconds.
     every: u64,
     stage: &'static str,
+    /// When the stage is through.
+    length: u64,
     shown: Shown,
     recorder: Recorder,
 }
@@ -39,42 +42,38 @@ struct Shown {
 }
 
 impl Progress {
-    /// A bar if standard error is a terminal, else lines; nothing if the options say so. `server`
-    /// is the gateway's process, if it is known.
+    /// The view on a terminal, else lines; nothing if the options say so. `server` is the gateway's
+    /// process, if it is known.
     pub(crate) fn new(
         shared: &Arc<Shared>,
         server: Option<u32>,
         options: &Output,
         company: &Arc<dyn Company>,
     ) -> Self {
-        let terminal = std::io::stderr().is_terminal();
-        let bar = (terminal && !options.quiet).then(|| {
-            let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix:>8} {wide_bar} {percent:>3}%\n{msg}");
-            bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-            bar
-        });
-        let shown = Shown { at: shared.clock.now(), ..Shown::default() };
+        let slate = Slate::default();
+        slate.plan(shared.scenario.plan.in_words().unwrap_or_default());
+        let terminal = stdin().is_terminal() && stdout().is_terminal() && stderr().is_terminal();
+        let wanted = terminal && !options.quiet && !options.plain;
+        // Where the terminal cannot be taken, there are lines.
+        let screen = wanted.then(|| Screen::open(&slate, &shared.interrupt).ok()).flatten();
         Self {
             shared: Arc::clone(shared),
-            lines: bar.is_none() && !options.quiet,
-            bar,
+            lines: !options.quiet,
+            screen,
             every: u64::from(options.every) * SECOND,
             stage: "",
-            shown,
-            recorder: Recorder::start(shared, server, options, company),
+            length: 1,
+            shown: Shown { at: shared.clock.now(), ..Shown::default() },
+            recorder: Recorder::start(shared, server, options, (company, &slate)),
+            slate,
         }
     }
 
     /// A stage begins; it is through when it has come to `length`.
     pub(crate) fn stage(&mut self, name: &'static str, length: u64) {
         self.stage = name;
+        self.length = length.max(1);
         self.recorder.stage(name);
-        if let Some(bar) = &self.bar {
-            bar.set_prefix(name);
-            bar.set_length(length.max(1));
-            bar.set_position(0);
-        }
     }
 
     /// Waits until `look` says that the stage is over, or until `deadline` (nanoseconds of the
@@ -91,30 +90,34 @@ impl Progress {
         }
     }
 
-    /// Takes the bar away, and gives what was recorded.
+    /// Takes the view away, and gives what was recorded.
     pub(crate) fn finish(&mut self) -> Timeline {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+        self.screen = None;
         self.recorder.finish()
     }
 
     fn show(&mut self, position: u64, now: u64) {
-        let since = now - self.shown.at;
-        let bar = self.bar.is_some();
-        let line = match bar {
-            true if since >= DRAW => self.line(now),
-            false if self.lines && since >= self.every => self.line(now),
-            _ => String::new(),
-        };
-        if let Some(bar) = &self.bar {
-            bar.set_position(position);
-            if !line.is_empty() {
-                bar.set_message(line);
-            }
-        } else if !line.is_empty() {
+        if self.screen.as_ref().is_some_and(Screen::is_open) {
+            self.slate.stage(self.stands(position, now));
+            return;
+        }
+        if self.screen.take().is_some() && self.shared.interrupt.came() {
+            eprintln!("ends early, with its report; Ctrl-C ends it at once, without one");
+        }
+        if self.lines && now - self.shown.at >= self.every {
+            let line = self.line(now);
             eprintln!("{:>7.1}s {:<8} {line}", seconds(now), self.stage);
         }
+    }
+
+    /// Where the run stands, for the view.
+    fn stands(&self, position: u64, now: u64) -> Stage {
+        let shared = &self.shared;
+        let step = shared.step().filter(|_| shared.phase() == Phase::Step);
+        let name = step.map_or_else(|| self.stage.to_owned(), |(_, step)| step.phase.name.clone());
+        let until = shared.scenario.plan.steps.last().map(|last| last.until);
+        let left = until.filter(|_| step.is_some()).map(|until| seconds(shared.until(until, now)));
+        Stage { name, done: float(position) / float(self.length), passed: seconds(now), left }
     }
 
     /// How it stands, with rates since the last line.

@@ -6,6 +6,8 @@
 mod admin;
 
 use super::company::Company;
+use super::view::screen::Slate;
+use super::view::{Second, Totals};
 use crate::clock::{SECOND, duration};
 use crate::fleet::shared::Shared;
 use crate::histogram::Latency;
@@ -43,25 +45,26 @@ struct Notes {
 }
 
 impl Recorder {
-    /// Records from now on, and tells the company of each sample; `server` is the gateway's
-    /// process, if it is known.
+    /// Records from now on, and tells the company and the slate of each sample; `server` is the
+    /// gateway's process, if it is known.
     pub(super) fn start(
         shared: &Arc<Shared>,
         server: Option<u32>,
         options: &Output,
-        company: &Arc<dyn Company>,
+        (company, slate): (&Arc<dyn Company>, &Slate),
     ) -> Self {
         let notes = Arc::new(Notes::default());
         let admin = admin_address(server, options)
             .map(|address| Admin::new(address, options.admin_token_file.as_deref(), shared.clock));
         let mut tape = Tape::new(shared, server, admin);
-        let company = Arc::clone(company);
+        let (company, slate) = (Arc::clone(company), slate.clone());
         let told = Arc::clone(&notes);
         let record = move || {
             while !told.stop.load(Ordering::Relaxed) {
                 thread::park_timeout(duration(tape.until_due()));
                 if tape.is_due() && tape.roll(REST) {
                     company.second(&tape.timeline, &tape.shared);
+                    tape.tell(&slate);
                 }
             }
             // Whatever came since the last sample is in one, or the seconds would not add up.
@@ -198,6 +201,36 @@ impl Tape {
         }
         self.last = now;
         true
+    }
+
+    /// Tells the view of the last sample.
+    fn tell(&self, slate: &Slate) {
+        let (line, last) = (&self.timeline, &self.last);
+        let of = |values: &[f64]| values.last().copied().unwrap_or_default();
+        let known = |values: &[Option<u64>]| values.last().copied().flatten().map(float);
+        let second = Second {
+            at: of(&line.at),
+            offered: of(&line.offered),
+            delivered: of(&line.delivered) + of(&line.broadcasts),
+            errors: of(&line.errors),
+            p50: known(&line.p50_us),
+            p99: known(&line.p99_us),
+            server_cpu: line.server_cpu.last().copied().flatten(),
+            client_cpu: line.client_cpu.last().copied().flatten(),
+            server_rss: known(&line.server_rss),
+            client_rss: known(&line.client_rss),
+        };
+        let totals = Totals {
+            clients: u64::from(self.shared.scenario.clients),
+            online: line.online.last().copied().unwrap_or_default(),
+            offered: last.offered,
+            accepted: last.accepted,
+            refused: last.answered.saturating_sub(last.accepted),
+            delivered: last.deliveries,
+            broadcasts: last.broadcasts,
+            errors: last.errors,
+        };
+        slate.second(second, totals);
     }
 
     fn rates(&mut self, now: &Counted, passed: f64) {

@@ -191,7 +191,7 @@ fn verdict(
         .collect()
 }
 
-fn latencies(tally: &Tally) -> [(&'static str, &Latency); 12] {
+fn latencies(tally: &Tally) -> [(&'static str, &Latency); 16] {
     [
         ("connect_and_login", &tally.login),
         ("reconnect_and_login", &tally.relogin),
@@ -205,6 +205,10 @@ fn latencies(tally: &Tally) -> [(&'static str, &Latency); 12] {
         ("generator_own_lateness", &tally.own_late),
         ("generator_turn_lag", &tally.lag),
         ("ping", &tally.echo),
+        ("weak_network_login", &tally.login_weak),
+        ("weak_network_push", &tally.push_weak),
+        ("weak_network_broadcast", &tally.spread_weak),
+        ("weak_network_itself", &tally.network),
     ]
 }
 
@@ -236,6 +240,7 @@ fn counts(tally: &Tally) -> BTreeMap<String, u64> {
         ("returns", tally.returns),
         ("churned", tally.churned),
         ("unasked_ends", tally.unasked_ends),
+        ("network_ends", tally.network_ends),
         ("failures", tally.failures),
         ("closed_after_bye", tally.byes),
         ("pings", tally.pings),

@@ -18,6 +18,7 @@ use crate::report::timeline::Timeline;
 use crate::scenario::Scenario;
 use crate::secret;
 use crate::verify::judge::Sent;
+use crate::weak::Weak;
 use holdfast_client::{Backend, Error, Outcome};
 use std::fmt::Write;
 use std::net::TcpStream;
@@ -337,6 +338,7 @@ impl<'a> Stage<'a> {
         deadline += clock.now() - here;
         let copies = self.copies(pushing, &sent);
         let (mut arrived, mut since) = (0, clock.now());
+        let quiet = QUIET + shared.scenario.weak.as_ref().map_or(0, Weak::patience);
         self.progress.wait(deadline, || {
             let deliveries = gauges.deliveries.load(Ordering::Relaxed);
             let broadcasts = gauges.broadcasts.load(Ordering::Relaxed);
@@ -352,7 +354,7 @@ impl<'a> Stage<'a> {
                 && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= copies;
             let back = gauges.online.load(Ordering::Relaxed) >= logged_in;
-            let over = pushing.answered() && (complete && back || now - since > QUIET);
+            let over = pushing.answered() && (complete && back || now - since > quiet);
             (deliveries, over)
         });
         shared.halt.store(true, Ordering::Relaxed);

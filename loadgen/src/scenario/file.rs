@@ -4,6 +4,7 @@
 //! allowed. Whether this machine can run it is [`super::Scenario`]'s business.
 
 mod kinds;
+mod network;
 mod phases;
 mod source;
 mod table;
@@ -12,6 +13,7 @@ use super::people::Asked;
 use super::phase::{Kind, Phase};
 use super::plan::BROADCASTS_MAX;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::weak::Weak;
 use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
 use source::Source;
 use table::Table;
@@ -30,6 +32,8 @@ pub(crate) struct File {
     /// Seconds.
     pub(crate) ttl: Option<u32>,
     pub(crate) receipts: Option<bool>,
+    /// What the way to the gateway is like for some clients.
+    pub(crate) weak: Option<Weak>,
     /// In order; a ramp is the first.
     pub(crate) phases: Vec<Phase>,
 }
@@ -54,7 +58,7 @@ pub(crate) struct Clients {
     pub(crate) populations: Vec<Asked>,
 }
 
-const KEYS: [&str; 6] = ["about", "seed", "drain", "clients", "pushes", "phase"];
+const KEYS: [&str; 7] = ["about", "seed", "drain", "clients", "pushes", "network", "phase"];
 const CLIENTS: [&str; 11] = [
     "count",
     "connect_rate",
@@ -105,6 +109,7 @@ fn read(table: &Table<'_>) -> File {
         batch: of_pushes.and_then(|pushes| pushes.get("batch", &batch)),
         ttl: of_pushes.and_then(|pushes| pushes.get("ttl", &ttl)).map(whole_seconds),
         receipts: of_pushes.and_then(|pushes| pushes.get("receipts", &kinds::flag())),
+        weak: table.table("network").as_ref().and_then(network::read),
         phases: phases(table),
     };
     let durable = |phase: &Phase| phase.pushes.as_ref().is_some_and(|pushes| pushes.durable > 0.0);

@@ -5,13 +5,14 @@ use super::file::File;
 use std::path::Path;
 
 /// Each with its name and its text.
-pub(crate) const NAMED: [(&str, &str); 7] = [
+pub(crate) const NAMED: [(&str, &str); 8] = [
     ("idle", include_str!("../../scenarios/idle.toml")),
     ("push", include_str!("../../scenarios/push.toml")),
     ("fanout", include_str!("../../scenarios/fanout.toml")),
     ("chat", include_str!("../../scenarios/chat.toml")),
     ("storm", include_str!("../../scenarios/storm.toml")),
     ("slow-reader", include_str!("../../scenarios/slow-reader.toml")),
+    ("weak-network", include_str!("../../scenarios/weak-network.toml")),
     ("mixed", include_str!("../../scenarios/mixed.toml")),
 ];
 

@@ -5,6 +5,8 @@ use super::file::File;
 use super::library;
 use super::phase::{self, Phase};
 use crate::options::{Options, Typed};
+use crate::profile::Profile;
+use std::path::Path;
 
 /// Options that say what a phase of the file says itself.
 const OF_PHASES: [&str; 9] = [
@@ -24,6 +26,9 @@ const OF_PHASES: [&str; 9] = [
 /// # Errors
 /// There is no such scenario, it is wrong, or options do not go with it; the text says which.
 pub(crate) fn complete(mut options: Options, typed: &Typed) -> Result<Options, String> {
+    if let Some(path) = options.choice.replay.clone() {
+        return replayed(options, typed, &path);
+    }
     let Some(name) = options.choice.scenario.clone() else { return Ok(options) };
     let file = library::open(&name)?;
     if let Some(option) = OF_PHASES.iter().find(|option| typed.has(option)) {
@@ -38,6 +43,7 @@ pub(crate) fn complete(mut options: Options, typed: &Typed) -> Result<Options, S
     of_pushes(&mut options, &file, typed);
     options.asked.scenario = Some(name);
     options.asked.populations = file.clients.populations;
+    options.asked.weak = file.weak;
     for population in &mut options.asked.populations {
         let clients = &options.clients;
         typed.over("product", &mut population.product, &clients.product);
@@ -49,6 +55,25 @@ pub(crate) fn complete(mut options: Options, typed: &Typed) -> Result<Options, S
     let (rate, time) = (options.choice.rate_scale, options.choice.time_scale);
     let scaled = file.phases.into_iter().map(|phase| phase.scaled(rate, time));
     options.asked.phases = scaled.map(|phase| overridden(phase, &options, typed)).collect();
+    Ok(options)
+}
+
+/// The options with a rhythm that was recorded, after a time in which clients settle.
+fn replayed(mut options: Options, typed: &Typed, path: &Path) -> Result<Options, String> {
+    let own = OF_PHASES.iter().filter(|option| **option != "settle").chain(&["size"]);
+    if let Some(option) = own.into_iter().find(|option| typed.has(option)) {
+        return Err(format!(
+            "--{} does not go with --replay, whose profile says how much is offered; scale it with \
+             --rate-scale and --time-scale",
+            option.replace('_', "-")
+        ));
+    }
+    let profile = Profile::read(path)?;
+    let (order, durable) = (options.push.targets, options.durable());
+    let replay = Phase::replay("replay".to_owned(), &profile, order, durable);
+    let (rate, time) = (options.choice.rate_scale, options.choice.time_scale);
+    options.asked.scenario = Some(format!("replay of {}", path.display()));
+    options.asked.phases = vec![Phase::settle(options.push.settle), replay.scaled(rate, time)];
     Ok(options)
 }
 

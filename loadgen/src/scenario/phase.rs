@@ -2,6 +2,7 @@
 //! timeline, which is [`super::plan`]'s business.
 
 use crate::options::class_by_name;
+use crate::profile::{Profile, Slice};
 use crate::schedule::Order;
 use crate::schedule::rhythm::Rhythm;
 use crate::schedule::size::Sizes;
@@ -27,11 +28,13 @@ pub(crate) enum Kind {
     Slow,
     /// A share of the clients is away.
     Offline,
+    /// Messages to single users in a rhythm that was recorded.
+    Replay,
 }
 
 impl Kind {
     /// All, with the names that they have in files.
-    pub(crate) const NAMES: [(&'static str, Self); 8] = [
+    pub(crate) const NAMES: [(&'static str, Self); 9] = [
         ("ramp", Self::Ramp),
         ("hold", Self::Hold),
         ("push", Self::Push),
@@ -40,6 +43,7 @@ impl Kind {
         ("storm", Self::Storm),
         ("slow", Self::Slow),
         ("offline", Self::Offline),
+        ("replay", Self::Replay),
     ];
 
     /// The name.
@@ -70,8 +74,11 @@ pub(crate) struct Phase {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pushes {
-    /// Messages a second.
+    /// Messages a second; of a replay, on average.
     pub(crate) rate: u32,
+    /// What a replay offers, one interval after another; empty for all else, and then counts
+    /// instead of rate and sizes.
+    pub(crate) slices: Vec<Slice>,
     /// Their bodies.
     pub(crate) sizes: Sizes,
     /// How the moments at which they fall due follow each other.
@@ -140,12 +147,43 @@ pub(crate) enum Behaviour {
 }
 
 impl Phase {
+    /// Clients hold still for so many seconds.
+    pub(crate) fn settle(seconds: u32) -> Self {
+        Self {
+            kind: Kind::Hold,
+            name: "settle".to_owned(),
+            length: u64::from(seconds) * crate::clock::SECOND,
+            pushes: None,
+            broadcasts: None,
+            clients: Behaviour::Stay,
+        }
+    }
+
+    /// Offers what was recorded again, to such users, this share of it durable.
+    pub(crate) fn replay(name: String, profile: &Profile, order: Order, durable: f64) -> Self {
+        let seconds = (profile.length() / crate::clock::SECOND).max(1);
+        let pushes = Pushes {
+            rate: u32::try_from(profile.count().div_ceil(seconds)).unwrap_or(u32::MAX),
+            slices: profile.slices(),
+            sizes: Sizes::of(std::iter::empty()),
+            rhythm: Rhythm::Even,
+            burst: 1,
+            scatter: false,
+            order,
+            durable,
+        };
+        let (kind, length) = (Kind::Replay, profile.length());
+        let clients = Behaviour::Stay;
+        Self { kind, name, length, pushes: Some(pushes), broadcasts: None, clients }
+    }
+
     /// The same with `rate` times the rates and `time` times the times; what was something stays
     /// something.
     pub(crate) fn scaled(mut self, rate: f64, time: f64) -> Self {
         self.length = stretched(self.length, time);
         if let Some(pushes) = &mut self.pushes {
             pushes.rate = multiplied(pushes.rate, rate);
+            rescale(&mut pushes.slices, rate, time);
         }
         if let Some(broadcasts) = &mut self.broadcasts {
             broadcasts.users = multiplied(broadcasts.users, rate);
@@ -168,7 +206,13 @@ impl Phase {
     /// What it offers and for how long, for people.
     pub(crate) fn in_words(&self) -> String {
         let pushes = self.pushes.as_ref();
-        let pushes = pushes.map(|one| format!(", {} pushes/s of {} B", one.rate, one.sizes));
+        let pushes = pushes.map(|one| {
+            if one.slices.is_empty() {
+                format!(", {} pushes/s of {} B", one.rate, one.sizes)
+            } else {
+                format!(", {} pushes as they were recorded", self.pushed())
+            }
+        });
         let broadcasts = self.broadcasts.as_ref();
         let broadcasts =
             broadcasts.map(|one| format!(", {} broadcasts of {} B", one.count, one.size));
@@ -183,6 +227,10 @@ impl Phase {
 
     /// How many messages are pushed.
     pub(crate) fn pushed(&self) -> u64 {
+        let slices = self.pushes.as_ref().map_or(&[][..], |pushes| &pushes.slices);
+        if !slices.is_empty() {
+            return slices.iter().map(|slice| slice.count).sum();
+        }
         let per_second = self.pushes.as_ref().map_or(0, |pushes| pushes.rate);
         let count = u128::from(per_second) * u128::from(self.length);
         u64::try_from(count / u128::from(crate::clock::SECOND)).unwrap_or(u64::MAX)
@@ -191,6 +239,26 @@ impl Phase {
     /// How many broadcasts are started.
     pub(crate) fn broadcast(&self) -> u32 {
         self.broadcasts.as_ref().map_or(0, |broadcasts| broadcasts.count)
+    }
+}
+
+/// Intervals of `time` times the length with `rate` times the messages a second. What is left over
+/// of one goes to the next, so that their sum is right.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "a conversion saturates, neither is negative, and counts are far below 2^52"
+)]
+fn rescale(slices: &mut [Slice], rate: f64, time: f64) {
+    let (mut exact, mut whole) = (0.0, 0);
+    for slice in slices {
+        exact += slice.count as f64 * rate * time;
+        // A sum of factors that are no binary fractions falls short of a whole number by a hair.
+        let until = (exact + 1e-6) as u64;
+        slice.count = until - whole;
+        whole = until;
+        slice.length = stretched(slice.length, time);
     }
 }
 
@@ -226,6 +294,7 @@ mod tests {
     fn rates_and_times_scale_and_what_was_something_stays_something() {
         let pushes = Pushes {
             rate: 1_000,
+            slices: Vec::new(),
             sizes: Sizes::uniform(64, 64),
             rhythm: Rhythm::Even,
             burst: 1,
@@ -250,6 +319,19 @@ mod tests {
         let tiny = phase.clone().scaled(0.000_001, 0.000_01);
         assert_eq!(tiny.pushes.as_ref().map(|pushes| pushes.rate), Some(1));
         assert_eq!(phase.clone().scaled(1.0, 1.0), phase);
+    }
+
+    #[test]
+    fn a_replay_scales_with_nothing_lost_between_its_intervals() {
+        let slice = |count| Slice { length: SECOND, count, sizes: Sizes::uniform(64, 64) };
+        let mut slices = vec![slice(3), slice(0), slice(4), slice(5)];
+        rescale(&mut slices, 1.0, 1.0);
+        let counts = |slices: &[Slice]| slices.iter().map(|one| one.count).collect::<Vec<_>>();
+        assert_eq!(counts(&slices), [3, 0, 4, 5]);
+        rescale(&mut slices, 1.0, 0.5);
+        assert_eq!((counts(&slices), slices[0].length), (vec![1, 0, 2, 3], SECOND / 2));
+        rescale(&mut slices, 20.0, 0.5);
+        assert_eq!(counts(&slices), [10, 0, 20, 30]);
     }
 
     #[test]

@@ -5,9 +5,12 @@
 
 use super::people::People;
 use super::phase::{Behaviour, Broadcasts, Kind, Phase};
+use crate::clock::SECOND;
 use crate::options::Options;
+use crate::profile::Slice;
 use crate::schedule::rhythm::Rhythm;
 use crate::schedule::{Piece, Schedule};
+use crate::weak::Weak;
 use holdfast_protocol::client::Class;
 
 /// Most broadcasts of a run: a client keeps a bit for each.
@@ -52,6 +55,8 @@ pub(crate) struct Plan {
     pub(crate) steps: Vec<Step>,
     /// In the order in which they are due.
     pub(crate) broadcasts: Vec<Planned>,
+    /// What the way of some clients is like, in words.
+    pub(crate) network: Option<String>,
 }
 
 impl Plan {
@@ -68,6 +73,10 @@ impl Plan {
         let settle = if settles { phases.remove(0).length } else { 0 };
         for pushes in phases.iter_mut().filter_map(|phase| phase.pushes.as_mut()) {
             pushes.rate = options.share.part(pushes.rate);
+            for slice in &mut pushes.slices {
+                let count = u32::try_from(slice.count).unwrap_or(u32::MAX);
+                slice.count = u64::from(options.share.part(count));
+            }
         }
         let steps = placed(phases);
         let broadcasts: Vec<Planned> =
@@ -78,20 +87,21 @@ impl Plan {
                 broadcasts.len()
             ));
         }
-        Ok(Self { scenario: asked.scenario.clone(), settle, steps, broadcasts })
+        let network = asked.weak.as_ref().map(Weak::in_words);
+        Ok(Self { scenario: asked.scenario.clone(), settle, steps, broadcasts, network })
     }
 
     /// What the scenario offers, in words; `None` without one.
     pub(crate) fn in_words(&self) -> Option<String> {
         let scenario = self.scenario.as_ref()?;
         let words = self.steps.iter().map(|step| step.phase.in_words());
-        let words: Vec<String> = words.collect();
+        let words: Vec<String> = words.chain(self.network.clone()).collect();
         Some(format!("scenario {scenario}: {}", words.join("; ")))
     }
 
     /// What is pushed, to `users` users.
     pub(crate) fn schedule(&self, users: u32, seed: u64) -> Schedule {
-        let pieces = self.steps.iter().enumerate().filter_map(piece);
+        let pieces = self.steps.iter().enumerate().flat_map(pieces);
         Schedule::new(pieces.collect(), users, seed)
     }
 }
@@ -99,16 +109,10 @@ impl Plan {
 /// The phases that the options describe without a scenario: hold still, then push.
 fn described(options: &Options) -> Vec<Phase> {
     let (push, broadcast) = (&options.push, &options.broadcast);
-    let hold = Phase {
-        kind: Kind::Hold,
-        name: "settle".to_owned(),
-        length: u64::from(push.settle) * crate::clock::SECOND,
-        pushes: None,
-        broadcasts: None,
-        clients: Behaviour::Stay,
-    };
+    let hold = Phase::settle(push.settle);
     let pushes = super::phase::Pushes {
         rate: push.rate,
+        slices: Vec::new(),
         sizes: push.size.clone(),
         rhythm: Rhythm::Even,
         burst: push.burst,
@@ -129,7 +133,7 @@ fn described(options: &Options) -> Vec<Phase> {
     let push = Phase {
         kind: Kind::Push,
         name: "push".to_owned(),
-        length: u64::from(push.duration) * crate::clock::SECOND,
+        length: u64::from(push.duration) * SECOND,
         pushes: Some(pushes),
         broadcasts: Some(broadcasts),
         clients: if churn > 0.0 {
@@ -173,9 +177,10 @@ fn planned(step: &Step, people: &People) -> Vec<Planned> {
         .collect()
 }
 
-fn piece((number, step): (usize, &Step)) -> Option<Piece> {
-    let pushes = step.phase.pushes.as_ref()?;
-    Some(Piece {
+/// What a phase pushes: a piece, or of a replay one for each interval.
+fn pieces((number, step): (usize, &Step)) -> Vec<Piece> {
+    let Some(pushes) = &step.phase.pushes else { return Vec::new() };
+    let whole = Piece {
         step: number,
         from: step.from,
         count: step.phase.pushed(),
@@ -186,5 +191,58 @@ fn piece((number, step): (usize, &Step)) -> Option<Piece> {
         order: pushes.order,
         sizes: pushes.sizes.clone(),
         durable: pushes.durable,
-    })
+    };
+    let mut from = step.from;
+    let slice = |slice: &Slice| {
+        // Rather some moments too early than after the interval.
+        let rate = u128::from(slice.count) * u128::from(SECOND);
+        let rate = rate.div_ceil(u128::from(slice.length.max(1)));
+        let rate = u32::try_from(rate).unwrap_or(u32::MAX);
+        let piece =
+            Piece { from, count: slice.count, rate, sizes: slice.sizes.clone(), ..whole.clone() };
+        from += slice.length;
+        piece
+    };
+    if pushes.slices.is_empty() { vec![whole] } else { pushes.slices.iter().map(slice).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Order;
+    use crate::schedule::size::Sizes;
+
+    #[test]
+    fn a_replay_offers_in_each_interval_what_was_recorded_in_it() {
+        let counts = [200, 0, 600, 1, 333];
+        let sizes = || Sizes::uniform(64, 256);
+        let slice = |count| Slice { length: SECOND, count, sizes: sizes() };
+        let pushes = crate::scenario::phase::Pushes {
+            rate: 1,
+            slices: counts.map(slice).to_vec(),
+            sizes: sizes(),
+            rhythm: Rhythm::Even,
+            burst: 1,
+            scatter: false,
+            order: Order::Random,
+            durable: 0.0,
+        };
+        let phase = Phase {
+            kind: Kind::Replay,
+            name: "replay".to_owned(),
+            length: 5 * SECOND,
+            pushes: Some(pushes),
+            broadcasts: None,
+            clients: Behaviour::Stay,
+        };
+        let step = Step { phase, from: 3 * SECOND, until: 8 * SECOND };
+        let schedule = Schedule::new(pieces((1, &step)), 10, 7);
+        let mut offered = [0; 5];
+        for number in 0..schedule.count {
+            let second = (schedule.due(number) - 3 * SECOND) / SECOND;
+            offered[usize::try_from(second).unwrap()] += 1;
+            assert_eq!(schedule.step(number), 1);
+        }
+        assert_eq!(offered, counts);
+    }
 }

@@ -30,6 +30,22 @@ impl Sizes {
         Self { parts: vec![Part { low, high, weight: 1 }] }
     }
 
+    /// From the first size to the second as often, against the others, as the third says; what is
+    /// never chosen, or no body could have, is left out or moved.
+    pub(crate) fn of(parts: impl Iterator<Item = (u64, u64, u64)>) -> Self {
+        let size = |bytes: u64| {
+            let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+            bytes.clamp(body::HEADER_BYTES, BODY_BYTES_CEILING)
+        };
+        // All weights together must be a number that chance can draw from.
+        let weight = |weight: u64| u32::try_from(weight).unwrap_or(u32::MAX >> 5);
+        let chosen = parts.filter(|(.., weight)| *weight > 0);
+        let part = |(low, high, of)| Part { low: size(low), high: size(high), weight: weight(of) };
+        let parts: Vec<Part> = chosen.map(part).collect();
+        let none = Part { low: body::HEADER_BYTES, high: body::HEADER_BYTES, weight: 1 };
+        Self { parts: if parts.is_empty() { vec![none] } else { parts } }
+    }
+
     /// The size that `hash` chooses.
     pub(crate) fn pick(&self, hash: u64) -> usize {
         let [part] = self.parts[..] else {

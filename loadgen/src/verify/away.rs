@@ -9,6 +9,8 @@ pub(crate) enum Why {
     Churned,
     /// The gateway or the network ended it, unasked.
     Ended,
+    /// The scenario's weak network broke it.
+    Network,
 }
 
 impl Why {
@@ -17,6 +19,7 @@ impl Why {
         match self {
             Self::Churned => "client_dropped",
             Self::Ended => "connection_ended",
+            Self::Network => "network_broke",
         }
     }
 }

@@ -10,6 +10,9 @@ use std::cmp::Reverse;
 use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+/// Why a connection ended that the generator's own weak network broke.
+const NETWORK: &str = "broken by the weak network";
+
 /// Waits for one connection's socket until it is over.
 async fn live(worker: Rc<Worker>, slot: u32, generation: u32, stream: Rc<TcpStream>) {
     // An error of the wait itself shows at the next read.
@@ -36,11 +39,12 @@ impl Worker {
         let table = &mut *self.table.borrow_mut();
         let scenario = &self.shared.scenario;
         let index = self.first + slot;
-        let gateways = u32::try_from(scenario.gateways.len()).unwrap_or(u32::MAX);
-        let gateway = scenario.gateways[(index % gateways) as usize];
         let now = self.shared.clock.now();
-        let source = scenario.sources.of(index / gateways);
-        match socket::open(gateway, source, scenario.arrival) {
+        let dialled = match self.shared.weak_port(index) {
+            Some(proxy) => socket::dial(proxy, None, false),
+            None => scenario.dial(index, scenario.arrival),
+        };
+        match dialled.and_then(socket::adopt) {
             Ok(stream) => {
                 let stream = Rc::new(stream);
                 let client = &mut table.clients[slot as usize];
@@ -101,19 +105,26 @@ impl Worker {
         let state = client.state;
         self.release(client);
         client.state = if end.reconnect() { State::Away } else { State::Over };
+        let (user, broken) = (self.first + slot, self.shared.broken(self.first + slot));
         match state {
             State::Leaving => {
                 client.state = State::Over;
                 table.tally.byes += 1;
                 return;
             }
+            State::Online if broken || *end == End::Silent => {
+                table.tally.network_ends += 1;
+                table.absent(user, slot, self.shared.through(user, now), Why::Network);
+            }
             State::Online => {
                 table.tally.unasked_ends += 1;
-                table.absent(self.first + slot, slot, now, Why::Ended);
+                table.absent(user, slot, self.shared.through(user, now), Why::Ended);
             }
+            _ if broken => table.tally.network_ends += 1,
             _ => table.tally.failures += 1,
         }
-        table.tally.reason(&end.name());
+        let name = if broken { NETWORK.to_owned() } else { end.name() };
+        table.tally.reason(&name);
         if end.reconnect() {
             table.comes_back(now + COME_BACK, slot);
         } else {
@@ -125,8 +136,9 @@ impl Worker {
     /// so far; it comes back after `pause` nanoseconds.
     pub(super) fn drop_client(&self, table: &mut Table, slot: u32, pause: u64) {
         // The time is taken before the last read: what was answered earlier is in the socket by
-        // then.
+        // then, unless it is still on its way through a weak network.
         let now = self.shared.clock.now();
+        let from = self.shared.through(self.first + slot, now);
         let read = table.read(self, slot, None);
         if !self.go_on(table, slot, read) {
             return;
@@ -138,7 +150,7 @@ impl Worker {
         self.release(client);
         client.state = State::Away;
         table.tally.churned += 1;
-        table.absent(self.first + slot, slot, now, Why::Churned);
+        table.absent(self.first + slot, slot, from, Why::Churned);
         table.comes_back(now.saturating_add(pause), slot);
     }
 

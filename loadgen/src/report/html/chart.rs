@@ -26,6 +26,8 @@ pub(super) struct Chart {
     pub(super) series: Vec<Series>,
     /// Where something begins, with its name.
     pub(super) marks: Vec<(f64, String)>,
+    /// Values that something is held to, each with its words.
+    pub(super) levels: Vec<(f64, String)>,
     /// Whether it takes the whole width of the page.
     pub(super) wide: bool,
 }
@@ -102,6 +104,7 @@ impl Chart {
                 desc id={ (id) "-desc" } { (self.about) }
                 (self.grid(size))
                 (self.stages(size))
+                (self.held(size))
                 @for series in &self.series {
                     @for line in self.lines(series, size) {
                         polyline class={ "line way" (series.way) } points=(line) {}
@@ -186,6 +189,20 @@ impl Chart {
         }
     }
 
+    /// A line across at each level, with its words above it at the right.
+    fn held(&self, size: &Size) -> Markup {
+        let right = size.width - RIGHT;
+        html! {
+            @for (level, words) in &self.levels {
+                @let y = n(self.y(size, *level));
+                g.slo {
+                    line x1=(n(LEFT)) x2=(n(right)) y1=(y) y2=(y) {}
+                    text.end x=(n(right - 2.0)) y=(n(self.y(size, *level) - 4.0)) { (words) }
+                }
+            }
+        }
+    }
+
     /// The unbroken pieces of a line, as the coordinates of their points.
     fn lines(&self, series: &Series, size: &Size) -> Vec<String> {
         let mut lines = Vec::new();
@@ -214,9 +231,9 @@ impl Chart {
     /// What a pointer that rests on the plot is told.
     fn hints(&self, size: &Size) -> Markup {
         let Some(first) = self.series.first() else { return html! {} };
-        let columns = fold(&first.points);
+        let columns = peaks(&first.points);
         let places: Vec<f64> = columns.iter().map(|(x, _)| self.x(size, *x)).collect();
-        let folded: Vec<_> = self.series.iter().map(|series| fold(&series.points)).collect();
+        let folded: Vec<_> = self.series.iter().map(|series| peaks(&series.points)).collect();
         let edge = |place: usize| match (places.get(place.wrapping_sub(1)), places.get(place)) {
             (Some(before), Some(here)) => f64::midpoint(*before, *here),
             (None, Some(here)) => *here,
@@ -327,9 +344,29 @@ fn n(value: f64) -> String {
     format!("{value:.1}")
 }
 
-/// At most [`POINTS`] of the points: each stands for some, with the highest of their values, so
-/// that no peak is lost.
+/// At most [`POINTS`] of the points: of some that stand together, the lowest and the highest in
+/// their order, so that neither a peak nor a hole is lost.
 fn fold(points: &[(f64, Option<f64>)]) -> Vec<(f64, Option<f64>)> {
+    if points.len() <= POINTS {
+        return points.to_vec();
+    }
+    let step = points.len().div_ceil(POINTS / 2);
+    let ends = |some: &[(f64, Option<f64>)]| {
+        let known = || some.iter().filter(|(_, y)| y.is_some());
+        let rank = |one: &&(f64, Option<f64>), other: &&(f64, Option<f64>)| {
+            one.1.partial_cmp(&other.1).unwrap_or(std::cmp::Ordering::Equal)
+        };
+        match (known().min_by(rank), known().max_by(rank)) {
+            (Some(low), Some(high)) if low.0 <= high.0 => [*low, *high],
+            (Some(low), Some(high)) => [*high, *low],
+            _ => [some[0], some[some.len() - 1]],
+        }
+    };
+    points.chunks(step).flat_map(ends).collect()
+}
+
+/// At most [`POINTS`] of the points: each stands for some, with the highest of their values.
+fn peaks(points: &[(f64, Option<f64>)]) -> Vec<(f64, Option<f64>)> {
     let step = points.len().div_ceil(POINTS).max(1);
     let highest = |some: &[(f64, Option<f64>)]| {
         let values = some.iter().filter_map(|(_, y)| *y);
@@ -343,16 +380,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn folding_keeps_every_peak_and_both_gaps_and_ends() {
+    fn folding_keeps_every_peak_and_every_hole_in_their_places() {
+        let count = |at: usize| f64::from(u32::try_from(at).unwrap());
+        let mut points: Vec<_> = (0..6_000).map(|at| (count(at), Some(10.0))).collect();
+        (points[3_333].1, points[4_444].1) = (Some(50.0), Some(1.0));
+        points[100..160].iter_mut().for_each(|point| point.1 = None);
+        let folded = fold(&points);
+        assert_eq!(folded.len(), POINTS);
+        assert!(folded.contains(&(3_333.0, Some(50.0))) && folded.contains(&(4_444.0, Some(1.0))));
+        assert!(folded.windows(2).all(|pair| pair[0].0 <= pair[1].0));
+        assert_eq!(folded.iter().filter(|(_, y)| y.is_none()).count(), 6);
+        assert_eq!(fold(&points[..600]), points[..600]);
+    }
+
+    #[test]
+    fn what_a_pointer_is_told_keeps_every_peak_and_both_gaps_and_ends() {
         let count = |at: usize| f64::from(u32::try_from(at).unwrap());
         let mut points: Vec<_> = (0..6_000).map(|at| (count(at), Some(1.0))).collect();
         points[3_333].1 = Some(50.0);
         points[10..30].iter_mut().for_each(|point| point.1 = None);
-        let folded = fold(&points);
+        let folded = peaks(&points);
         assert_eq!(folded.len(), POINTS);
         assert_eq!(folded.last(), Some(&(5_999.0, Some(1.0))));
         assert_eq!(folded.iter().filter(|(_, y)| *y == Some(50.0)).count(), 1);
         assert_eq!(folded.iter().filter(|(_, y)| y.is_none()).count(), 2);
-        assert_eq!(fold(&points[..5]), points[..5]);
+        assert_eq!(peaks(&points[..5]), points[..5]);
     }
 }

@@ -4,6 +4,7 @@ use super::chart::{Axis, Chart, Series, WAYS};
 use super::scale::{Scale, nines};
 use crate::report::timeline::Shard;
 use crate::report::{Report, float};
+use crate::slo::{Judged, Level};
 use crate::units::{bytes, count, duration, percent};
 
 /// Latencies of which the shape is drawn, with their names.
@@ -16,6 +17,33 @@ const SHAPES: [(&str, &str); 5] = [
 ];
 /// With more shards than this, the most, the median and the least of them are drawn.
 const SHARDS: usize = 6;
+/// In which charts the level of a clause is drawn, by the name of its metric.
+const LEVELS: [(&str, &[&str]); 6] = [
+    (
+        "percentiles",
+        &[
+            "p50",
+            "p90",
+            "p99",
+            "p999",
+            "max",
+            "broadcast_p50",
+            "broadcast_p99",
+            "broadcast_max",
+            "login_p50",
+            "login_p99",
+            "login_max",
+            "relogin_p99",
+        ],
+    ),
+    ("latency", &["p50", "p90", "p99", "p999", "max"]),
+    ("rate", &["delivered"]),
+    ("errors", &["disconnects", "failures"]),
+    ("cpu", &["cpu", "cpu_total", "generator_cpu"]),
+    ("memory", &["memory"]),
+];
+/// A level so many times above all that was measured is left out: nothing else would be seen.
+const FAR: f64 = 4.0;
 const MIB: f64 = 1024.0 * 1024.0;
 
 /// How latencies are distributed; `None` where nothing was measured.
@@ -37,6 +65,9 @@ pub(super) fn percentiles(report: &Report) -> Option<Chart> {
         }
         series.push(Series { name: name.to_owned(), way: way % WAYS, points });
     }
+    let levels = levels(report, "percentiles", most);
+    most = levels.iter().map(|(level, _)| *level).fold(most, f64::max);
+    least = levels.iter().map(|(level, _)| *level).fold(least, f64::min);
     let far = most / least > 30.0;
     let y = if far { Scale::log_around(least, most) } else { time_from_zero(most) };
     (!series.is_empty()).then(|| Chart {
@@ -47,8 +78,20 @@ pub(super) fn percentiles(report: &Report) -> Option<Chart> {
         y: Axis { name: "latency", scale: y, label: short_duration },
         series,
         marks: Vec::new(),
+        levels,
         wide: true,
     })
+}
+
+/// What the SLO holds the values of a chart to, of which the highest is `most`.
+fn levels(report: &Report, chart: &str, most: f64) -> Vec<(f64, String)> {
+    let here = LEVELS.iter().find(|(id, _)| *id == chart);
+    let drawn = |level: &Level| {
+        let concerned = here.is_some_and(|(_, metrics)| metrics.contains(&level.metric));
+        concerned && level.limit > 0.0 && level.limit <= most * FAR
+    };
+    let levels = report.slo.iter().filter_map(Judged::level).filter(drawn);
+    levels.map(|level| (level.limit, level.clause)).collect()
 }
 
 fn about_percentiles(report: &Report) -> String {
@@ -198,6 +241,8 @@ impl Drawn {
         let line = &report.timeline;
         let known =
             || self.lines.iter().flat_map(|(_, _, values)| values.iter().flatten().copied());
+        let levels = levels(report, self.id, known().fold(0.0, f64::max));
+        let known = || known().chain(levels.iter().map(|(level, _)| *level));
         let most = known().fold(0.0, f64::max);
         let least = known().filter(|value| *value > 0.0).fold(f64::INFINITY, f64::min);
         let (scale, label): (Scale, fn(f64) -> String) = match self.kind {
@@ -227,6 +272,7 @@ impl Drawn {
             y: Axis { name: self.name, scale, label },
             series,
             marks: marks(report),
+            levels,
             wide: false,
         })
     }
@@ -319,6 +365,22 @@ mod tests {
             "500 us 1 ms 2.5 ms 2 s"
         );
         assert_eq!([3.0, 3.5, 120.0, 150.0].map(seconds).join(" "), "3 s 3.5 s 2 min 2.5 min");
+    }
+
+    #[test]
+    fn a_clause_is_a_line_in_the_charts_that_it_concerns_where_it_can_be_seen() {
+        let mut report = crate::report::sample::report();
+        let slo = "p99 < 12ms, cpu < 80%, lost = 0, max < 1000s";
+        report.slo = slo.parse::<crate::slo::Slo>().unwrap().judge(&report);
+        let charts = timelines(&report);
+        let held = |id| &charts.iter().find(|chart| chart.id == id).unwrap().levels;
+        assert_eq!(held("latency")[..], [(12_000.0, "p99 < 12ms".to_owned())]);
+        assert_eq!(held("cpu")[..], [(80.0, "cpu < 80%".to_owned())]);
+        assert!(held("rate").is_empty() && held("memory").is_empty());
+        let chart = percentiles(&report).unwrap();
+        assert_eq!(chart.levels.len(), 1, "a level far above everything is left out");
+        let place = chart.y.scale.place(12_000.0);
+        assert!(place > 0.0 && place < 1.0, "{place}");
     }
 
     #[test]

@@ -115,6 +115,7 @@ fn chart(
         y: Axis { name: if id == "knee" { "latency" } else { "CPU" }, scale, label },
         series: series.collect(),
         marks: capacity.found.map(mark).into_iter().collect(),
+        levels: Vec::new(),
         wide: true,
     }
 }

@@ -133,6 +133,30 @@ fn the_page_holds_the_report_and_needs_nothing_else() {
 }
 
 #[test]
+fn the_page_of_a_day_is_no_larger_than_a_few_megabytes() {
+    let mut report = sample::report();
+    let line = &mut report.timeline;
+    let long =
+        |values: &mut Vec<f64>| *values = values.iter().copied().cycle().take(86_400).collect();
+    let known = |values: &mut Vec<Option<f64>>| {
+        *values = values.iter().copied().cycle().take(86_400).collect();
+    };
+    line.at = (1..=86_400).map(f64::from).collect();
+    for values in [&mut line.offered, &mut line.accepted, &mut line.delivered] {
+        long(values);
+    }
+    line.shards = vec![line.shards[0].clone(); 24];
+    for shard in &mut line.shards {
+        for values in [&mut shard.messages, &mut shard.busy, &mut shard.connections] {
+            known(values);
+        }
+    }
+    let page = page(&report);
+    assert!(page.len() < 3_000_000, "{} bytes", page.len());
+    assert!(page.contains("Thinned: of each ") && page.contains("rate-roomy-title"));
+}
+
+#[test]
 fn the_outcome_is_said_in_words() {
     let mut report = sample::report();
     assert!(page(&report).contains("passed"));

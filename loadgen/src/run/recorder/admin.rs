@@ -4,19 +4,13 @@
 //! label `shard`. A gateway that does not answer in time leaves a gap, and is asked again.
 
 use crate::clock::Clock;
+use crate::page;
 use crate::report::float;
 use crate::report::timeline::{Shard, Timeline};
 use crate::secret;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::time::Duration;
-
-/// Longest wait for the connection, and for each part of the answer.
-const PATIENCE: Duration = Duration::from_millis(400);
-/// Longest page that is read, bytes; a page of 64 shards has some hundred KiB.
-const PAGE_BYTES: u64 = 8 << 20;
 
 const FRAMES: &str = "holdfast_client_frames_sent_total";
 const TURNS: &str = "holdfast_turn_duration_seconds_sum";
@@ -75,29 +69,9 @@ impl Admin {
     }
 
     fn read(&self) -> Option<(u64, Page)> {
-        let text = self.get().ok()?;
+        let text = page::get(self.address, "/metrics", self.token.as_deref()).ok()?;
         let page = Page::parse(&text);
         (!page.0.is_empty()).then(|| (self.clock.now(), page))
-    }
-
-    /// The page's text, of a connection for itself.
-    fn get(&self) -> io::Result<String> {
-        let mut stream = TcpStream::connect_timeout(&self.address, PATIENCE)?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        let token = self.token.as_ref();
-        let token =
-            token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
-        let host = self.address;
-        let request =
-            format!("GET /metrics HTTP/1.1\r\nHost: {host}\r\n{token}Connection: close\r\n\r\n");
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.take(PAGE_BYTES).read_to_string(&mut answer)?;
-        match answer.split_once("\r\n\r\n") {
-            Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
     }
 }
 
@@ -158,6 +132,7 @@ impl Page {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
 

@@ -10,13 +10,15 @@ use std::fmt::Write;
 /// No gateway keeps a connection in less than this, in bytes.
 const PLAUSIBLE: f64 = 64.0;
 /// What the names of latencies do not say by themselves.
-const LEGEND: [(&str, &str); 6] = [
+const LEGEND: [(&str, &str); 8] = [
     ("api_answer", "from when a push was due to the gateway's answer to the backend"),
     ("broadcast_spread", "from when a broadcast was due to its arrival at each client"),
     ("generator_lateness", "from when a push was due to its sending, a full window included"),
     ("generator_own_lateness", "the same without the time in which the window was full"),
     ("generator_turn_lag", "how long a message waits for its client's thread, at any moment"),
     ("ping", "from when a ping was due, those of a millisecond together, to its pong"),
+    ("weak_network_push", "its clients alone, with the network's delay; they are in no other line"),
+    ("weak_network_itself", "the delay that the generator's own network added: not the gateway's"),
 ];
 
 /// What is in the latency of pushes where clients drop and durable messages wait for them.
@@ -42,6 +44,7 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     writeln!(out, "{}", report.plan)?;
     writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
     latencies(report, out)?;
+    phases(report, out)?;
     accounts(report, out)?;
     agents(report, out)?;
     writeln!(out, "\ncpu")?;
@@ -115,6 +118,20 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
     }
     if report.durable.is_some() && report.counts.get("churned").is_some_and(|&left| left > 0) {
         writeln!(out, "  push: {AWAY}")?;
+    }
+    Ok(())
+}
+
+/// The latencies of each phase that had pushes, where there is more than one such phase.
+fn phases(report: &Report, out: &mut String) -> std::fmt::Result {
+    let pushed = || report.phases.iter().filter_map(|phase| Some((phase, phase.push.as_ref()?)));
+    if pushed().count() < 2 {
+        return Ok(());
+    }
+    writeln!(out, "\n{:<30} {:>8} {:>10} {:>10}", "pushes due in", "count", "p50", "p99")?;
+    for (phase, push) in pushed() {
+        let [p50, p99] = [push.p50_us, push.p99_us].map(|us| latency(us, push.count));
+        writeln!(out, "{:<30} {:>8} {p50:>10} {p99:>10}", phase.name, push.count)?;
     }
     Ok(())
 }
@@ -258,4 +275,32 @@ fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
         "  kernel     {:.0} B slab, whole machine (both ends)",
         memory.slab_per_connection
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{Passed, sample};
+
+    #[test]
+    fn each_phase_with_pushes_has_a_row_where_there_are_several() {
+        let mut report = sample::report();
+        let push = report.latencies["push"];
+        let phase = |name: &str, push| Passed {
+            name: name.to_owned(),
+            kind: "push".to_owned(),
+            from: 1.0,
+            to: 2.0,
+            step: None,
+            push,
+        };
+        report.phases = vec![phase("calm", Some(push)), phase("rest", None)];
+        assert!(!render(&report).contains("pushes due in"));
+        report.phases.push(phase("rush", Some(Percentiles { count: 7, p99_us: 1_500, ..push })));
+        let text = render(&report);
+        let row = |name: &str| text.lines().find(|line| line.starts_with(name));
+        let rush: Vec<&str> = row("rush").unwrap().split_whitespace().collect();
+        assert_eq!((rush[1], &rush[4..]), ("7", &["1.50", "ms"][..]));
+        assert!(row("calm").is_some() && row("rest").is_none());
+    }
 }

@@ -43,6 +43,13 @@ pub(super) fn share(zero: bool) -> Kind<f64> {
     })
 }
 
+/// A share from 0 up to `high`.
+pub(super) fn up_to(high: f64) -> Kind<f64> {
+    Kind::new(format!("a share from 0 to {high}, such as 0.01"), move |value| {
+        real(value).filter(|share| (0.0..=high).contains(share))
+    })
+}
+
 /// How much something counts against others.
 pub(super) fn weight() -> Kind<f64> {
     Kind::new("a number above 0 and up to 1000000".to_owned(), |value| {

@@ -4,12 +4,16 @@
 use super::kinds::{self, Kind as Value};
 use super::table::Table;
 use crate::clock::{MILLISECOND, SECOND};
+use crate::profile::Profile;
 use crate::scenario::phase::{Behaviour, Broadcasts, Kind, Phase, Pushes};
 use crate::schedule::Order;
 use crate::schedule::rhythm::Rhythm;
 use holdfast_protocol::client::Class;
 use holdfast_protocol::limits::PRODUCT_BYTES;
+use std::path::Path;
 
+/// The keys of a replay, whose rhythm and length are in its profile.
+const REPLAY: [&str; 6] = ["kind", "name", "profile", "targets", "class", "durable"];
 const COMMON: [&str; 3] = ["kind", "name", "duration"];
 /// What is of use only beside `rate`.
 const PUSHING: [&str; 6] = ["size", "arrivals", "burst", "scatter", "targets", "durable"];
@@ -43,12 +47,41 @@ pub(super) fn read(table: Table<'_>) -> Option<Phase> {
         let clients = Behaviour::Stay;
         return Some(Phase { kind, name, length: 0, pushes: None, broadcasts: None, clients });
     }
+    if kind == Kind::Replay {
+        return replay(&table, name);
+    }
     let length = table.need("duration", &kinds::time(1));
     let pushes = pushes(&table, kind);
     let broadcasts = broadcasts(&table, kind);
     let clients = behaviour(&table, kind, length.unwrap_or(u64::MAX));
     class_of_nothing(&table, kind);
     Some(Phase { kind, name, length: length?, pushes, broadcasts, clients })
+}
+
+/// A phase that offers a rhythm again that was recorded.
+fn replay(table: &Table<'_>, name: String) -> Option<Phase> {
+    let path = table.need("profile", &kinds::text(1, 4_096))?;
+    let (order, durable) = (order(table), durable(table));
+    match Profile::read(Path::new(&path)) {
+        Ok(profile) => Some(Phase::replay(name, &profile, order, durable)),
+        Err(wrong) => {
+            table.wrong_at("profile", wrong);
+            None
+        }
+    }
+}
+
+fn order(table: &Table<'_>) -> Order {
+    table.get("targets", &kinds::choice(&ORDERS)).unwrap_or(Order::Random)
+}
+
+/// The share that is durable.
+fn durable(table: &Table<'_>) -> f64 {
+    if table.has("class") && table.has("durable") {
+        table.wrong_at("durable", "durable is a share of pushes and class is all; keep one");
+    }
+    let all = f64::from(u8::from(class(table) == Class::Durable));
+    table.get("durable", &kinds::share(true)).unwrap_or(all)
 }
 
 /// The keys of a kind.
@@ -61,6 +94,7 @@ fn known(kind: Kind) -> Vec<&'static str> {
         Kind::Storm => &["share", "over", "pause", "spread"],
         Kind::Slow => &["share", "read"],
         Kind::Offline => &["share", "pause", "spread"],
+        Kind::Replay => return REPLAY.to_vec(),
     };
     [&COMMON[..], own, &["rate", "class", "broadcasts"], &PUSHING, &BROADCASTING].concat()
 }
@@ -73,20 +107,17 @@ fn pushes(table: &Table<'_>, kind: Kind) -> Option<Pushes> {
     }
     let arrivals = table.get("arrivals", &kinds::choice(&ARRIVALS)).unwrap_or(Arrivals::Even);
     let burst = burst(table, arrivals);
-    if table.has("class") && table.has("durable") {
-        table.wrong_at("durable", "durable is a share of pushes and class is all; keep one");
-    }
-    let class = class(table);
-    let durable = table.get("durable", &kinds::share(true));
+    let (order, durable) = (order(table), durable(table));
     let sizes = table.get("size", &kinds::sizes());
     Some(Pushes {
         rate: rate?,
+        slices: Vec::new(),
         sizes: sizes.or_else(|| "256-1024".parse().ok())?,
         rhythm: if arrivals == Arrivals::Poisson { Rhythm::Poisson } else { Rhythm::Even },
         burst,
         scatter: table.get("scatter", &kinds::flag()).unwrap_or(false),
-        order: table.get("targets", &kinds::choice(&ORDERS)).unwrap_or(Order::Random),
-        durable: durable.unwrap_or(f64::from(u8::from(class == Class::Durable))),
+        order,
+        durable,
     })
 }
 
@@ -144,7 +175,7 @@ fn behaviour(table: &Table<'_>, kind: Kind, length: u64) -> Behaviour {
     let get = |key, absent| table.get(key, &time).unwrap_or(absent);
     let some = kinds::share(false);
     match kind {
-        Kind::Ramp | Kind::Hold | Kind::Push | Kind::Broadcast => Behaviour::Stay,
+        Kind::Ramp | Kind::Hold | Kind::Push | Kind::Broadcast | Kind::Replay => Behaviour::Stay,
         Kind::Churn => Behaviour::Churn {
             share: table.need("share", &some).unwrap_or_default(),
             pause: get("pause", 200 * MILLISECOND),
@@ -208,6 +239,7 @@ mod tests {
             (Kind::Slow, "read"),
             (Kind::Offline, "share"),
             (Kind::Hold, "duration"),
+            (Kind::Replay, "profile"),
         ] {
             assert!(known(kind).contains(&needed), "{kind:?}");
         }

@@ -42,6 +42,11 @@ impl<'a> Table<'a> {
         Self { name, ..self }
     }
 
+    /// Whether it has no key at all.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// Whether the key is there.
     pub(super) fn has(&self, key: &str) -> bool {
         self.entry(key).is_some()

@@ -137,6 +137,32 @@ fn keys_that_do_not_go_together_are_refused() {
 }
 
 #[test]
+fn a_weak_network_is_read_as_it_is_written() {
+    let network = "[network.weak]\nshare = 0.2\ndelay = \"80 ms\"\njitter = \"40 ms\"\n\
+                   loss = 0.01\nstall = { every = \"20 s\", for = \"2 s\" }\n\
+                   cut = 0.001\nsilent = 0.0005\n";
+    let file = read(network).unwrap_or_else(|wrong| panic!("{wrong}"));
+    assert_eq!(file.weak, Some(crate::weak::sample()));
+    assert_eq!(read("").unwrap().weak, None);
+}
+
+#[test]
+fn a_wrong_weak_network_is_refused_with_its_place() {
+    let weak = |line: &str| format!("[network.weak]\nshare = 0.2\n{line}\n");
+    refused("[network]\n", "a.toml:4:1: [network] is empty; it needs [network.weak]");
+    refused("[network.weka]\nshare = 1\n", "a.toml:4:10: weka: no such key in [network]; did you");
+    refused("[network.weak]\n", "a.toml:4:1: [network.weak] needs share; allowed: a share");
+    refused(&weak("dealy = 1"), "a.toml:6:1: dealy: no such key in [network.weak]; did you mean");
+    refused(&weak("loss = 0.9"), "a.toml:6:8: loss = 0.9 is not allowed; allowed: a share from 0");
+    refused(&weak("jitter = \"1 ms\""), "a.toml:6:1: jitter is more or less than delay");
+    refused(&weak("stall = { every = 2 }"), "a.toml:6:9: stall needs for; allowed: a time");
+    refused(
+        &weak("stall = { every = 2, for = 2 }"),
+        "a.toml:6:22: a stall is shorter than the 2 s",
+    );
+}
+
+#[test]
 fn the_ramp_is_the_first_phase_and_no_other() {
     refused(
         "[[phase]]\nkind = \"ramp\"\n",

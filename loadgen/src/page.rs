@@ -1,0 +1,34 @@
+//! A page of a gateway's admin port, asked for in plain HTTP on a connection for itself.
+
+use std::io::{self, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::Duration;
+
+/// Longest wait for the connection, and for each part of the answer.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Longest page that is read, bytes; the metrics of 64 shards have some hundred KiB.
+const PAGE_BYTES: u64 = 8 << 20;
+
+/// The text at `path`, asked for with the token where the gateway wants one.
+///
+/// # Errors
+/// Nobody answers in time, or with anything but success.
+pub(crate) fn get(address: SocketAddr, path: &str, token: Option<&str>) -> io::Result<String> {
+    let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let token = token.map_or(String::new(), |token| format!("Authorization: Bearer {token}\r\n"));
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n{token}Connection: close\r\n\r\n");
+    stream.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    stream.take(PAGE_BYTES).read_to_string(&mut answer)?;
+    match answer.split_once("\r\n\r\n") {
+        Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.to_owned()),
+        Some((head, _)) => {
+            let said = head.lines().next().unwrap_or_default().to_owned();
+            Err(io::Error::new(io::ErrorKind::InvalidData, said))
+        }
+        None => Err(io::ErrorKind::InvalidData.into()),
+    }
+}
