@@ -2,7 +2,7 @@
 //! last.
 
 use crate::bench::peers;
-use crate::shell::{Result, cargo, run};
+use crate::shell::{Result, cargo, run, target};
 
 pub(crate) mod debian;
 pub(crate) mod fuzz;
@@ -36,7 +36,9 @@ pub(crate) fn all() -> Result {
     load::run()?;
     // The claims among them run on both back ends, the mesh under every interleaving.
     let mut tests = cargo(&["test", "--workspace"]);
-    run(tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers))
+    tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers);
+    // The load built it; the generator's tests would build one of their own.
+    run(tests.env("HOLDFAST_PROGRAM", target().join("debug/holdfast")))
 }
 
 /// The rings between shards and their wake-up, under every interleaving.
