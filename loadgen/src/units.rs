@@ -55,6 +55,15 @@ pub(crate) fn full(value: u64) -> String {
     text
 }
 
+/// A whole number with its unit, such as `10 s`, times the factor that `units` has for it; `None`
+/// without a number, with another unit, or where it does not fit.
+pub(crate) fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
+    let (number, unit) = text.split_at(digits);
+    let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
+    number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
 /// A moment, seconds since 1970 UTC, as a date and a time.
 pub(crate) fn moment(utc: u64) -> String {
     let (days, rest) = (utc / 86_400, utc % 86_400);

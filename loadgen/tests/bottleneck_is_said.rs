@@ -9,12 +9,13 @@
 #[path = "support/gateway.rs"]
 #[allow(dead_code, reason = "other tests ask more of it")]
 mod gateway;
+#[path = "support/held_up.rs"]
+mod held_up;
 
 use gateway::{Gateway, Script};
-use rustix::process::{Pid, Signal, kill_process};
+use held_up::held_up;
 use serde_json::Value;
 use std::process::{Child, Command, Output, Stdio};
-use std::thread;
 use std::time::Duration;
 
 /// A run of two seconds with `extra` options, as it begins.
@@ -25,19 +26,6 @@ fn begun(gateway: &Gateway, extra: &[&str]) -> Child {
     let run = [&common[..], &short, extra].concat();
     let mut program = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
     program.args(run).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-/// Stops the process for most of the time until it ends.
-fn held_up(mut run: Child) -> Output {
-    let pid = Pid::from_child(&run);
-    while run.try_wait().unwrap().is_none() {
-        // Until it is waited for, its number is nobody else's.
-        kill_process(pid, Signal::STOP).unwrap();
-        thread::sleep(Duration::from_millis(250));
-        kill_process(pid, Signal::CONT).unwrap();
-        thread::sleep(Duration::from_millis(50));
-    }
-    run.wait_with_output().unwrap()
 }
 
 fn texts(output: Output) -> (String, String) {

@@ -8,13 +8,14 @@
 #[path = "support/gateway.rs"]
 #[allow(dead_code, reason = "other tests ask more of it")]
 mod gateway;
+#[path = "support/held_up.rs"]
+mod held_up;
 
 use gateway::{Gateway, Script};
-use rustix::process::{Pid, Signal, kill_process};
+use held_up::held_up;
 use serde_json::Value;
 use std::fs;
-use std::process::{Child, Command, Output, Stdio};
-use std::thread;
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 fn begun(gateway: &Gateway, extra: &[&str]) -> Child {
@@ -72,19 +73,6 @@ fn the_most_clients_that_a_gateway_takes_are_found_and_drawn() {
         page.split("id=\"knee-roomy-title\"").nth(1).unwrap().split("</svg>").next().unwrap();
     assert_eq!(curve.matches("<polyline").count(), 2, "the latency and the SLO");
     assert!(curve.contains("knee: 23"), "{curve}");
-}
-
-/// Stops the process for most of the time until it ends.
-fn held_up(mut run: Child) -> Output {
-    let pid = Pid::from_child(&run);
-    while run.try_wait().unwrap().is_none() {
-        // Until it is waited for, its number is nobody else's.
-        kill_process(pid, Signal::STOP).unwrap();
-        thread::sleep(Duration::from_millis(250));
-        kill_process(pid, Signal::CONT).unwrap();
-        thread::sleep(Duration::from_millis(50));
-    }
-    run.wait_with_output().unwrap()
 }
 
 #[test]

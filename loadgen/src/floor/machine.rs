@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,22 @@ pub(crate) fn pin_to(core: usize) -> io::Result<()> {
     let mut set = CpuSet::new();
     set.set(core);
     Ok(sched_setaffinity(None, &set)?)
+}
+
+/// Starts a child on `core` and leaves the calling thread on the next one, for a child begins where
+/// its parent is. The outer error is of the cores, the inner one of the program.
+pub(crate) fn spawn_on(core: usize, command: &mut Command) -> io::Result<io::Result<Child>> {
+    pin_to(core)?;
+    let child = command.spawn();
+    // A child that was started is the caller's to end, so its handle is not lost to this error.
+    match (child, pin_to(core + 1)) {
+        (Ok(mut child), Err(error)) => {
+            child.kill()?;
+            child.wait()?;
+            Err(error)
+        }
+        (child, pinned) => pinned.map(|()| child),
+    }
 }
 
 /// The last of the cores that the calling thread may run on.
@@ -248,7 +265,7 @@ mod tests {
     fn work_done_shows_in_the_cpu_time() {
         // A process of its own: in this one other tests' threads come and go.
         let work = "read _; i=0; while [ $i -lt 100000 ]; do i=$((i+1)); done; read _";
-        let mut shell = std::process::Command::new("sh");
+        let mut shell = Command::new("sh");
         shell.args(["-c", work]).stdin(std::process::Stdio::piped());
         let mut child = shell.spawn().unwrap();
         let meter = Meter::new(child.id());

@@ -101,11 +101,9 @@ pub(super) fn gateway(
     ];
     let mut command = Command::new(program);
     command.arg("serve").args(settings.iter().flat_map(|set| ["--set", set.as_str()]));
-    // A child begins where its parent is.
-    machine::pin_to(core).map_err(failed)?;
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn();
-    machine::pin_to(core + 1).map_err(failed)?;
-    let mut server = Server(child.map_err(failed)?);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let child = machine::spawn_on(core, &mut command).flatten().map_err(failed)?;
+    let mut server = Server(child);
     await_listening(&mut server, api).map_err(failed)?;
     let subject = Subject {
         language: Language::Holdfast,
@@ -118,7 +116,7 @@ pub(super) fn gateway(
 }
 
 /// Three ports that nobody had a moment ago.
-fn free_ports() -> io::Result<[u16; 3]> {
+pub(crate) fn free_ports() -> io::Result<[u16; 3]> {
     let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
     let held = [any()?, any()?, any()?];
     let mut ports = [0; 3];
@@ -139,4 +137,15 @@ fn await_listening(server: &mut Server, port: u16) -> io::Result<()> {
         sleep(ASKED.1);
     }
     Err(io::Error::other("it does not listen"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_are_given_out_once() {
+        let [first, second, third] = free_ports().unwrap();
+        assert!(first != second && second != third && third != first);
+    }
 }

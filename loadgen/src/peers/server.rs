@@ -6,7 +6,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -19,6 +19,7 @@ use super::crowd::Ports;
 use super::packages::{NCHAN, Packages};
 use super::subject::{Place, Subject};
 use crate::floor::machine;
+use crate::floor::started::free_ports;
 use crate::host;
 
 /// How long a server may take to listen, and to end.
@@ -112,10 +113,7 @@ impl Stage {
         command.args(words).arg(self.program(subject)?);
         command.args(subject.arguments(&file, &place)).current_dir(folder.path());
         command.stdin(Stdio::null()).stdout(log.try_clone().map_err(failed)?).stderr(log);
-        // A child begins where its parent is.
-        machine::pin_to(self.core).map_err(failed)?;
-        let child = command.spawn();
-        machine::pin_to(self.core + 1).map_err(failed)?;
+        let child = machine::spawn_on(self.core, &mut command).map_err(failed)?;
         let child = child.map_err(|error| format!("{launcher}, of util-linux: {error}"))?;
         let mut server = Server { subject, child, folder, place };
         server.await_listening().map_err(|error| server.explained(&error))?;
@@ -128,17 +126,6 @@ fn said_version(line: &str) -> String {
     let (name, rest) = line.trim().split_once([' ', ':']).unwrap_or((line.trim(), ""));
     let number = rest.rsplit([' ', '/']).next().unwrap_or_default();
     format!("{name} {}", number.trim_start_matches('v'))
-}
-
-/// Three ports that nobody had a moment ago.
-fn free_ports() -> io::Result<[u16; 3]> {
-    let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-    let held = [any()?, any()?, any()?];
-    let mut ports = [0; 3];
-    for (port, listener) in ports.iter_mut().zip(&held) {
-        *port = listener.local_addr()?.port();
-    }
-    Ok(ports)
 }
 
 impl Server {
@@ -252,11 +239,5 @@ mod tests {
         ] {
             assert_eq!(said_version(said), version);
         }
-    }
-
-    #[test]
-    fn ports_are_given_out_once() {
-        let [first, second, third] = free_ports().unwrap();
-        assert!(first != second && second != third && third != first);
     }
 }

@@ -5,6 +5,7 @@ use super::Profile;
 use super::scrape::{Seen, scrape};
 use crate::interrupt::Interrupt;
 use crate::secret;
+use crate::units::with_unit;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -43,10 +44,7 @@ pub(crate) struct Args {
 fn time(text: &str) -> Result<Duration, String> {
     const UNITS: [(&str, u64); 5] =
         [("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000)];
-    let digits = text.find(|one: char| !one.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let factor = UNITS.iter().find(|(name, _)| *name == unit.trim()).map(|(_, factor)| *factor);
-    let millis = factor.zip(number.parse::<u64>().ok()).and_then(|(by, of)| of.checked_mul(by));
+    let millis = with_unit(text, &UNITS);
     let fits = millis.filter(|millis| (1..=7 * 24 * 3_600_000).contains(millis));
     fits.map(Duration::from_millis)
         .ok_or_else(|| "a time is a number with ms, s, m or h, up to 168h, such as 10m".to_owned())

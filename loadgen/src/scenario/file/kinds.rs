@@ -2,6 +2,7 @@
 
 use crate::clock::MILLISECOND;
 use crate::schedule::size::Sizes;
+use crate::units::with_unit;
 use toml::de::DeValue;
 
 /// Reads a value; `None` where it is not allowed.
@@ -71,18 +72,11 @@ pub(super) fn time(low: u64) -> Kind<u64> {
     );
     Kind::new(allowed, move |value| {
         let millis = match value {
-            DeValue::String(text) => with_unit(text)?,
+            DeValue::String(text) => with_unit(text, &UNITS)?,
             other => whole(other)?.checked_mul(1_000)?,
         };
         (low..=LONGEST).contains(&millis).then_some(millis * MILLISECOND)
     })
-}
-
-fn with_unit(text: &str) -> Option<u64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
-    let (_, factor) = UNITS.iter().find(|(name, _)| *name == unit.trim())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
 }
 
 /// A text of so many bytes.
