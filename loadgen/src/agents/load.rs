@@ -145,6 +145,7 @@ fn is_phase(phase: &Phase) -> bool {
     let broadcasts = phase.broadcasts.as_ref();
     let clients = match phase.clients {
         Behaviour::Stay => true,
+        Behaviour::Join { from, to } => part(from) && part(to) && from < to,
         // More than all may drop in a second where the pause is short.
         Behaviour::Churn { share, .. } => share.is_finite() && share >= 0.0,
         Behaviour::Wave { share, .. } | Behaviour::Slow { share, .. } => part(share),

@@ -123,7 +123,7 @@ impl Asked {
             match behaviour {
                 Behaviour::Churn { share, .. } => share * float(minute) / float(SECOND),
                 Behaviour::Wave { share, .. } => share,
-                Behaviour::Stay | Behaviour::Slow { .. } => 0.0,
+                Behaviour::Stay | Behaviour::Join { .. } | Behaviour::Slow { .. } => 0.0,
             }
         };
         let steps = plan.steps.iter().map(|step| dropped(step.phase.length, step.phase.clients));

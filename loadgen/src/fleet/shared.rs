@@ -1,6 +1,6 @@
 //! What the threads of a run share.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SECOND};
 use crate::histogram::{Latency, Tally};
 use crate::interrupt::Interrupt;
 use crate::scenario::Scenario;
@@ -280,6 +280,27 @@ impl Shared {
     /// Nanoseconds from `now` until the moment `at` of the timeline; 0 if it is past.
     pub(crate) fn until(&self, at: u64, now: u64) -> u64 {
         at.saturating_sub(self.since_start(now))
+    }
+
+    /// How many clients are to have been opened at `now`, over all threads; nobody new in an
+    /// interrupted run.
+    pub(crate) fn due(&self, phase: Phase, now: u64) -> u32 {
+        let Scenario { clients, connect_rate, plan, .. } = &self.scenario;
+        match phase {
+            _ if self.interrupt.came() => 0,
+            Phase::Ramp => {
+                let since = now.saturating_sub(self.ramp_start.load(Ordering::Relaxed));
+                let due = u128::from(since) * u128::from(*connect_rate) / u128::from(SECOND);
+                // The first is due at once.
+                let due = u32::try_from(due + 1).unwrap_or(u32::MAX);
+                due.min(plan.joined(*clients, None))
+            }
+            Phase::Hold | Phase::Step => {
+                let begun = self.start.load(Ordering::Relaxed) > 0;
+                plan.joined(*clients, begun.then(|| self.since_start(now)))
+            }
+            _ => 0,
+        }
     }
 
     /// What clients do besides receiving now.

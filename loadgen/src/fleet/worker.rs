@@ -140,12 +140,10 @@ fn ring() -> ring::Builder {
 
 impl Worker {
     fn new(shared: &Arc<Shared>, index: u32) -> Self {
-        let threads = u64::from(shared.scenario.threads);
-        let bound = |thread: u64| {
-            let client = u64::from(shared.scenario.clients) * thread / threads;
-            u32::try_from(client).unwrap_or(u32::MAX)
-        };
-        let (first, end) = (bound(u64::from(index)), bound(u64::from(index) + 1));
+        let (clients, threads) = (shared.scenario.clients, shared.scenario.threads);
+        // What is left over goes to the first threads, whose turn it is first.
+        let bound = |thread: u32| clients / threads * thread + thread.min(clients % threads);
+        let (first, end) = (bound(index), bound(index + 1));
         let now = shared.clock.now();
         let table = Table {
             clients: Vec::with_capacity((end - first) as usize),

@@ -60,6 +60,9 @@ pub(crate) fn build(
     }
     verdict.extend(course.agents.iter().filter_map(Agent::lost_in_words));
     let [before, ramped, settled, push_end, drained, left] = samples;
+    // Those of later ramps came after memory and CPU of the first were looked at.
+    let ramp = scenario.plan.joined(scenario.clients, None);
+    let logins = tally.logins.saturating_sub(tally.returns);
     let mut report = Report {
         command: command(std::env::args()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -82,11 +85,11 @@ pub(crate) fn build(
         latencies: named(&latencies(tally), Latency::summary),
         distributions: distributions(tally),
         cpu: vec![
-            cpu("ramp", "login", tally.logins.saturating_sub(tally.returns), (before, ramped)),
+            cpu("ramp", "login", logins.min(u64::from(ramp)), (before, ramped)),
             cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
             cpu("leave", "close", tally.byes, (drained, left)),
         ],
-        memory: memory(scenario.clients, before, settled),
+        memory: memory(ramp, before, settled),
         counts: counts(tally),
         connection_reasons: tally.reasons.clone(),
         durable: scenario.schedule.has_durable().then_some(durable),

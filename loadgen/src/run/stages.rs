@@ -195,7 +195,9 @@ impl<'a> Stage<'a> {
         let start = self.company.pass(Barrier::Push, Vec::new(), &self.shared)?.at;
         let pushing = self.push(start);
         let pushed = self.sample();
-        let broadcasts = self.drain(&pushing, logged_in)?;
+        let interrupted = self.shared.interrupt.came();
+        let expected = if interrupted { logged_in } else { self.shared.scenario.clients };
+        let broadcasts = self.drain(&pushing, expected)?;
         let drained = self.sample();
         for thread in pushing.threads {
             // A thread that panicked has said so; what it did not send counts as never sent.
@@ -209,7 +211,7 @@ impl<'a> Stage<'a> {
             start: pushing.start,
             sent: pushing.pushed.sent.load(Ordering::Acquire),
             broadcasts: if mine { pushing.broadcasts.sent() } else { broadcasts },
-            logged_in,
+            expected,
             interrupted: self.shared.interrupt.came(),
             samples: [before, ramped, settled, pushed, drained, left],
         })
@@ -225,11 +227,12 @@ impl<'a> Stage<'a> {
         host::sample(self.server, self.shared.clock.now())
     }
 
-    /// Connects and logs in every client; gives how many there are, which is fewer only when the
-    /// run is interrupted.
+    /// Connects and logs in the clients of the first ramp; gives how many there are, which is fewer
+    /// only when the run is interrupted.
     fn ramp(&mut self) -> Result<u32, String> {
         let scenario = &self.shared.scenario;
-        let (clients, rate) = (scenario.clients, scenario.connect_rate);
+        let clients = scenario.plan.joined(scenario.clients, None);
+        let rate = scenario.connect_rate;
         let planned = u64::from(clients) * SECOND / u64::from(rate);
         let now = self.shared.clock.now();
         let deadline = now + planned + self.options.clients.login_timeout * SECOND;
@@ -323,9 +326,9 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Waits for what is still in flight, and until as many clients as `logged_in` are back, at
+    /// Waits for what is still in flight, and until as many clients as `expected` are there, at
     /// most as long as the options say; gives the broadcasts that there were.
-    fn drain(&mut self, pushing: &Pushing, logged_in: u32) -> Result<Vec<Sent>, String> {
+    fn drain(&mut self, pushing: &Pushing, expected: u32) -> Result<Vec<Sent>, String> {
         let shared = Arc::clone(&self.shared);
         let (clock, gauges) = (shared.clock, &shared.gauges);
         let patience = u64::from(self.options.push.drain) * SECOND;
@@ -353,7 +356,7 @@ impl<'a> Stage<'a> {
             let complete = told
                 && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= copies;
-            let back = gauges.online.load(Ordering::Relaxed) >= logged_in;
+            let back = gauges.online.load(Ordering::Relaxed) >= expected;
             let over = pushing.answered() && (complete && back || now - since > quiet);
             (deliveries, over)
         });

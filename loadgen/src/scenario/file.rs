@@ -10,7 +10,7 @@ mod source;
 mod table;
 
 use super::people::Asked;
-use super::phase::{Kind, Phase};
+use super::phase::{Behaviour, Kind, Phase};
 use super::plan::BROADCASTS_MAX;
 use crate::clock::{MILLISECOND, SECOND};
 use crate::weak::Weak;
@@ -168,9 +168,9 @@ fn phases(whole: &Table<'_>) -> Vec<Phase> {
     let (mut phases, mut broadcasts): (Vec<Phase>, usize) = (Vec::new(), 0);
     for (index, table) in whole.tables("phase").into_iter().enumerate() {
         let at = table.mark();
-        let Some(phase) = phases::read(table) else { continue };
-        if (phase.kind == Kind::Ramp) != (index == 0) {
-            at.wrong("the first phase, and no other, is of kind \"ramp\"");
+        let Some(phase) = phases::read(table, index == 0) else { continue };
+        if index == 0 && phase.kind != Kind::Ramp {
+            at.wrong("the first phase is of kind \"ramp\"");
         }
         broadcasts += phase.broadcast() as usize;
         if broadcasts > BROADCASTS_MAX {
@@ -181,8 +181,25 @@ fn phases(whole: &Table<'_>) -> Vec<Phase> {
             at.wrong(format!("broadcast_product \"{product}\" is of no [[clients.population]]"));
         }
         phases.push(phase);
+        if !in_turn(&mut phases) {
+            at.wrong("shares of ramps come to 1 or more here, but the first ramp brings the rest");
+        }
     }
     phases
+}
+
+/// Puts the clients of one ramp after those of the other; the first brings whom the others leave.
+/// Whether they leave any.
+fn in_turn(phases: &mut [Phase]) -> bool {
+    let mut after = 1.0;
+    for phase in phases.iter_mut().rev() {
+        if let Behaviour::Join { from, to } = &mut phase.clients {
+            (*from, *to) = (after - (*to - *from), after);
+            after = *from;
+        }
+    }
+    // Shares that come to 1 need not do so in binary.
+    after > 1e-9
 }
 
 /// Whole seconds, none of them lost.

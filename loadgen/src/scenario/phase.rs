@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 /// What a phase is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
-    /// Every client connects and logs in.
+    /// Clients connect and log in for the first time.
     Ramp,
     /// Clients receive, acknowledge and heartbeat, and nothing is offered.
     Hold,
@@ -60,7 +60,7 @@ pub(crate) struct Phase {
     pub(crate) kind: Kind,
     /// What people call it.
     pub(crate) name: String,
-    /// How long it lasts, nanoseconds; 0 for a ramp, which lasts as long as it takes.
+    /// How long it lasts, nanoseconds; 0 for the first ramp, which lasts as long as it takes.
     pub(crate) length: u64,
     /// What is pushed meanwhile.
     pub(crate) pushes: Option<Pushes>,
@@ -119,6 +119,13 @@ pub(crate) enum Behaviour {
     /// Nothing.
     #[default]
     Stay,
+    /// So many come that were never there, evenly over the phase.
+    Join {
+        /// The share of all that was there before.
+        from: f64,
+        /// The share of all that is there afterwards.
+        to: f64,
+    },
     /// They drop all the time and return.
     Churn {
         /// The share of all that drops each second.

@@ -1,7 +1,7 @@
 //! The phases of a run on its timeline, which begins when the clients have settled.
 //!
 //! Every phase after that begins and ends at a time that is fixed before: nothing that the gateway
-//! does moves it. How long the ramp takes is the gateway's matter, so it comes before.
+//! does moves it. How long the first ramp takes is the gateway's matter, so it comes before.
 
 use super::people::People;
 use super::phase::{Behaviour, Broadcasts, Kind, Phase};
@@ -49,7 +49,7 @@ pub(crate) struct Planned {
 pub(crate) struct Plan {
     /// The scenario's name or file, where there is one.
     pub(crate) scenario: Option<String>,
-    /// How long clients hold still between the ramp and the beginning of the timeline, nanoseconds.
+    /// How long clients hold still between the first ramp and the timeline's beginning, nanoseconds.
     pub(crate) settle: u64,
     /// In order.
     pub(crate) steps: Vec<Step>,
@@ -68,7 +68,8 @@ impl Plan {
         let asked = &options.asked;
         let mut phases =
             if asked.phases.is_empty() { described(options) } else { asked.phases.clone() };
-        phases.retain(|phase| phase.kind != Kind::Ramp);
+        // The first ramp is before the timeline.
+        phases.retain(|phase| phase.kind != Kind::Ramp || phase.length > 0);
         let settles = phases.first().is_some_and(|first| first.kind == Kind::Hold);
         let settle = if settles { phases.remove(0).length } else { 0 };
         for pushes in phases.iter_mut().filter_map(|phase| phase.pushes.as_mut()) {
@@ -91,6 +92,24 @@ impl Plan {
         Ok(Self { scenario: asked.scenario.clone(), settle, steps, broadcasts, network })
     }
 
+    /// How many of `clients` have had their turn to connect `since` nanoseconds after the beginning
+    /// of the timeline; before it (`None`), those of the first ramp.
+    pub(crate) fn joined(&self, clients: u32, since: Option<u64>) -> u32 {
+        let mut joins = self.steps.iter().filter_map(|step| match step.phase.clients {
+            Behaviour::Join { from, to } => Some((step, from, to)),
+            _ => None,
+        });
+        let Some(first) = joins.next() else { return clients };
+        let Some(since) = since else { return share_of(clients, first.1).max(1) };
+        let begun = joins.take_while(|(step, ..)| step.from <= since).last().unwrap_or(first);
+        let (step, from, to) = begun;
+        let (passed, length) = (since.saturating_sub(step.from), step.until - step.from);
+        if passed >= length {
+            return share_of(clients, to);
+        }
+        share_of(clients, from + (to - from) * (float(passed) / float(length)))
+    }
+
     /// What the scenario offers, in words; `None` without one.
     pub(crate) fn in_words(&self) -> Option<String> {
         let scenario = self.scenario.as_ref()?;
@@ -104,6 +123,21 @@ impl Plan {
         let pieces = self.steps.iter().enumerate().flat_map(pieces);
         Schedule::new(pieces.collect(), users, seed)
     }
+}
+
+/// This share of so many, rounded down; all of them for 1.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a share is from 0 to 1, so it is no more than there are"
+)]
+fn share_of(clients: u32, share: f64) -> u32 {
+    (f64::from(clients) * share) as u32
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a week has fewer than 2^53 microseconds")]
+fn float(nanoseconds: u64) -> f64 {
+    (nanoseconds / 1_000) as f64
 }
 
 /// The phases that the options describe without a scenario: hold still, then push.
@@ -211,6 +245,23 @@ mod tests {
     use super::*;
     use crate::schedule::Order;
     use crate::schedule::size::Sizes;
+
+    #[test]
+    fn clients_of_later_ramps_have_their_turn_while_those_last() {
+        let phase = |kind, clients| Phase { kind, clients, ..Phase::settle(10) };
+        let join = |from, to| phase(Kind::Ramp, Behaviour::Join { from, to });
+        let hold = phase(Kind::Hold, Behaviour::Stay);
+        let phases = vec![hold.clone(), join(0.2, 0.5), hold, join(0.5, 1.0)];
+        let (steps, broadcasts) = (placed(phases), Vec::new());
+        let mut plan = Plan { scenario: None, settle: 0, steps, broadcasts, network: None };
+        let at = |second: u64| plan.joined(1_000, Some(second * SECOND));
+        assert_eq!(plan.joined(1_000, None), 200);
+        assert_eq!([0, 9, 10, 15, 20, 29, 30].map(at), [200, 200, 200, 350, 500, 500, 500]);
+        assert_eq!([35, 40, 99].map(at), [750, 1_000, 1_000]);
+        assert_eq!(plan.joined(3, None), 1, "somebody is there");
+        plan.steps.clear();
+        assert_eq!((plan.joined(7, None), plan.joined(7, Some(0))), (7, 7));
+    }
 
     #[test]
     fn a_replay_offers_in_each_interval_what_was_recorded_in_it() {

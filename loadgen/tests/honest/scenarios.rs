@@ -64,6 +64,28 @@ fn a_loss_in_any_phase_is_a_loss() {
 }
 
 #[test]
+fn clients_of_a_later_ramp_come_while_it_lasts_and_count_from_then_on() {
+    let gateway = Gateway::start(Script::default());
+    // Of the broadcasts one is before the second ramp, and one after it.
+    let ramps = "[[phase]]\nkind = \"broadcast\"\nduration = \"300 ms\"\n\
+                 [[phase]]\nkind = \"ramp\"\nname = \"more\"\nduration = \"600 ms\"\n\
+                 share = 0.75\nrate = 200\n\
+                 [[phase]]\nkind = \"broadcast\"\nduration = \"1 s\"\nrate = 200\n";
+    let run = run(&gateway, ramps, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let number = |pointer| run.number(pointer);
+    assert_eq!((number("/counts/logins"), number("/counts/returns")), (CLIENTS, 0));
+    // Those that come later are nobody's loss.
+    let late = CLIENTS * 3 / 4;
+    assert_eq!((number("/broadcasts/gone"), number("/broadcasts/delivered")), (late, CLIENTS + 10));
+    let offline = number("/pushes/refused/offline");
+    assert!(offline > 0 && number("/pushes/delivered") + offline == 320, "{offline}");
+    let phases = run.report["phases"].as_array().unwrap();
+    let names: Vec<&str> = phases.iter().map(|phase| phase["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["ramp", "broadcast", "more", "broadcast"]);
+}
+
+#[test]
 fn in_a_storm_all_clients_drop_and_return() {
     let gateway = Gateway::start(Script::default());
     let storm = "[[phase]]\nkind = \"storm\"\nduration = \"1 s\"\nover = \"200 ms\"\n\

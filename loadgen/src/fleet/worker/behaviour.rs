@@ -25,7 +25,7 @@ impl Worker {
     /// worth their cost.
     pub(super) fn is_moving(&self, soon: u64) -> bool {
         let behaviour = self.shared.behaviour();
-        let goes = matches!(behaviour, Behaviour::Churn { .. } | Behaviour::Wave { .. });
+        let goes = !matches!(behaviour, Behaviour::Stay | Behaviour::Slow { .. });
         let next = self.table.borrow().returns.peek().map(|Reverse((at, _))| *at);
         goes || next.is_some_and(|at| at <= self.shared.clock.now() + soon)
     }
@@ -47,7 +47,8 @@ impl Worker {
         }
         let Some((number, step)) = self.shared.step() else { return };
         match step.phase.clients {
-            Behaviour::Stay | Behaviour::Slow { .. } => {}
+            // Who joins is opened with all others.
+            Behaviour::Stay | Behaviour::Join { .. } | Behaviour::Slow { .. } => {}
             Behaviour::Churn { share, pause } => self.churn(table, since, (share, pause)),
             Behaviour::Wave { .. } => self.wave(table, now, (number, step)),
         }

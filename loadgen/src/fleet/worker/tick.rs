@@ -6,7 +6,6 @@ use crate::fleet::client::{Client, State};
 use crate::fleet::shared::Phase;
 use std::cmp::Reverse;
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
 
 /// Between two ticks while connections come and go.
 const BUSY_TICK: u64 = 5 * MILLISECOND;
@@ -47,13 +46,11 @@ impl Worker {
     /// Does what is due, `planned` nanoseconds after the last time or later.
     fn tick(self: &Rc<Self>, phase: Phase, planned: u64) {
         let now = self.shared.clock.now();
-        if phase == Phase::Ramp {
-            self.open_due(now);
-        }
         if self.shared.interrupt.came() {
             self.call_back(now);
         }
         if reopens(phase) {
+            self.open_due(phase, now);
             self.reopen_due(now);
         }
         let table = &mut *self.table.borrow_mut();
@@ -76,14 +73,12 @@ impl Worker {
     }
 
     /// Opens the clients whose time has come. The clients of all threads take turns.
-    fn open_due(self: &Rc<Self>, now: u64) {
-        let scenario = &self.shared.scenario;
-        let elapsed = now.saturating_sub(self.shared.ramp_start.load(Ordering::Relaxed));
+    fn open_due(self: &Rc<Self>, phase: Phase, now: u64) {
+        let due = self.shared.due(phase, now);
         for _ in 0..OPENS {
             let slot = self.table.borrow().opened;
-            let turn = u64::from(slot) * u64::from(scenario.threads) + u64::from(self.index);
-            let due = u128::from(turn) * u128::from(SECOND) / u128::from(scenario.connect_rate);
-            if slot >= self.clients || due > u128::from(elapsed) {
+            let turn = u64::from(slot) * u64::from(self.shared.scenario.threads);
+            if slot >= self.clients || turn + u64::from(self.index) >= u64::from(due) {
                 return;
             }
             {

@@ -18,8 +18,9 @@ pub(in crate::run) struct Evidence {
     pub(in crate::run) sent: u64,
     /// Broadcasts handed to the API.
     pub(in crate::run) broadcasts: Vec<Sent>,
-    /// Clients that were logged in when the ramp was over.
-    pub(in crate::run) logged_in: u32,
+    /// Clients that are to be there at the end: all, or of an interrupted run those of the first
+    /// ramp.
+    pub(in crate::run) expected: u32,
     /// Whether the run was ended early.
     pub(in crate::run) interrupted: bool,
     /// Before the first client; after the ramp; settled; after the push phase; drained; after the
@@ -70,7 +71,7 @@ impl Findings {
             pushes,
             copies: judge::copies(&evidence.broadcasts, &heard),
             sent: evidence.broadcasts,
-            away: u64::from(evidence.logged_in).saturating_sub(online),
+            away: u64::from(evidence.expected).saturating_sub(online),
             receipts: shared.gauges.receipts.load(Ordering::Relaxed),
             given_up: shared.gauges.given_up.load(Ordering::Relaxed),
             tally: shared.sums().all.clone(),

@@ -1,5 +1,5 @@
 //! One `[[phase]]` of a scenario file. Its kind says what it is about and which keys it must have;
-//! all kinds but `ramp` and `hold` may push and broadcast besides.
+//! all kinds but `hold` and the first `ramp` may push and broadcast besides.
 
 use super::kinds::{self, Kind as Value};
 use super::table::Table;
@@ -14,6 +14,8 @@ use std::path::Path;
 
 /// The keys of a replay, whose rhythm and length are in its profile.
 const REPLAY: [&str; 6] = ["kind", "name", "profile", "targets", "class", "durable"];
+/// The keys of the first ramp, which lasts as long as it takes.
+const FIRST: [&str; 2] = ["kind", "name"];
 const COMMON: [&str; 3] = ["kind", "name", "duration"];
 /// What is of use only beside `rate`.
 const PUSHING: [&str; 6] = ["size", "arrivals", "burst", "scatter", "targets", "durable"];
@@ -37,13 +39,15 @@ enum Arrivals {
 const ARRIVALS: [(&str, Arrivals); 3] =
     [("even", Arrivals::Even), ("poisson", Arrivals::Poisson), ("burst", Arrivals::Burst)];
 
-/// Reads a phase; `None` where it is wrong.
-pub(super) fn read(table: Table<'_>) -> Option<Phase> {
+/// Reads a phase, which is the first or not; `None` where it is wrong.
+pub(super) fn read(table: Table<'_>, first: bool) -> Option<Phase> {
     let kind = table.need("kind", &kinds::choice(&Kind::NAMES))?;
-    let table = table.called(format!("a phase of kind \"{}\"", kind.name()));
-    table.only(&known(kind));
+    let place = if first { "the first" } else { "a" };
+    let table = table.called(format!("{place} phase of kind \"{}\"", kind.name()));
+    let begins = first && kind == Kind::Ramp;
+    table.only(&if begins { FIRST.to_vec() } else { known(kind) });
     let name = table.get("name", &kinds::text(1, 64)).unwrap_or_else(|| kind.name().to_owned());
-    if kind == Kind::Ramp {
+    if begins {
         let clients = Behaviour::Stay;
         return Some(Phase { kind, name, length: 0, pushes: None, broadcasts: None, clients });
     }
@@ -87,7 +91,7 @@ fn durable(table: &Table<'_>) -> f64 {
 /// The keys of a kind.
 fn known(kind: Kind) -> Vec<&'static str> {
     let own: &[&str] = match kind {
-        Kind::Ramp => return vec!["kind", "name"],
+        Kind::Ramp => &["share"],
         Kind::Hold => return COMMON.to_vec(),
         Kind::Push | Kind::Broadcast => &[],
         Kind::Churn => &["share", "pause"],
@@ -175,7 +179,11 @@ fn behaviour(table: &Table<'_>, kind: Kind, length: u64) -> Behaviour {
     let get = |key, absent| table.get(key, &time).unwrap_or(absent);
     let some = kinds::share(false);
     match kind {
-        Kind::Ramp | Kind::Hold | Kind::Push | Kind::Broadcast | Kind::Replay => Behaviour::Stay,
+        Kind::Hold | Kind::Push | Kind::Broadcast | Kind::Replay => Behaviour::Stay,
+        // Who was there before is known once all phases are.
+        Kind::Ramp => {
+            Behaviour::Join { from: 0.0, to: table.need("share", &some).unwrap_or_default() }
+        }
         Kind::Churn => Behaviour::Churn {
             share: table.need("share", &some).unwrap_or_default(),
             pause: get("pause", 200 * MILLISECOND),
@@ -232,6 +240,7 @@ mod tests {
     #[test]
     fn every_kind_knows_the_keys_that_it_needs() {
         for (kind, needed) in [
+            (Kind::Ramp, "share"),
             (Kind::Push, "rate"),
             (Kind::Broadcast, "broadcasts"),
             (Kind::Churn, "share"),
@@ -243,6 +252,6 @@ mod tests {
         ] {
             assert!(known(kind).contains(&needed), "{kind:?}");
         }
-        assert!(!known(Kind::Hold).contains(&"rate") && !known(Kind::Ramp).contains(&"duration"));
+        assert!(!known(Kind::Hold).contains(&"rate") && !FIRST.contains(&"duration"));
     }
 }

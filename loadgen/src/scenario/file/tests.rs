@@ -163,11 +163,24 @@ fn a_wrong_weak_network_is_refused_with_its_place() {
 }
 
 #[test]
-fn the_ramp_is_the_first_phase_and_no_other() {
+fn later_ramps_bring_their_share_and_the_first_the_rest() {
+    let ramp = |share| format!("[[phase]]\nkind = \"ramp\"\nduration = 10\nshare = {share}\n");
+    let file = read(&format!("{}{}", ramp(0.25), ramp(0.5))).unwrap();
+    let clients: Vec<Behaviour> = file.phases.iter().map(|phase| phase.clients).collect();
+    let join = |from, to| Behaviour::Join { from, to };
+    assert_eq!(clients, [Behaviour::Stay, join(0.25, 0.5), join(0.5, 1.0)]);
     refused(
-        "[[phase]]\nkind = \"ramp\"\n",
-        "a.toml:4:1: the first phase, and no other, is of kind",
+        &ramp(0.4).repeat(3),
+        "a.toml:12:1: shares of ramps come to 1 or more here, but the first ramp brings the rest",
     );
+    refused("[[phase]]\nkind = \"ramp\"\nduration = 1\n", "a.toml:4:1: a phase of kind");
+    let first = "about = \"x\"\n[[phase]]\nkind = \"ramp\"\nshare = 0.5\n";
+    let wrong = File::read("b", first).unwrap_err();
+    assert!(wrong.contains("b:4:1: share: no such key in the first phase of kind"), "{wrong}");
+}
+
+#[test]
+fn the_first_phase_is_a_ramp() {
     let wrong = File::read("b", "about = \"x\"\n").unwrap_err();
     assert!(wrong.contains("there is no [[phase]]"), "{wrong}");
     let wrong = File::read("b", "about = \"x\"\n[[phase]]\nkind = \"hold\"\nduration = 1\n");
