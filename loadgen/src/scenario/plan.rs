@@ -49,7 +49,7 @@ pub(crate) struct Planned {
 pub(crate) struct Plan {
     /// The scenario's name or file, where there is one.
     pub(crate) scenario: Option<String>,
-    /// How long clients hold still between the first ramp and the timeline's beginning, nanoseconds.
+    /// How long clients hold still between the first ramp and the timeline, nanoseconds.
     pub(crate) settle: u64,
     /// In order.
     pub(crate) steps: Vec<Step>,
