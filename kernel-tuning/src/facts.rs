@@ -33,8 +33,17 @@ pub struct Interface {
     pub receiving: u64,
     /// Its queues that send.
     pub sending: u64,
-    /// Its interrupts, by number.
-    pub interrupts: Vec<u32>,
+    /// The interrupts of its queues, by number.
+    pub interrupts: Vec<Interrupt>,
+}
+
+/// An interrupt by which a queue says that it has something.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Interrupt {
+    /// Its number.
+    pub number: u32,
+    /// The number of its queue.
+    pub queue: u64,
 }
 
 /// A core that sleeps so deep is late by so many microseconds: as much as a message needs through
@@ -114,23 +123,38 @@ fn interfaces(host: &Host) -> Vec<Interface> {
         let queues = host.names(&format!("{ALL}/{name}/queues"));
         let count = |kind| queues.iter().filter(|queue| queue.starts_with(kind)).count() as u64;
         let (receiving, sending) = (count("rx-"), count("tx-"));
-        let interrupts = interrupts(host, &format!("{ALL}/{name}/device"));
+        let interrupts = interrupts(host, &name, &format!("{ALL}/{name}/device"));
         Interface { name, receiving, sending, interrupts }
     };
     host.names(ALL).into_iter().filter(physical).map(interface).collect()
 }
 
-/// A device's interrupts; those of a virtual one are its bus device's.
-fn interrupts(host: &Host, device: &str) -> Vec<u32> {
-    let folders = ["msi_irqs", "../msi_irqs"];
-    let mut numbers: Vec<u32> = folders
-        .iter()
-        .flat_map(|folder| host.names(&format!("{device}/{folder}")))
-        .filter_map(|name| name.parse().ok())
-        .filter(|number| host.has(&format!("/proc/irq/{number}/smp_affinity_list")))
-        .collect();
-    numbers.sort_unstable();
-    numbers
+/// The interrupts of a card's queues; those of a virtual card are its bus device's. What else a
+/// card interrupts for (its configuration, its link) is nobody's to move.
+fn interrupts(host: &Host, interface: &str, device: &str) -> Vec<Interrupt> {
+    let folders = ["msi_irqs", "../msi_irqs"].map(|folder| format!("{device}/{folder}"));
+    let folder = folders.iter().find(|folder| host.has(folder));
+    let numbers = folder.map_or_else(Vec::new, |folder| host.names(folder)).into_iter();
+    let of_a_queue = |number: u32| {
+        let folder = format!("/proc/irq/{number}");
+        let names = host.names(&folder).into_iter();
+        let queue = names.filter_map(|name| queue(&name, interface)).next()?;
+        host.has(&format!("{folder}/smp_affinity_list")).then_some(Interrupt { number, queue })
+    };
+    let mut all: Vec<Interrupt> =
+        numbers.filter_map(|name| of_a_queue(name.parse().ok()?)).collect();
+    all.sort_unstable();
+    all
+}
+
+/// The queue in a name that a driver gave to its interrupt: `virtio0-input.1`, `eth0-TxRx-1`,
+/// `mlx5_comp1@pci:0000:01:00.0`.
+fn queue(name: &str, interface: &str) -> Option<u64> {
+    const OTHERS: [&str; 4] = ["async", "event", "config", "mgmnt"];
+    let own = name.split('@').next().unwrap_or_default().replacen(interface, "", 1);
+    let word = own.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let is_other = word.is_empty() || OTHERS.iter().any(|other| word.contains(other));
+    if is_other { None } else { own[word.len()..].parse().ok() }
 }
 
 /// Whether `irqbalance` runs, which moves interrupts as it sees fit.
@@ -138,4 +162,35 @@ pub fn balances(host: &Host) -> bool {
     let processes = host.names("/proc").into_iter().filter(|name| name.parse::<u32>().is_ok());
     let mut names = processes.map(|id| host.read(&format!("/proc/{id}/comm")).unwrap_or_default());
     names.any(|name| name == "irqbalance")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::queue;
+
+    #[test]
+    fn the_queue_of_an_interrupt_is_in_its_name() {
+        for (name, number) in [
+            ("virtio2-input.0", 0),
+            ("virtio2-output.13", 13),
+            ("eth0-TxRx-3", 3),
+            ("ice-eth0-TxRx-7", 7),
+            ("mlx5_comp5@pci:0000:01:00.0", 5),
+            ("gve-ntfy-blk2@pci:0000:00:04.0", 2),
+        ] {
+            assert_eq!(queue(name, "eth0"), Some(number), "{name}");
+        }
+        for name in [
+            "virtio2-config",
+            "eth0",
+            "mlx5_async0@pci:0000:01:00.0",
+            "ena-mgmnt@pci:0000:00:05.0",
+            "eth0-event-8",
+            "PCIe PME",
+            "smp_affinity_list",
+            "spurious",
+        ] {
+            assert_eq!(queue(name, "eth0"), None, "{name}");
+        }
+    }
 }

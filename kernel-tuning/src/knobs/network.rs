@@ -1,7 +1,7 @@
 //! Packets between the card and the sockets.
 
 use super::{Knob, Place, Setting, sysctl};
-use crate::facts::{Facts, Interface};
+use crate::facts::{Facts, Interface, Interrupt};
 use crate::goal::Goal;
 use crate::want::Want;
 
@@ -89,12 +89,13 @@ pub(super) const KNOBS: &[Knob] = &[
         limits_connections: false,
         settings: |goal, facts| {
             let cores = shards(goal, facts);
-            let all = facts.interfaces.iter().flat_map(|one| &one.interrupts);
-            let setting = |(number, core): (&u32, &u64)| Setting {
-                place: Place::Kernel(format!("/proc/irq/{number}/smp_affinity_list")),
-                want: Want::List(vec![*core]),
+            let setting = |one: &Interrupt| {
+                let place = format!("/proc/irq/{}/smp_affinity_list", one.number);
+                let core = *cores.get(usize::try_from(one.queue).ok()? % cores.len().max(1))?;
+                Some(Setting { place: Place::Kernel(place), want: Want::List(vec![core]) })
             };
-            all.zip(cores.iter().cycle()).map(setting).collect()
+            let all = facts.interfaces.iter().flat_map(|one| &one.interrupts);
+            all.filter_map(setting).collect()
         },
     },
     Knob {
