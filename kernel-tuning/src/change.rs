@@ -3,13 +3,16 @@
 use crate::goal::Goal;
 use crate::host::Host;
 use crate::knobs::Place;
-use crate::persist::{self, Wanted};
+use crate::persist::{self, LIMITS, Wanted};
 use crate::plan::{Finding, State};
 use crate::record::{Record, Turn, is_interrupt};
 use crate::want::on_one_line;
 use similar::TextDiff;
 use std::fmt::Write;
 use std::io;
+
+/// The most descriptors that a process may be allowed.
+const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 
 /// What is to be changed.
 #[derive(Debug, Clone)]
@@ -42,6 +45,16 @@ pub enum Failed {
     /// The record of what was there cannot be read or written. Nothing was changed.
     #[error("nothing was changed, since what is there now could not be written down: {0}")]
     Record(io::Error),
+    /// Somebody else changed something since it was looked at. Nothing was changed.
+    #[error("nothing was changed: {label} is {now} by now, not {have}: try again")]
+    Moved {
+        /// What a person calls it.
+        label: String,
+        /// What it was when the change was planned.
+        have: String,
+        /// What it is.
+        now: String,
+    },
     /// Some of it was refused; the rest is changed, and can be undone.
     #[error("{} of the changes were refused:\n{}", .0.len(), .0.join("\n"))]
     Some(Vec<String>),
@@ -61,9 +74,9 @@ impl Plan {
             _ => None,
         };
         // Also where this process has enough: a service begins with others' limits.
-        let mut files = vec![persist::limits(goal)];
+        let mut files = vec![persist::limits(host, goal)];
         if let Some(program) = program {
-            files.extend(persist::for_restarts(goal, findings, program));
+            files.extend(persist::for_restarts(host, goal, findings, program));
         }
         files.retain(|file| host.text(file.path).ok().as_ref() != Some(&file.text));
         Self { settings: findings.iter().filter_map(step).collect(), files }
@@ -107,9 +120,10 @@ pub struct Applied {
 /// interrupted change can be undone, or made again.
 ///
 /// # Errors
-/// [`Failed`]; after `Busy` and `Record` the host is as it was.
+/// [`Failed`]; but for `Some` the host is as it was.
 pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
     let _turn = turn(host)?;
+    unmoved(host, plan)?;
     let mut record = record(host, plan).map_err(Failed::Record)?;
     let (mut done, mut refused) = (Applied::default(), Vec::new());
     for step in &plan.settings {
@@ -119,7 +133,7 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
             Err(error) => refused.push(format!("  {} = {}: {error}", step.label, step.value)),
         }
     }
-    let nr_open = host.read("/proc/sys/fs/nr_open").ok().and_then(|text| text.parse().ok());
+    let nr_open = host.read(NR_OPEN).ok().and_then(|text| text.parse().ok());
     for file in &plan.files {
         if file.nr_open > nr_open.unwrap_or(0) {
             refused.push(format!("  {}: with more than fs.nr_open nobody could log in", file.path));
@@ -134,6 +148,20 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
     }
     all_or(refused)?;
     Ok(done)
+}
+
+/// Nothing is changed that is no longer what it was when the change was planned and shown: somebody
+/// else may have made it more since. Interrupts move all the time where `irqbalance` runs.
+fn unmoved(host: &Host, plan: &Plan) -> Result<(), Failed> {
+    for step in plan.settings.iter().filter(|step| !is_interrupt(&step.path)) {
+        let now = host.read(&step.path).unwrap_or_else(|_| step.have.clone());
+        if now != step.have {
+            let (label, have, now) =
+                (step.label.clone(), on_one_line(&step.have), on_one_line(&now));
+            return Err(Failed::Moved { label, have, now });
+        }
+    }
+    Ok(())
 }
 
 /// Whether the kernel refused because it moves this interrupt itself: a card's driver asked it to.
@@ -171,9 +199,14 @@ pub fn undo(host: &Host) -> Result<Undone, Failed> {
             refused.push(format!("  {}: {error}", file.path));
         }
     }
+    let has_limits = host.has(LIMITS) && !refused.is_empty();
     for setting in record.settings.iter().rev() {
         match host.read(&setting.path) {
             Ok(now) if now == setting.before => {}
+            _ if has_limits && setting.path == NR_OPEN => refused.push(format!(
+                "  {NR_OPEN} = {}: while {LIMITS} may say more, nobody could log in",
+                setting.before
+            )),
             // The card, the core or the module is gone, and its setting with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => {
@@ -202,7 +235,7 @@ fn turn(host: &Host) -> Result<Turn, Failed> {
 fn record(host: &Host, plan: &Plan) -> io::Result<Record> {
     let mut record = Record::load(host)?.of_this_boot(host);
     for step in &plan.settings {
-        // Read again: somebody else may have had a turn since it was looked at.
+        // Read again: an interrupt may have moved since it was looked at.
         let have = host.read(&step.path).unwrap_or_else(|_| step.have.clone());
         record.note_setting(&step.path, &have);
     }

@@ -10,7 +10,11 @@ use std::fmt::Write;
 /// Who wrote it, at the head of every file.
 const HEAD: &str = "# Written by `holdfast-tuning apply`; `holdfast-tuning undo` takes it back.\n";
 /// Limits for logins; see `pam_limits(8)`.
-const LIMITS: &str = "/etc/security/limits.d/90-holdfast.conf";
+pub const LIMITS: &str = "/etc/security/limits.d/90-holdfast.conf";
+/// The beginning of its line.
+const LOGINS: &str = "* hard nofile ";
+/// `fs.nr_open` of a kernel where nobody sets it.
+const NR_OPEN: u64 = 1 << 20;
 /// Limits for the service.
 const DROP_IN: &str = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
 /// What `sysctl.d(5)` reads.
@@ -35,34 +39,46 @@ pub struct Wanted {
 }
 
 /// The file that sets the limits of the service: there is no other way to set those. Never less
-/// than the service has without it.
-pub fn limits(goal: &Goal) -> Wanted {
-    let descriptors = goal.descriptors().max(1 << 20);
-    let locked = goal.locked().max(64 << 20);
+/// than the service has without it, or than the file grants already.
+pub fn limits(host: &Host, goal: &Goal) -> Wanted {
+    let there = host.text(DROP_IN).unwrap_or_default();
+    let granted = |name| number_behind(&there, name).unwrap_or_default();
+    let descriptors = goal.descriptors().max(1 << 20).max(granted("LimitNOFILE="));
+    let locked = goal.locked().max(64 << 20).max(granted("LimitMEMLOCK="));
     let text = format!("{HEAD}[Service]\nLimitNOFILE={descriptors}\nLimitMEMLOCK={locked}\n");
     Wanted { path: DROP_IN, text, nr_open: 0 }
 }
 
 /// Whether the host's files set the limits that this goal needs.
 pub fn has_limits(host: &Host, goal: &Goal) -> bool {
-    let file = limits(goal);
+    let file = limits(host, goal);
     host.text(file.path).is_ok_and(|text| text == file.text)
 }
 
-/// The file that lets those who log in raise their limit, for what they start by hand. With a limit
-/// above `fs.nr_open` nobody could log in, so it goes together with that.
-fn logins(goal: &Goal) -> Wanted {
-    let descriptors = goal.descriptors().max(1 << 19);
+fn number_behind(text: &str, name: &str) -> Option<u64> {
+    text.lines().find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+}
+
+/// The file that lets those who log in raise their limit, for what they start by hand.
+///
+/// With a limit above `fs.nr_open` nobody of them could log in, and another file of `sysctl.d(5)`
+/// may set that lower at the next start of the host. So it is never more than what a kernel has
+/// when nobody sets it, and root, who can raise its own, is not in it.
+fn logins(host: &Host, goal: &Goal) -> Wanted {
+    let there = host.text(LIMITS).unwrap_or_default();
+    let granted = number_behind(&there, LOGINS).unwrap_or_default();
+    let descriptors = goal.descriptors().max(granted).clamp(1 << 19, NR_OPEN);
     let text = format!(
-        "{HEAD}# For who logs in and starts a gateway or a load generator by hand.\n\
-         * hard nofile {descriptors}\nroot hard nofile {descriptors}\n"
+        "{HEAD}# For who logs in and starts a gateway or a load generator by hand. Never more than \
+         fs.nr_open is\n# when nobody sets it: above that nobody could log in. Root raises its \
+         own: `ulimit -n`.\n{LOGINS}{descriptors}\n"
     );
     Wanted { path: LIMITS, text, nr_open: descriptors }
 }
 
 /// The files that survive a start of the host, for these settings as they will be; `program` is
 /// this one.
-pub fn for_restarts(goal: &Goal, findings: &[Finding], program: &str) -> Vec<Wanted> {
+pub fn for_restarts(host: &Host, goal: &Goal, findings: &[Finding], program: &str) -> Vec<Wanted> {
     let there = |one: &&Finding| !matches!(one.state, State::Absent | State::Hidden);
     let settings: Vec<Setting<'_>> =
         findings.iter().filter(there).filter_map(Setting::of).collect();
@@ -75,7 +91,7 @@ pub fn for_restarts(goal: &Goal, findings: &[Finding], program: &str) -> Vec<Wan
         (TUNED, tuned(&settings)),
     ];
     let files = texts.into_iter().map(|(path, text)| Wanted { path, text, nr_open: 0 });
-    files.chain([logins(goal)]).collect()
+    files.chain([logins(host, goal)]).collect()
 }
 
 fn unit(goal: &Goal, program: &str) -> String {

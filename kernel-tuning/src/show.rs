@@ -3,6 +3,7 @@
 use holdfast_tuning::change::{Applied, Plan, Undone};
 use holdfast_tuning::facts::balances;
 use holdfast_tuning::knobs::{self, Knob};
+use holdfast_tuning::persist::LIMITS;
 use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::room::{Room, in_units};
 use holdfast_tuning::want::on_one_line;
@@ -122,7 +123,11 @@ pub(crate) fn applied(plan: &Plan, done: &Applied, persist: bool) -> String {
     }
     if plan.files.iter().any(|file| file.path.contains("/systemd/")) {
         text.push_str("limits hold for what starts from now on: `systemctl daemon-reload`, then ");
-        text.push_str("restart the gateway; log in again for one that is started by hand\n");
+        text.push_str("restart the gateway\n");
+    }
+    if plan.files.iter().any(|file| file.path == LIMITS) {
+        text.push_str("for a gateway that is started by hand, log in again; root says ");
+        text.push_str("`ulimit -n` for itself\n");
     }
     if !persist {
         text.push_str("the kernel's settings are gone with the next start of the host; --persist ");

@@ -197,7 +197,9 @@ fn logins_are_never_allowed_more_than_the_kernel_allows() {
     made.replace_by_file("/proc/sys/fs/nr_open", "1048576\n");
     change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
     let limits = made.read("/etc/security/limits.d/90-holdfast.conf");
-    assert!(limits.contains("\nroot hard nofile 1129472\n"), "{limits}");
+    // A later file of sysctl.d may set the kernel's own again, and all must still get in.
+    assert!(limits.ends_with("\n* hard nofile 1048576\n"), "{limits}");
+    assert!(!limits.contains("root hard"), "{limits}");
     // A small goal takes nothing from anybody.
     let small = Made::new();
     change::apply(&small.host, &plan_for(&small, 1_000, true)).unwrap();
@@ -205,6 +207,51 @@ fn logins_are_never_allowed_more_than_the_kernel_allows() {
     assert!(limits.contains("\n* hard nofile 524288\n"), "{limits}");
     let service = small.read("/etc/systemd/system/holdfast.service.d/90-tuning.conf");
     assert!(service.contains("LimitNOFILE=1048576\nLimitMEMLOCK=67108864\n"), "{service}");
+}
+
+#[test]
+fn a_smaller_goal_takes_no_limit_back_and_finds_enough() {
+    let made = Made::new();
+    let file = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
+    change::apply(&made.host, &plan_for(&made, 3_000_000, true)).unwrap();
+    let large = made.read(file);
+    assert!(plan_for(&made, 2_000_000, false).is_empty());
+    change::apply(&made.host, &plan_for(&made, 2_000_000, true)).unwrap();
+    assert_eq!(made.read(file), large);
+    assert_eq!(labels(&made, State::Later), ["nofile", "memlock"]);
+}
+
+#[test]
+fn what_somebody_else_changed_since_it_was_shown_is_not_changed() {
+    let made = Made::new();
+    let plan = plan_for(&made, 1_000_000, true);
+    made.write("/proc/sys/net/core/somaxconn", "65535\n");
+    let before = made.everything();
+    let Err(failed) = change::apply(&made.host, &plan) else { panic!("made less") };
+    assert_eq!(
+        failed.to_string(),
+        "nothing was changed: net.core.somaxconn is 65535 by now, not 4096: try again"
+    );
+    assert_eq!(made.everything(), before);
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "65535\n");
+}
+
+#[test]
+fn while_logins_may_have_more_the_kernel_s_limit_stays() {
+    let made = Made::new();
+    let limits = "/etc/security/limits.d/90-holdfast.conf";
+    change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
+    fs::remove_file(made.host.place(limits)).unwrap();
+    made.write(&format!("{limits}/of-somebody"), "");
+    let Err(Failed::Some(refused)) = change::undo(&made.host) else { panic!("removed") };
+    assert!(refused.len() == 2 && refused[1].contains("nobody could log in"), "{refused:?}");
+    assert_eq!(made.read("/proc/sys/fs/nr_open"), "1129472\n");
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
+    fs::remove_file(made.host.place(&format!("{limits}/of-somebody"))).unwrap();
+    fs::remove_dir(made.host.place(limits)).unwrap();
+    change::undo(&made.host).unwrap();
+    assert_eq!(made.read("/proc/sys/fs/nr_open"), "1048576\n");
 }
 
 #[test]
