@@ -144,7 +144,7 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
         }
     }
     if record.note_managed(&done.managed) {
-        record.save(host).map_err(Failed::Record)?;
+        refused.extend(record.save(host).err().map(|error| format!("  {error}")));
     }
     all_or(refused)?;
     Ok(done)
@@ -220,7 +220,7 @@ pub fn undo(host: &Host) -> Result<Undone, Failed> {
         host.remove_if_empty(folder);
     }
     all_or(refused)?;
-    Record::forget(host).map_err(Failed::Record)?;
+    all_or(Record::forget(host).err().map(|error| format!("  {error}")).into_iter().collect())?;
     let files = record.files.into_iter().map(|file| file.path).collect();
     Ok(Undone { settings: record.settings.len(), files })
 }

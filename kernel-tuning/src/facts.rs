@@ -6,12 +6,15 @@ use crate::want::ranges;
 /// What a host is.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Facts {
-    /// Cores that are online.
+    /// Cores that are online; in a container with a quota no more than that.
     pub cores: u64,
     /// Their numbers, in order; there may be gaps.
     pub online: Vec<u64>,
-    /// Memory in bytes.
+    /// Memory in bytes; in a container no more than it may have.
     pub memory: u64,
+    /// This is a network namespace of its own, as containers have: what counts for the whole host
+    /// cannot be seen from here.
+    pub apart: bool,
     /// Bytes of a page.
     pub page: u64,
     /// Connections are tracked (`nf_conntrack` is loaded).
@@ -55,9 +58,10 @@ impl Facts {
     pub fn of(host: &Host) -> Self {
         let online = online(host);
         Self {
-            cores: online.len() as u64,
+            cores: (online.len() as u64).min(granted_cores(host)),
             online,
-            memory: memory(host),
+            memory: memory(host).min(granted_memory(host)),
+            apart: !host.has("/proc/sys/net/core/netdev_max_backlog"),
             page: rustix::param::page_size() as u64,
             tracks: host.has("/proc/sys/net/netfilter/nf_conntrack_max"),
             interfaces: interfaces(host),
@@ -78,6 +82,26 @@ fn memory(host: &Host) -> u64 {
     let total = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = total.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
     kib.unwrap_or_default() << 10
+}
+
+/// What the control group at the root of a container may have; a host has no such file. Version 2
+/// says `max` where there is no limit, and version 1 a number that is too large for any host.
+fn granted_memory(host: &Host) -> u64 {
+    let files = ["memory.max", "memory/memory.limit_in_bytes"];
+    let granted = files
+        .iter()
+        .filter_map(|file| host.read(&format!("/sys/fs/cgroup/{file}")).ok()?.parse::<u64>().ok());
+    granted.min().unwrap_or(u64::MAX)
+}
+
+/// Cores by a container's quota of CPU time, begun ones as whole.
+fn granted_cores(host: &Host) -> u64 {
+    let quota = host.read("/sys/fs/cgroup/cpu.max").unwrap_or_default();
+    let mut words = quota.split_whitespace().map_while(|word| word.parse::<u64>().ok());
+    match (words.next(), words.next()) {
+        (Some(quota), Some(period)) if period > 0 => quota.div_ceil(period).max(1),
+        _ => u64::MAX,
+    }
 }
 
 /// The folders of the cores that are there.
@@ -137,8 +161,8 @@ fn interrupts(host: &Host, interface: &str, device: &str) -> Vec<Interrupt> {
     let numbers = folder.map_or_else(Vec::new, |folder| host.names(folder)).into_iter();
     let of_a_queue = |number: u32| {
         let folder = format!("/proc/irq/{number}");
-        let names = host.names(&folder).into_iter();
-        let queue = names.filter_map(|name| queue(&name, interface)).next()?;
+        let mut names = host.names(&folder).into_iter();
+        let queue = names.find_map(|name| queue(&name, interface))?;
         host.has(&format!("{folder}/smp_affinity_list")).then_some(Interrupt { number, queue })
     };
     let mut all: Vec<Interrupt> =

@@ -84,24 +84,18 @@ impl Host {
         }
         let new = self.place(&unfinished(path));
         // Nobody else looks into it before it is known who may.
-        let mut file =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-        file.write_all(text.as_bytes())?;
-        let mode = match fs::metadata(&place) {
-            Ok(before) => {
-                let now = file.metadata()?;
-                if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
-                    fchown(&file, Some(before.uid()), Some(before.gid()))?;
-                }
-                before.mode() & 0o7777
-            }
-            Err(_) if private => 0o600,
-            Err(_) => 0o644,
-        };
-        file.set_permissions(fs::Permissions::from_mode(mode))?;
-        file.sync_all()?;
-        fs::rename(&new, &place)?;
-        File::open(folder)?.sync_all()
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        let written =
+            options.open(&new).and_then(|file| fill(file, text, &place, private)).and_then(|()| {
+                fs::rename(&new, &place)?;
+                File::open(folder)?.sync_all()
+            });
+        if written.is_err() {
+            // On a full disk its room is needed; where it cannot be removed it does no harm.
+            let _ = fs::remove_file(&new);
+        }
+        written
     }
 
     /// Whether a symbolic link is there. Somebody manages that file elsewhere.
@@ -159,6 +153,24 @@ impl Host {
     }
 }
 
+/// Writes a file that will take the place of another, and its owner and mode.
+fn fill(mut file: File, text: &str, place: &Path, private: bool) -> io::Result<()> {
+    file.write_all(text.as_bytes())?;
+    let mode = match fs::metadata(place) {
+        Ok(before) => {
+            let now = file.metadata()?;
+            if (now.uid(), now.gid()) != (before.uid(), before.gid()) {
+                fchown(&file, Some(before.uid()), Some(before.gid()))?;
+            }
+            before.mode() & 0o7777
+        }
+        Err(_) if private => 0o600,
+        Err(_) => 0o644,
+    };
+    file.set_permissions(fs::Permissions::from_mode(mode))?;
+    file.sync_all()
+}
+
 /// What a file is called until all of it is written.
 fn unfinished(path: &str) -> String {
     format!("{path}.new")
@@ -178,6 +190,15 @@ mod tests {
     fn of_a_choice_the_word_that_holds_is_read() {
         assert_eq!(chosen("always [madvise] never"), "madvise");
         assert_eq!(chosen("4096 16384"), "4096 16384");
+    }
+
+    #[test]
+    fn what_cannot_be_put_in_place_leaves_nothing_behind() {
+        let folder = tempfile::tempdir().unwrap();
+        let host = Host::below(folder.path());
+        fs::create_dir_all(host.place("/etc/file")).unwrap();
+        host.put("/etc/file", "text\n", false).unwrap_err();
+        assert_eq!(host.names("/etc"), ["file"]);
     }
 
     #[test]

@@ -26,22 +26,36 @@ struct Cli {
 
 const EXIT_CODES: &str = "\
 Exit codes:
-  0  the host is as the goal needs it, or was made so
+  0  the host is as the goal needs it, or was made so; or --dry-run showed what would be done
   1  something must be changed (check), or the change was not confirmed (apply)
   2  the command is wrong
   3  the host cannot meet the goal, however it is tuned (check)
   4  the host could not be changed, or only in part: what was refused is said (apply, undo)";
 
+const JSON: &str = "\
+With --json, one object:
+  verdict   good, change or cannot: exit code 0, 1 or 3
+  goal      what was asked for: connections, pushes, memory in bytes, cores, ports
+  room      memory: lines of [what, bytes]; memory_needed, memory_there, millicores_needed,
+            millicores_there; lacking: what the host cannot do, in words
+  settings  of each: knob (what `explain` knows it by), setting (its file where a knob has
+            several), have, want (in words), write (what `apply` writes, null where nothing),
+            state, limits_connections
+  state     good; change: must be changed; later: set, for processes that start from now on;
+            absent: not on this kernel or in this namespace; managed: an interrupt of the
+            kernel's own; hidden: it cannot be read";
+
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Hold the host against a goal; changes nothing
+    #[command(after_help = JSON)]
     Check {
         #[command(flatten)]
         goal: GoalArgs,
         /// One JSON object for programs
         #[arg(long)]
         json: bool,
-        /// Also what is good already, and what this kernel does not have
+        /// Also what is good already, and what is not here
         #[arg(long)]
         all: bool,
     },
@@ -149,19 +163,20 @@ fn look(host: &Host, args: &GoalArgs) -> (Facts, Goal, Vec<Finding>) {
 fn check(host: &Host, args: &GoalArgs, json: bool, all: bool) -> Exit {
     let (facts, goal, findings) = look(host, args);
     let room = Room::new(&goal, &facts);
-    let text = if json {
-        show::json(&goal, &room, &findings)
+    let (exit, verdict) = if !room.lacking.is_empty() {
+        (Exit::CannotMeet, "cannot")
+    } else if findings.iter().any(|one| one.state == State::Change) {
+        (Exit::MustChange, "change")
     } else {
-        show::check(host, &goal, &room, &findings, all)
+        (Exit::Done, "good")
+    };
+    let text = if json {
+        show::json(verdict, &goal, &room, &findings)
+    } else {
+        show::check(host, (&goal, &facts), &room, &findings, all)
     };
     say(&text);
-    if !room.lacking.is_empty() {
-        Exit::CannotMeet
-    } else if findings.iter().any(|one| one.state == State::Change) {
-        Exit::MustChange
-    } else {
-        Exit::Done
-    }
+    exit
 }
 
 /// How `apply` goes about it.

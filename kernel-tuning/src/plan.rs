@@ -18,7 +18,7 @@ pub enum State {
     Change,
     /// It is set in the files for processes that come; this one began before.
     Later,
-    /// This kernel has no such setting: nothing to do.
+    /// This kernel, or this network namespace, has no such setting: nothing to do here.
     Absent,
     /// An interrupt that the kernel moves itself: left alone.
     Managed,

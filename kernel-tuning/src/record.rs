@@ -57,9 +57,10 @@ impl Record {
     /// # Errors
     /// Those of reading; `InvalidData` where it is no record, with the reason.
     pub fn load(host: &Host) -> io::Result<Self> {
-        let Some(text) = host.text_if_there(PATH)? else { return Ok(Self::default()) };
-        serde_json::from_str(&text)
-            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("{PATH}: {error}")))
+        let text = host.text_if_there(PATH).map_err(|error| at(PATH, &error))?;
+        let Some(text) = text else { return Ok(Self::default()) };
+        let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        serde_json::from_str(&text).map_err(|error| at(PATH, &wrong(error)))
     }
 
     /// The same without what another start of the host has numbered anew: interrupts.
@@ -80,7 +81,7 @@ impl Record {
     /// Those of writing; what was recorded before is then still there.
     pub fn save(&self, host: &Host) -> io::Result<()> {
         let text = serde_json::to_string_pretty(self).map_err(io::Error::other)?;
-        host.put(PATH, &(text + "\n"), true)
+        host.put(PATH, &(text + "\n"), true).map_err(|error| at(PATH, &error))
     }
 
     /// Forgets everything: what was there is there again.
@@ -88,7 +89,7 @@ impl Record {
     /// # Errors
     /// Those of removing.
     pub fn forget(host: &Host) -> io::Result<()> {
-        host.remove(PATH)?;
+        host.remove(PATH).map_err(|error| at(PATH, &error))?;
         host.remove_if_empty(FOLDER);
         Ok(())
     }
@@ -118,7 +119,7 @@ impl Record {
         if self.files.iter().any(|one| one.path == path) || host.is_link(path) {
             return Ok(());
         }
-        let before = host.text_if_there(path)?;
+        let before = host.text_if_there(path).map_err(|error| at(path, &error))?;
         self.files.push(Written { path: path.to_owned(), before });
         for folder in host.missing_folders(path) {
             if !self.folders.contains(&folder) {
@@ -127,6 +128,11 @@ impl Record {
         }
         Ok(())
     }
+}
+
+/// The same error with the file that it is about.
+fn at(path: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{path}: {error}"))
 }
 
 /// Whether a setting is of an interrupt.

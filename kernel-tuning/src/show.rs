@@ -7,26 +7,43 @@ use holdfast_tuning::persist::LIMITS;
 use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::room::{Room, in_units};
 use holdfast_tuning::want::on_one_line;
-use holdfast_tuning::{Goal, Host};
+use holdfast_tuning::{Facts, Goal, Host};
 use serde_json::json;
 use std::fmt::Write;
 
-/// How a state is called in a table and in JSON.
+/// How a state is called in JSON.
+fn token(state: State) -> &'static str {
+    match state {
+        State::Good => "good",
+        State::Change => "change",
+        State::Later => "later",
+        State::Absent => "absent",
+        State::Managed => "managed",
+        State::Hidden => "hidden",
+    }
+}
+
+/// How a state is called in a table.
 fn word(state: State) -> &'static str {
     match state {
         State::Good => "good",
         State::Change => "change",
         State::Later => "set, for processes that start from now on",
-        State::Absent => "not on this kernel",
+        State::Absent => "not here",
         State::Managed => "managed by the kernel, left alone",
         State::Hidden => "cannot be read: try as root",
     }
 }
 
+/// What is said in a container.
+const APART: &str = "\
+what is not here is set for the whole host, and this is a network namespace of its own, as a
+container has: run it on the host too\n\n";
+
 /// The findings and the account of memory, for a person.
 pub(crate) fn check(
     host: &Host,
-    goal: &Goal,
+    (goal, facts): (&Goal, &Facts),
     room: &Room,
     findings: &[Finding],
     all: bool,
@@ -44,12 +61,16 @@ pub(crate) fn check(
     let count = |state| findings.iter().filter(|one| one.state == state).count();
     let _ = writeln!(
         text,
-        "{} of {} settings are good, {} must be changed, {} are not on this kernel\n",
+        "{} of {} settings are good, {} must be changed, {} are not here, {} cannot be read\n",
         count(State::Good) + count(State::Later) + count(State::Managed),
         findings.len(),
         count(State::Change),
-        count(State::Absent)
+        count(State::Absent),
+        count(State::Hidden)
     );
+    if facts.apart && count(State::Absent) > 0 {
+        text.push_str(APART);
+    }
     text.push_str(&account(goal, room));
     if findings.iter().any(|one| one.knob.name == "interrupts") && balances(host) {
         text.push_str(
@@ -97,19 +118,21 @@ fn verdict(goal: &Goal, room: &Room, changes: usize) -> String {
 }
 
 /// The same for programs.
-pub(crate) fn json(goal: &Goal, room: &Room, findings: &[Finding]) -> String {
+pub(crate) fn json(verdict: &str, goal: &Goal, room: &Room, findings: &[Finding]) -> String {
     let finding = |one: &Finding| {
+        let write = (one.state == State::Change).then(|| one.value());
         json!({
             "knob": one.knob.name,
             "setting": one.label(),
             "have": one.have,
             "want": one.want.to_string(),
-            "state": word(one.state),
+            "write": write,
+            "state": token(one.state),
             "limits_connections": one.knob.limits_connections,
         })
     };
     let settings: Vec<_> = findings.iter().map(finding).collect();
-    json!({ "goal": goal, "room": room, "settings": settings }).to_string()
+    json!({ "verdict": verdict, "goal": goal, "room": room, "settings": settings }).to_string()
 }
 
 /// What was done, and what else is to be done.

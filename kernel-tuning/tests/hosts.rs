@@ -12,6 +12,7 @@ use holdfast_tuning::plan::{self, State};
 use holdfast_tuning::record::{self, Turn};
 use holdfast_tuning::{Facts, Goal};
 use made::Made;
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::{Command, Stdio};
@@ -117,13 +118,39 @@ fn a_change_that_is_killed_anywhere_is_undone_whole_and_can_be_made_again() {
         sleep(Duration::from_micros(delay * 700));
         child.kill().unwrap();
         child.wait().unwrap();
+        let does = |arguments: &[&str]| {
+            let output = made.command(PROGRAM, arguments).output().unwrap();
+            assert!(output.status.success(), "{arguments:?} after {delay} steps: {output:?}");
+        };
         if delay % 2 == 1 {
-            assert!(made.command(PROGRAM, &["apply", "--yes"]).output().unwrap().status.success());
+            does(&["apply", "--yes"]);
             assert_eq!(labels(&made, State::Change), Vec::<String>::new());
         }
-        assert!(made.command(PROGRAM, &["undo"]).output().unwrap().status.success());
+        does(&["undo"]);
         assert_eq!(made.everything(), before, "killed after {delay} steps of time");
     }
+}
+
+#[test]
+fn in_a_container_its_own_limits_count_and_it_is_sent_to_the_host() {
+    let made = Made::new();
+    let table = |made: &Made| {
+        let output = made.command(PROGRAM, &["check", "--connections", "1000"]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(!table(&made).contains("a network namespace of its own"));
+    made.write("/sys/fs/cgroup/memory.max", "2147483648\n");
+    made.write("/sys/fs/cgroup/cpu.max", "150000 100000\n");
+    fs::remove_file(made.host.place("/proc/sys/net/core/netdev_max_backlog")).unwrap();
+    let facts = Facts::of(&made.host);
+    assert_eq!((facts.memory, facts.cores, facts.apart), (2 << 30, 2, true));
+    let told = table(&made);
+    assert!(told.contains("a network namespace of its own"), "{told}");
+    assert!(told.contains("together, of 2.0 GiB"), "{told}");
+    made.write("/sys/fs/cgroup/memory.max", "max\n");
+    made.write("/sys/fs/cgroup/cpu.max", "max 100000\n");
+    let facts = Facts::of(&made.host);
+    assert_eq!((facts.memory, facts.cores), (32 << 30, 4));
 }
 
 #[test]
@@ -132,7 +159,9 @@ fn nothing_is_changed_where_what_is_there_cannot_be_written_down() {
     made.write(record::PATH, "{");
     let before = made.everything();
     let plan = plan_for(&made, 1_000_000, true);
-    assert!(matches!(change::apply(&made.host, &plan), Err(Failed::Record(_))));
+    let Err(failed @ Failed::Record(_)) = change::apply(&made.host, &plan) else { panic!("done") };
+    let told = failed.to_string();
+    assert!(told.starts_with("nothing was changed") && told.contains(record::PATH), "{told}");
     assert!(matches!(change::undo(&made.host), Err(Failed::Record(_))));
     assert_eq!(made.everything(), before);
 }
@@ -372,6 +401,16 @@ fn programs_are_told_in_one_json_object_what_people_are_told_in_a_table() {
     let nr_open = settings.iter().find(|one| one["knob"] == "fs.nr_open").unwrap();
     assert_eq!((&nr_open["state"], &nr_open["have"]), (&"change".into(), &"1048576".into()));
     assert_eq!(nr_open["limits_connections"], true);
+    assert_eq!((&told["verdict"], &nr_open["write"]), (&"change".into(), &"2254848".into()));
+    let states = settings.iter().map(|one| one["state"].as_str().unwrap());
+    assert_eq!(states.collect::<BTreeSet<_>>(), ["absent", "change", "good"].into());
+    // Its help says of every field what it is.
+    let help = Command::new(PROGRAM).args(["check", "--help"]).output().unwrap();
+    let help = String::from_utf8(help.stdout).unwrap();
+    let parts = [&told, &told["goal"], &told["room"], nr_open];
+    for name in parts.iter().flat_map(|part| part.as_object().unwrap().keys()) {
+        assert!(help.contains(name.as_str()), "{name} is not in the help: {help}");
+    }
     let table = made.command(PROGRAM, &["check", "--connections", "2000000"]).output().unwrap();
     let table = String::from_utf8(table.stdout).unwrap();
     assert!(table.contains("fs.nr_open") && table.contains("memory for 2000000"), "{table}");

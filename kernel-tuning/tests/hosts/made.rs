@@ -24,7 +24,9 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/core/rps_sock_flow_entries", "0"),
     ("net/ipv4/tcp_max_syn_backlog", "2048"),
     ("net/ipv4/tcp_syncookies", "1"),
-    ("net/ipv4/ip_local_reserved_ports", ""),
+    // Not empty: a file, unlike the kernel, is empty for a moment while it is written, and a
+    // program that is killed then would leave it so.
+    ("net/ipv4/ip_local_reserved_ports", "8080"),
     ("net/ipv4/ip_local_port_range", "32768\t60999"),
     ("net/ipv4/tcp_max_orphans", "131072"),
     ("net/ipv4/tcp_max_tw_buckets", "131072"),
