@@ -34,6 +34,7 @@ pub(crate) fn all() -> Result {
     fuzz::run(&fuzz::Args::seconds(FUZZ_SECONDS))?;
     seeds::run(&seeds::Args::count(SEEDS))?;
     load::run()?;
+    guest::short()?;
     // The claims among them run on both back ends, the mesh under every interleaving.
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers);

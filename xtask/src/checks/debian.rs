@@ -1,20 +1,27 @@
 //! Programs that the checks need, by Debian's packages where they are not there.
 
+use std::env;
 use std::fs;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::shell::{Result, output, run};
 
-/// Sees to it that there is a `program`, which knows `--version`; else installs `package`.
-pub(super) fn ensure(program: &str, package: &str) -> Result {
-    let mut version = Command::new(program);
-    version.arg("--version").stdout(Stdio::null()).stderr(Stdio::null());
-    if version.status().is_ok_and(|status| status.success()) {
+/// Sees to it that there are these programs; installs the packages of those that are not.
+pub(super) fn ensure(programs: &[(&str, &str)]) -> Result {
+    let lacking = programs.iter().filter(|(program, _)| path(program).is_none());
+    let packages: Vec<&str> = lacking.map(|(_, package)| *package).collect();
+    if packages.is_empty() {
         return Ok(());
     }
     apt(&["update", "-q"])?;
-    apt(&["install", "-qy", "--no-install-recommends", package])
+    apt(&[&["install", "-qy", "--no-install-recommends"], &packages[..]].concat())
+}
+
+/// Where a program is.
+pub(super) fn path(program: &str) -> Option<PathBuf> {
+    let folders = env::var_os("PATH")?;
+    env::split_paths(&folders).map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
 /// `apt-get` as somebody who may change the system.

@@ -3,7 +3,7 @@
 //! The guest is a tool of its own: `TOOL -t SECONDS -a FILE[:PATH]... SCRIPT ARGUMENT...` boots a
 //! kernel, puts the files into it with their libraries, runs the script as root, prints what the
 //! script prints and ends as it does. Emulation is many times slower than the machine, so nothing
-//! is measured there, and this is no part of what each change must pass.
+//! is measured there, and of what each change must pass only a short part is.
 //!
 //! The tests look for the gateway at the path where it was built, also in the guest: that may not
 //! be under `/tmp`, over which a guest mounts a folder of its own.
@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use super::redis;
+use super::{debian, redis};
 use crate::shell::{Result, cargo, root, run as run_command, shown, target};
 
 /// Names the tool where no option does.
@@ -52,6 +52,12 @@ exit $ended
 /// How often it runs tests.
 const RUNS: usize = 3;
 
+/// What the tool needs, by program and package.
+const NEEDS: [(&str, &str); 3] =
+    [("qemu-system-x86_64", "qemu-system-x86"), ("busybox", "busybox-static"), ("cpio", "cpio")];
+/// Seconds until the short part is given up, the fetching of a kernel among them.
+const SHORT: u32 = 300;
+
 /// What a test of the kernel's contract says instead of failing where there is no `io_uring`.
 const SKIPPED: &str = "skipped: ";
 
@@ -66,13 +72,28 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS", default_value_t = 3600)]
     limit: u32,
     /// Show what `holdfast-tuning` does to a kernel and undoes, and what so many clients take of a
-    /// gateway with one shard there, instead
+    /// gateway with one shard there (0 for no gateway), instead
     #[arg(long, value_name = "CLIENTS", num_args = 0..=1, default_missing_value = "200000")]
     tuning: Option<u32>,
     /// Install the Debian packages on a Debian with systemd there, run the gateway in the sandbox
     /// of its unit, and remove them, instead
     #[arg(long, conflicts_with = "tuning")]
     service: bool,
+}
+
+/// What each change must pass of it: what `holdfast-tuning` does to a kernel, it undoes. Without
+/// the tool a line says that it was left out.
+pub(crate) fn short() -> Result {
+    match tool(None) {
+        Ok(tool) => {
+            debian::ensure(&NEEDS)?;
+            tuning::run(&tool, SHORT, 0)
+        }
+        Err(why) => {
+            eprintln!("\nskipped: what holdfast-tuning does to a kernel of its own: {why}");
+            Ok(())
+        }
+    }
 }
 
 /// Builds the tests, runs them in the guest and sums them up.
@@ -93,7 +114,7 @@ pub(crate) fn run(args: &Args) -> Result {
     for program in &built {
         guest.arg("-a").arg(program.pack(&folder)?);
     }
-    guest.arg("-a").arg(format!("{}:/guest/redis-server", redis::path()?));
+    guest.arg("-a").arg(format!("{}:/guest/redis-server", redis::path()?.display()));
     let (summary, ended) = watch(guest.arg(script))?;
     eprint!("\n{summary}");
     ended?;

@@ -1,14 +1,19 @@
 //! The store in Redis is tested against a real server.
 
 use super::debian;
-use crate::shell::{Result, output};
+use std::path::PathBuf;
+
+use crate::shell::Result;
+
+/// The program, and its package.
+const PROGRAM: &str = "redis-server";
 
 /// Sees to it that there is a `redis-server`.
 pub(super) fn ensure() -> Result {
-    debian::ensure("redis-server", "redis-server")
+    debian::ensure(&[(PROGRAM, PROGRAM)])
 }
 
 /// Where that program is.
-pub(super) fn path() -> Result<String> {
-    output("sh", &["-c", "command -v redis-server"]).ok_or_else(|| "no redis-server".into())
+pub(super) fn path() -> Result<PathBuf> {
+    debian::path(PROGRAM).ok_or_else(|| format!("no {PROGRAM}"))
 }

@@ -12,7 +12,7 @@ const EXPOSURE: &str = "15";
 
 /// Refuses a unit that exposes more, or that systemd does not understand.
 pub(crate) fn check() -> Result {
-    debian::ensure("systemd-analyze", "systemd")?;
+    debian::ensure(&[("systemd-analyze", "systemd")])?;
     let mut security = Command::new("systemd-analyze");
     security.args(["security", "--offline=true", "--no-pager", "--threshold", EXPOSURE]);
     run(security.arg(root().join(UNIT)))

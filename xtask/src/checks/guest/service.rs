@@ -41,7 +41,7 @@ pub(super) fn run(tool: &Path, limit: u32) -> Result {
 fn debian(folder: &Path) -> Result<PathBuf> {
     let root = folder.join("debian.tar");
     if !root.exists() {
-        debian::ensure("mmdebstrap", "mmdebstrap")?;
+        debian::ensure(&[("mmdebstrap", "mmdebstrap")])?;
         let unfinished = folder.join("unfinished.tar");
         let mut bootstrap = Command::new("mmdebstrap");
         bootstrap.args(["--variant=minbase", &format!("--include={PACKAGES}")]);

@@ -7,16 +7,19 @@ use crate::shell::{Result, cargo};
 use std::path::Path;
 
 const SCRIPT: &str = include_str!("tuning.sh");
-/// What the guest gets.
-const PROGRAMS: [&str; 3] = ["holdfast", "holdfast-loadgen", "holdfast-tuning"];
+/// What the guest gets; only the first where there are no clients.
+const PROGRAMS: [&str; 3] = ["holdfast-tuning", "holdfast", "holdfast-loadgen"];
 /// Megabytes of the guest without clients, and bytes for both ends of each.
 const MEMORY: (u32, u32) = (1_500, 12_000);
 
-/// Runs it with so many clients.
+/// Runs it with so many clients; without a gateway for none, and then with what was built to be
+/// tested.
 pub(super) fn run(tool: &Path, limit: u32, clients: u32) -> Result {
-    let mut command = cargo(&["build", "--release"]);
-    command.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
-    let built = build(command, &PROGRAMS)?;
+    let (profile, programs) =
+        if clients > 0 { ("release", &PROGRAMS[..]) } else { ("dev", &PROGRAMS[..1]) };
+    let mut command = cargo(&["build", "--profile", profile]);
+    command.args(programs.iter().flat_map(|program| ["--bin", program]));
+    let built = build(command, programs)?;
     let (folder, script) = prepare(SCRIPT)?;
     let mut guest = guest(tool, limit);
     let megabytes = MEMORY.0

@@ -1,6 +1,6 @@
 # What `holdfast-tuning` does to a kernel where everything may be changed, and undoes; and what a
-# gateway in one process with one shard takes there for CLIENTS clients. Emulation is slow, so they
-# have time: nobody is late here who is late by some minutes.
+# gateway in one process with one shard takes there for CLIENTS clients, if there are to be any.
+# Emulation is slow, so they have time: nobody is late here who is late by some minutes.
 clients=$1
 tuning="/guest/holdfast-tuning"
 goal="--connections 1000000 --pushes 50000"
@@ -28,6 +28,24 @@ snapshot() {
 same() { snapshot >/tmp/now; cmp -s "$1" /tmp/now || { diff "$1" /tmp/now; return 1; }; }
 at_least() { [ "$(awk -v n="$2" '{print $n}' "/proc/sys/$1")" -ge "$3" ]; }
 
+# A gateway with its clients, once.
+serve() {
+    ulimit -n 1048576
+    /guest/holdfast serve --set shards=1 --set client.connections_max="$clients" \
+        --set store.kind=none --set log.level=warn --set socket.user_timeout=1800s &
+    gateway=$!
+    ready() { wget -q -O /dev/null http://127.0.0.1:7700/readyz; }
+    for _ in $(seq 120); do ready 2>/dev/null && break; sleep 1; done
+    must gateway_is_ready ready
+    /guest/holdfast-loadgen run -n "$clients" --io uring --heartbeat 1800 --connect-rate 4000 \
+        --login-timeout 600 --rate 50 --duration 10 --drain 600 --broadcasts 1 \
+        --broadcast-users 1000 --every 20 --json /tmp/report.json
+    must every_client_is_served [ $? = 0 ]
+    grep -A12 '"memory"' /tmp/report.json
+    kill $gateway
+    wait $gateway
+}
+
 echo "kernel $(uname -rv)"
 echo "tests tuning"
 mkdir -p /etc /var/lib /run
@@ -50,20 +68,7 @@ snapshot >/tmp/applied
 must apply_again_succeeds $tuning apply $goal --persist --yes
 must applied_twice_is_applied_once same /tmp/applied
 
-ulimit -n 1048576
-/guest/holdfast serve --set shards=1 --set client.connections_max="$clients" \
-    --set store.kind=none --set log.level=warn --set socket.user_timeout=1800s &
-gateway=$!
-ready() { wget -q -O /dev/null http://127.0.0.1:7700/readyz; }
-for _ in $(seq 120); do ready 2>/dev/null && break; sleep 1; done
-must gateway_is_ready ready
-/guest/holdfast-loadgen run -n "$clients" --io uring --heartbeat 1800 --connect-rate 4000 \
-    --login-timeout 600 --rate 50 --duration 10 --drain 600 --broadcasts 1 \
-    --broadcast-users 1000 --every 20 --json /tmp/report.json
-must every_client_is_served [ $? = 0 ]
-grep -A12 '"memory"' /tmp/report.json
-kill $gateway
-wait $gateway
+[ "$clients" = 0 ] || serve
 
 must undo_succeeds $tuning undo
 must undone_is_as_before same /tmp/before
