@@ -30,7 +30,8 @@ const SHELLS: [(&str, &str, &str); 3] = [("bash", "", ""), ("zsh", "_", ""), ("f
 /// Where the packages go.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The folder for the packages; without it `target/debian`
+    /// The folder for the packages; without it `target/debian`. Their maintainer is `$DEBFULLNAME`
+    /// with `$DEBEMAIL`
     #[arg(long, value_name = "FOLDER")]
     out: Option<PathBuf>,
 }
@@ -61,12 +62,14 @@ pub(crate) fn make(out: &Path) -> Result<Vec<PathBuf>> {
             draw(program, &drawn.join(deb.name), &date)?;
         }
     }
+    let maintainer = maintainer();
     let mut made = Vec::new();
     for deb in &DEBS {
-        write(&drawn.join("changelog"), changelog(deb.name).as_bytes())?;
+        write(&drawn.join("changelog"), changelog(deb.name, &maintainer).as_bytes())?;
         let file = out.join(format!("{}.deb", deb.name));
         let mut pack = Command::new(&packer);
-        pack.args(["--package", deb.package, "--no-build", "--strip", "--output"]).arg(&file);
+        pack.args(["--package", deb.package, "--no-build", "--strip"]);
+        pack.args(["--maintainer", &maintainer, "--output"]).arg(&file);
         run_command(pack.current_dir(root()))?;
         contents::check(&file, deb.programs)?;
         made.push(file);
@@ -109,13 +112,23 @@ fn draw(program: &str, folder: &Path, date: &str) -> Result {
     Ok(())
 }
 
+/// Who answers for a package: whoever makes it, by the variables that Debian's own tools read
+/// (debchange(1)); without them nobody whom mail reaches.
+fn maintainer() -> String {
+    let said = |name, otherwise: &str| {
+        env::var(name).ok().filter(|said| !said.is_empty()).unwrap_or_else(|| otherwise.to_owned())
+    };
+    let name = said("DEBFULLNAME", "The Holdfast maintainers");
+    format!("{name} <{}>", said("DEBEMAIL", "holdfast@localhost"))
+}
+
 /// What Debian wants beside a package; what changed stands in the repository's own.
-fn changelog(name: &str) -> String {
+fn changelog(name: &str, maintainer: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let date = output("git", &["log", "-1", "--format=%cD"]).unwrap_or_default();
     format!(
         "{name} ({version}-1) unstable; urgency=medium\n\n  * Holdfast {version}.\n\n \
-         -- The Holdfast maintainers <root@localhost>  {date}\n"
+         -- {maintainer}  {date}\n"
     )
 }
 
