@@ -33,12 +33,14 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
+    let ramps = report.phases.iter().filter(|phase| phase.kind == "ramp").count();
     writeln!(
         out,
-        "\n{} on {}, source addresses: {}; logged in within {:.1} s",
+        "\n{} on {}, source addresses: {}; the {}ramp took {:.1} s",
         counted(u64::from(report.clients), "client"),
         counted(u64::from(report.threads), "thread"),
         report.source_addresses,
+        if ramps > 1 { "first " } else { "" },
         report.seconds.ramp
     )?;
     writeln!(out, "{}", report.plan)?;
