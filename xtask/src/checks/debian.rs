@@ -18,6 +18,11 @@ pub(super) fn ensure(programs: &[(&str, &str)]) -> Result {
     apt(&[&["install", "-qy", "--no-install-recommends"], &packages[..]].concat())
 }
 
+/// Sees to it that a package could be had, for which there must be lists of packages.
+pub(super) fn ensure_known(package: &str) -> Result {
+    if output("apt-cache", &["show", package]).is_some() { Ok(()) } else { apt(&["update", "-q"]) }
+}
+
 /// Where a program is.
 pub(super) fn path(program: &str) -> Option<PathBuf> {
     let folders = env::var_os("PATH")?;

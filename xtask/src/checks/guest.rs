@@ -87,6 +87,7 @@ pub(crate) fn short() -> Result {
     match tool(None) {
         Ok(tool) => {
             debian::ensure(&NEEDS)?;
+            debian::ensure_known("linux-image-amd64")?;
             tuning::run(&tool, SHORT, 0)
         }
         Err(why) => {

@@ -26,6 +26,18 @@ snapshot() {
     find /etc /var /run -type f | sort | while read -r file; do echo "== $file"; cat "$file"; done
 }
 same() { snapshot >/tmp/now; cmp -s "$1" /tmp/now || { diff "$1" /tmp/now; return 1; }; }
+# What the plan changes, a line each: the setting, and what is to be written.
+planned() {
+    $tuning check $goal --json | tr '{' '\n' | grep '"state":"change"' |
+        sed 's/.*"setting":"\([^"]*\)".*"write":"\([^"]*\)".*/\1 \2/'
+}
+# Whether the kernel has a value, as a list of numbers or as the one of several words that is taken.
+has() {
+    local file=/proc/sys/${1//.//} now
+    [ "${1:0:1}" = / ] && file=$1
+    now=$(tr '\t' ' ' <"$file")
+    [ "$now" = "$2" ] || [[ $now == *"[$2]"* ]]
+}
 at_least() { [ "$(awk -v n="$2" '{print $n}' "/proc/sys/$1")" -ge "$3" ]; }
 
 # A gateway with its clients, once.
@@ -52,6 +64,7 @@ mkdir -p /etc /var/lib /run
 sysctl -qw fs.nr_open=1048576 fs.file-max=100000
 snapshot >/tmp/before
 $tuning check $goal
+planned >/tmp/plan
 must check_changes_nothing same /tmp/before
 must dry_run_succeeds $tuning apply $goal --persist --dry-run
 must dry_run_changes_nothing same /tmp/before
@@ -64,6 +77,11 @@ must tcp_mem_is_set at_least net/ipv4/tcp_mem 3 180000
 must backlog_is_set at_least net/core/netdev_max_backlog 1 16384
 nothing_left() { ! $tuning check $goal --json | grep -q '"state":"change"'; }
 must everything_is_set nothing_left
+while read -r setting value; do
+    must "${setting}_has_its_value" has "$setting" "$value"
+done </tmp/plan
+many() { [ "$(wc -l </tmp/plan)" -ge 15 ]; }
+must many_values_were_looked_at many
 snapshot >/tmp/applied
 must apply_again_succeeds $tuning apply $goal --persist --yes
 must applied_twice_is_applied_once same /tmp/applied
