@@ -18,6 +18,9 @@ mod unit;
 const SEEDS: u64 = 300;
 /// Seeds of the last step, where the simulator runs once more beside all other tests.
 const FEW_SEEDS: &str = "20";
+/// Tests of one program at a time. They wait for gateways, clocks and the network far more than
+/// they work: as many as there are cores leave the machine idle.
+const TEST_THREADS: &str = "8";
 /// Seconds for each fuzz target: enough to see that it runs and meets its corpus.
 const FUZZ_SECONDS: u32 = 10;
 
@@ -38,6 +41,7 @@ pub(crate) fn all() -> Result {
     // The claims among them run on both back ends, the mesh under every interleaving.
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers);
+    tests.env("RUST_TEST_THREADS", TEST_THREADS);
     // The load built it; the generator's tests would build one of their own.
     run(tests.env("HOLDFAST_PROGRAM", target().join("debug/holdfast")))
 }
