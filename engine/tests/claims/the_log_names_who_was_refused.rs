@@ -82,7 +82,7 @@ fn who_comes_and_goes_is_told_when_asked_for(io: Which) {
         let mut first = Client::at(process.clients, "ann");
         let mut second = Client::at(process.clients, "ann");
         // Its shard may hear of the second later than the second is let in.
-        first.peer.expect_close(Code::Replaced);
+        assert_eq!(first.peer.close_code(), Some(Code::Replaced.number()));
         second.hears_nothing_else();
         drop(first);
         let mut backend = Backend::at(process.backends, b"");
