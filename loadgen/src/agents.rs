@@ -22,6 +22,7 @@ mod conductor;
 pub(crate) mod controller;
 mod key;
 mod load;
+mod makers;
 mod seconds;
 mod session;
 mod together;

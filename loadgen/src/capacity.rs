@@ -46,7 +46,8 @@ and the generator was not the bottleneck (see `run --help` for when it is). A bo
 generator's is said to be its own.
 Exit codes:
   0  found, and what is above it is the gateway's bound, or --most was reached
-  2  the search could not be set up, or its report could not be written
+  2  the search could not be set up, or not gone on with (no gateway any more, an agent that
+     died), or its report could not be written
   3  it was interrupted
   4  not even the least load that was tried meets the SLO
   5  --tries were too few to confirm anything
@@ -129,12 +130,18 @@ fn run(args: &Args, typed: &Typed) -> Result<u8, String> {
     };
     let mut capacity = Capacity::new(args, slo);
     let mut search = Search::new(plan);
-    let end = go_through(&mut search, &probe, |point| {
+    let gone_through = go_through(&mut search, &probe, |point| {
         if !args.run.output.quiet {
             eprintln!("{}", show::line(&capacity, &point));
         }
         capacity.points.push(point);
-    })?;
+    });
+    // What was tried before nothing more could be is kept.
+    let (end, broke_off) = match gone_through {
+        Err(why) if capacity.points.is_empty() => return Err(why),
+        Err(why) => (None, Some(why)),
+        Ok(end) => (end, None),
+    };
     capacity.conclude(end, search.bound());
     if publisher.shows() {
         let text = show::text(&capacity, args.run.output.quiet);
@@ -143,6 +150,7 @@ fn run(args: &Args, typed: &Typed) -> Result<u8, String> {
         eprintln!("holdfast-loadgen: {}", show::verdict(&capacity));
     }
     publisher.write(&capacity, || knee::render(&capacity))?;
+    broke_off.map_or(Ok(()), Err)?;
     Ok(code(end, search.bound()))
 }
 

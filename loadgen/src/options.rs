@@ -211,7 +211,7 @@ fn factor(text: &str) -> Result<f64, String> {
 #[command(next_help_heading = "Hosts")]
 pub(crate) struct Agents {
     /// Run it on these hosts, each with an equal part of the clients and rates, where
-    /// `holdfast-loadgen agent` waits; the first makes the broadcasts
+    /// `holdfast-loadgen agent` waits; the first that lives makes the broadcasts
     #[arg(long, value_name = "HOST:PORT,...", value_delimiter = ',', requires = "key_file")]
     pub(crate) agents: Vec<String>,
     /// A file with the key that the agents have too; others may not read it

@@ -23,7 +23,7 @@ use timeline::Timeline;
 
 /// What is said of broadcasts that one host made for the clients of several.
 pub(crate) const OWN_CLOCK: &str = "latencies of broadcasts, and of pushes beside them, are of the \
-                                    first agent's clients, as it makes them";
+                                    clients of the agent that made them";
 
 /// Everything that a run found.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -163,7 +163,7 @@ pub(crate) struct Agent {
     pub(crate) clients: u32,
     /// How many of the pushes a second, where there were most.
     pub(crate) rate: u32,
-    /// Whether it made the broadcasts.
+    /// Whether it made the broadcasts: the first one, or who took over where one died.
     pub(crate) broadcasts: bool,
     /// Pushes; of an agent that died, as far as they are known.
     pub(crate) offered: u64,
@@ -199,7 +199,7 @@ impl Agent {
     pub(crate) fn lost_in_words(&self) -> Option<String> {
         let died = self.died.as_ref()?;
         let broadcasts =
-            if self.broadcasts { ", which made the broadcasts of the run," } else { "" };
+            if self.broadcasts { ", which made the broadcasts until then," } else { "" };
         Some(format!(
             "the agent {}{broadcasts} died {:.1} s into the run ({}): its {} clients and {} \
              pushes/s are missing since then, and what became of the {} pushes that it is known \

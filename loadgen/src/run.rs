@@ -2,6 +2,7 @@
 
 mod broadcaster;
 pub(crate) mod company;
+pub(crate) mod failure;
 mod progress;
 mod pusher;
 mod recorder;
@@ -24,10 +25,11 @@ use crate::report::Report;
 use crate::scenario::overlay;
 use crate::slo::metric;
 use company::{Alone, Company};
+use failure::Failure;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Something was lost, doubled, out of order or corrupt.
+/// Something was lost, doubled, out of order, corrupt or left without an answer.
 const FAILED: u8 = 1;
 /// The run could not be set up.
 const NOT_SET_UP: u8 = 2;
@@ -40,8 +42,8 @@ const SLO_MISSED: u8 = 4;
 const EXIT_CODES: &str = "\
 Exit codes:
   0  everything is accounted for
-  1  something was lost, doubled, out of order or corrupt, connections ended unasked, or an agent
-     died
+  1  something was lost, doubled, out of order or corrupt, or left without an answer, connections
+     ended unasked, or an agent died
   2  the run could not be set up, or its report could not be written
   3  Ctrl-C or SIGTERM ended the run early, and nothing was wrong so far; the report is of what was
      offered until then. A second signal ends it at once, without a report (130)
@@ -68,7 +70,7 @@ pub(crate) fn main(options: Options, typed: &Typed) -> ExitCode {
 ///
 /// # Errors
 /// Why it could not be set up, for a person.
-pub(crate) fn once(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
+pub(crate) fn once(options: &Options, interrupt: Interrupt) -> Result<Report, Failure> {
     if !options.agents.agents.is_empty() {
         return controller::run(options, interrupt);
     }

@@ -5,7 +5,8 @@
 //! - [`ledger`] has one word a message: what the API answered, and whether it arrived.
 //! - [`order`] watches the sequences of one user.
 //! - [`away`] says when a user had no connection.
-//! - [`judge`] adds it up: offered = delivered + refused + gone + lost, each with its reasons.
+//! - [`judge`] adds it up: offered = delivered + refused + gone + lost + unanswered,
+//!   each with its reasons.
 //!
 //! The sums are counted from the ledger, message by message, not from counters kept on the way:
 //! they close because every message falls into exactly one class.

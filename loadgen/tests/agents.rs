@@ -130,6 +130,46 @@ fn an_agent_that_is_killed_is_named_and_what_it_lost_is_not_taken_for_zero() {
     assert!(drawn.contains("unknown") && drawn.contains("died at"));
 }
 
+/// A run with five broadcasts, a second apart, whose first agent is killed; `when` says when.
+fn without_the_first(script: Script, when: fn(&Gateway) -> bool) -> (Ran, u64) {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(script));
+    let mut agents = Agent::three(&key);
+    let words = ["--rate", "90", "--duration", "6", "--broadcasts", "5"];
+    let child = controller(&agents, &key, &gateway, &words);
+    until("the moment", || when(&gateway));
+    agents[0].kill();
+    let ran = Ran::of(child.wait_with_output().unwrap());
+    let makers = ran.report["agents"].as_array().unwrap().iter().map(|one| &one["broadcasts"]);
+    assert_eq!(makers.collect::<Vec<_>>(), [true, true, false], "{}", ran.stderr);
+    assert_eq!((ran.code, ran.number("/broadcasts/started")), (1, 5), "{}", ran.stderr);
+    // Of 40 clients the first agent had 14.
+    assert_eq!((ran.number("/broadcasts/offered"), ran.number("/broadcasts/lost")), (5 * 26, 0));
+    (ran, gateway.seen().broadcasts)
+}
+
+#[test]
+fn the_broadcasts_of_an_agent_that_dies_are_made_by_another_and_none_is_called_lost() {
+    let (ran, made) = without_the_first(Script::default(), |gateway| gateway.seen().broadcasts > 0);
+    assert!((2..=5).contains(&made), "{made}");
+    assert_eq!(ran.number("/broadcasts/delivered"), 26 * made);
+    let unanswered = ran.report["broadcasts"]["unanswered"]["agent_died"].as_u64();
+    assert_eq!(unanswered.unwrap_or_default(), 26 * (5 - made));
+    assert_eq!(ran.number("/counts/duplicates"), 0);
+    // The second agent's clients time what it made, and not what came from a clock that is gone.
+    let timed = ran.number("/latencies/broadcast_spread/count");
+    assert!(timed > 0 && timed < 13 * made && timed.is_multiple_of(13), "{timed} of {made}");
+}
+
+#[test]
+fn all_broadcasts_are_made_by_another_where_the_first_dies_before_any() {
+    let slow_login = Some(("user-00000000001", Duration::from_millis(1_500)));
+    let script = Script { slow_login, ..Script::default() };
+    let (ran, made) = without_the_first(script, |gateway| gateway.seen().hellos >= 39);
+    assert_eq!((made, ran.number("/broadcasts/delivered")), (5, 26 * 5));
+    assert_eq!(ran.number("/latencies/broadcast_spread/count"), 13 * 5);
+    assert_eq!(ran.report["broadcasts"]["unanswered"], serde_json::json!({}));
+}
+
 #[test]
 fn an_agent_whose_controller_is_killed_is_free_again() {
     let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));

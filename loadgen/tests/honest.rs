@@ -11,7 +11,7 @@ mod gateway;
 #[path = "honest/scenarios.rs"]
 mod scenarios;
 
-use gateway::{Fate, Gateway, Script};
+use gateway::{Fate, Gateway, Heed, Script};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use std::net::TcpListener;
@@ -249,6 +249,26 @@ fn a_connection_that_ends_unasked_fails_the_run_unless_allowed() {
     assert_eq!(ended.number("/counts/unasked_ends"), 1);
     let allowed = run(&Gateway::start(script), &["--allow-disconnects"]);
     assert_eq!(allowed.code, 0, "{}", allowed.stderr);
+}
+
+#[test]
+fn what_the_gateway_never_answered_is_not_called_lost() {
+    let mute = |request| if request == 3 { Heed::Ignore } else { Heed::Answer };
+    let mute = run(&Gateway::start(Script { heed: mute, ..Script::default() }), &[]);
+    assert_eq!(mute.code, 1);
+    let unanswered = mute.number("/pushes/unanswered/no_answer");
+    assert!(unanswered > 0 && mute.report["pushes"]["lost"] == serde_json::json!({}));
+    assert_eq!(mute.number("/pushes/delivered"), RATE - unanswered);
+    assert!(mute.stderr.contains("whether the gateway took them is not known"), "{}", mute.stderr);
+    let cut = |request| if request == 3 { Heed::HangUp } else { Heed::Answer };
+    let script = Script { heed: cut, ..Script::default() };
+    for (extra, code) in [(&[][..], 1), (&["--allow-disconnects"], 0)] {
+        let cut = run(&Gateway::start(script.clone()), extra);
+        assert_eq!(cut.code, code, "{}", cut.stderr);
+        let unanswered = cut.number("/pushes/unanswered/connection_ended");
+        assert!(unanswered > 0 && cut.report["pushes"]["lost"] == serde_json::json!({}));
+        assert_eq!(cut.number("/pushes/delivered"), RATE - unanswered);
+    }
 }
 
 #[test]

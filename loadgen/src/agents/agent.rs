@@ -14,12 +14,13 @@ use crate::host;
 use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::run::company::Company;
+use crate::run::failure::{Failure, Whose};
 use crate::run::{self, Findings};
 use crate::verify::judge::Sent;
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -194,12 +195,15 @@ struct Talk<'a> {
     session: Session,
     out: mpsc::Sender<Word>,
     gate: Option<mpsc::Sender<Release>>,
+    /// Broadcasts that are due so many nanoseconds after the timeline began, or later, are made
+    /// here.
+    broadcasts: Arc<AtomicU64>,
     interrupt: Interrupt,
     /// What the next deed is about.
     options: Option<Options>,
     release: Option<Release>,
     sent: Vec<Sent>,
-    ended: Option<Result<Box<Findings>, String>>,
+    ended: Option<Result<Box<Findings>, Failure>>,
     /// Why it is over.
     why: String,
 }
@@ -212,6 +216,7 @@ impl<'a> Talk<'a> {
             session: Session::new(),
             out,
             gate: None,
+            broadcasts: Arc::new(AtomicU64::new(u64::MAX)),
             interrupt: Interrupt::default(),
             options: None,
             release: None,
@@ -252,6 +257,10 @@ impl<'a> Talk<'a> {
             }
             Word::Controller(Ok(ToAgent::Ping(number))) => {
                 tell(&mut self.sender, &ToController::Pong(number));
+                return None;
+            }
+            Word::Controller(Ok(ToAgent::Broadcast { from_us })) => {
+                self.broadcasts.store(from_us.saturating_mul(1_000), Ordering::Relaxed);
                 return None;
             }
             Word::Controller(Ok(ToAgent::Interrupt)) => Event::Interrupt,
@@ -312,8 +321,9 @@ impl<'a> Talk<'a> {
         let (gate, at_gate) = mpsc::channel();
         self.gate = Some(gate);
         let (out, interrupt) = (self.out.clone(), self.interrupt.clone());
+        let together = Together::new(out.clone(), at_gate, &self.broadcasts);
         thread::spawn(move || {
-            let company: Arc<dyn Company> = Arc::new(Together::new(out.clone(), at_gate));
+            let company: Arc<dyn Company> = Arc::new(together);
             let ended = run::execute(&options, interrupt, &company);
             // Who does not listen any more needs no answer.
             let _ = out.send(Word::Ended(ended.map(|ended| Box::new(ended.findings))));
@@ -321,17 +331,17 @@ impl<'a> Talk<'a> {
     }
 
     fn tell_end(&mut self) {
-        let ended = self.ended.take().unwrap_or_else(|| Err("the run broke off".to_owned()));
-        let message = match ended {
-            Ok(findings) => ToController::Findings(findings),
-            Err(why) => {
+        let message = match self.ended.take() {
+            Some(Ok(findings)) => ToController::Findings(findings),
+            Some(Err(Failure { why, whose })) => {
                 self.why.clone_from(&why);
-                ToController::Failed(Text::of(&why))
+                ToController::Failed(Text::of(&why), whose)
             }
+            None => return,
         };
         if !tell(&mut self.sender, &message) {
-            let why = "what was found could not be told";
-            tell(&mut self.sender, &ToController::Failed(Text::of(why)));
+            let why = Text::of("what was found could not be told");
+            tell(&mut self.sender, &ToController::Failed(why, Whose::Nobodys));
         }
     }
 }

@@ -4,8 +4,10 @@
 //! A thread for each agent tells it what it hears; the run's own thread looks at it. What the
 //! agents count is shown as the gauges of this process, so progress is shown as for any run.
 
+use super::PATIENCE;
 use super::channel::Sender;
 use super::conductor::{Conductor, Deed, Event, Stand};
+use super::makers::Makers;
 use super::seconds::Seconds;
 use super::wire::{self, Host, Second, ToAgent, ToController};
 use crate::fleet::shared::{Counts, Shared};
@@ -13,7 +15,7 @@ use crate::histogram::Tally;
 use crate::report::float;
 use crate::run::Findings;
 use crate::run::company::Barrier;
-use crate::verify::judge::Sent;
+use crate::run::failure::{Failure, Whose};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -21,6 +23,8 @@ use std::time::{Duration, Instant};
 /// Between the moment at which all are at a barrier and the one at which they go on, besides the
 /// way there.
 const LEAD: Duration = Duration::from_millis(50);
+/// So long a broadcast is not begun after another agent was told to make it: it is to know in time.
+const HAND_OVER: Duration = Duration::from_millis(250);
 
 /// One agent.
 pub(super) struct One {
@@ -76,6 +80,13 @@ impl One {
     }
 }
 
+/// Nothing more will be heard of an agent.
+pub(super) struct Loss {
+    pub(super) why: String,
+    /// It may go on for a while, until it notices.
+    pub(super) silent: bool,
+}
+
 /// All agents.
 pub(super) struct Board {
     shared: Arc<Shared>,
@@ -87,12 +98,12 @@ pub(super) struct Inner {
     pub(super) agents: Vec<One>,
     /// When all passed each barrier, nanoseconds of the run's clock.
     passed: BTreeMap<Barrier, u64>,
-    pub(super) sent: Vec<Sent>,
+    makers: Makers,
     pub(super) seconds: Seconds,
     over: bool,
     interrupted: bool,
     /// Why the run could not be set up.
-    failed: Option<String>,
+    failed: Option<Failure>,
     pings: u64,
 }
 
@@ -112,7 +123,7 @@ impl Board {
             conductor: Conductor::new(agents.len()),
             agents,
             passed: BTreeMap::new(),
-            sent: Vec::new(),
+            makers: Makers::new(shared.scenario.plan.broadcasts.clone()),
             seconds: Seconds::default(),
             over: false,
             interrupted: false,
@@ -127,17 +138,19 @@ impl Board {
     }
 
     /// Something is heard of an agent, or it is gone.
-    pub(super) fn hear(&self, agent: usize, said: Result<ToController, String>) {
+    pub(super) fn hear(&self, agent: usize, said: Result<ToController, Loss>) {
         let mut inner = self.lock();
         let now = self.shared.clock.now();
-        let (event, why) = match said {
+        let unasked =
+            || Loss { why: "it said what it may not say there".to_owned(), silent: false };
+        let (event, loss) = match said {
             Ok(ToController::Ready { barrier, sent }) => {
-                if agent == 0 && barrier == Barrier::Drain {
-                    inner.sent = sent;
+                if inner.lives(agent) {
+                    inner.makers.hear(agent, sent);
                 }
                 let at = float(now) / 1e9;
                 inner.agents[agent].ready.insert(barrier.name().to_owned(), at);
-                (Event::Ready(barrier), "it said what it may not say there".to_owned())
+                (Event::Ready(barrier), unasked())
             }
             Ok(ToController::Second(second)) => {
                 inner.count(agent, *second, &self.shared);
@@ -149,16 +162,20 @@ impl Board {
             }
             Ok(ToController::Findings(findings)) => {
                 inner.agents[agent].findings = Some(*findings);
-                (Event::Finished, "it said what it may not say there".to_owned())
+                (Event::Finished, unasked())
             }
-            Ok(ToController::Refused(why) | ToController::Failed(why)) => {
-                inner.fails(agent, &why.0);
-                (Event::Gone, why.0)
+            Ok(ToController::Refused(why)) => {
+                inner.fails(agent, &why.0, Whose::Generators);
+                (Event::Gone, Loss { why: why.0, silent: false })
             }
-            Ok(ToController::Welcome(_)) => (Event::Gone, "it began anew".to_owned()),
-            Err(why) => (Event::Gone, why),
+            Ok(ToController::Failed(why, whose)) => {
+                inner.fails(agent, &why.0, whose);
+                (Event::Gone, Loss { why: why.0, silent: false })
+            }
+            Ok(ToController::Welcome(_)) => (Event::Gone, unasked()),
+            Err(loss) => (Event::Gone, loss),
         };
-        inner.act(agent, (event, why), now);
+        inner.act(agent, (event, &loss), now);
     }
 
     /// Gives every agent a sign of life.
@@ -193,15 +210,22 @@ impl Board {
     ///
     /// # Errors
     /// The run could not be set up; the text says why.
-    pub(super) fn look(&self, barrier: Barrier) -> Result<Look, String> {
+    pub(super) fn look(&self, barrier: Barrier) -> Result<Look, Failure> {
         let inner = self.lock();
         match &inner.failed {
-            Some(why) => Err(why.clone()),
+            Some(failure) => Err(failure.clone()),
             None => Ok(Look { passed: inner.passed.get(&barrier).copied(), over: inner.over }),
         }
     }
 
-    /// Closes all connections; agents that still run stop.
+    /// Says no more; agents that still run stop, and close the connection when they are free.
+    pub(super) fn finish(&self) {
+        for agent in &self.lock().agents {
+            agent.sender.finish();
+        }
+    }
+
+    /// Closes all connections.
     pub(super) fn close(&self) {
         for agent in &self.lock().agents {
             agent.sender.close();
@@ -209,10 +233,10 @@ impl Board {
     }
 
     /// Takes what was found, when it is over.
-    pub(super) fn take(&self) -> (Vec<One>, Vec<Sent>, Seconds) {
+    pub(super) fn take(&self) -> (Vec<One>, Makers, Seconds) {
         let mut inner = self.lock();
         let agents = std::mem::take(&mut inner.agents);
-        (agents, std::mem::take(&mut inner.sent), std::mem::take(&mut inner.seconds))
+        (agents, std::mem::take(&mut inner.makers), std::mem::take(&mut inner.seconds))
     }
 }
 
@@ -231,34 +255,50 @@ impl Inner {
 
     fn say(&mut self, agent: usize, message: &ToAgent, now: u64) {
         if !self.agents[agent].say(message) {
-            let why = "it takes nothing more".to_owned();
-            self.act(agent, (Event::Gone, why), now);
+            let loss = Loss { why: "it takes nothing more".to_owned(), silent: true };
+            self.act(agent, (Event::Gone, &loss), now);
         }
     }
 
     /// Has the machine decide, and does what it says.
-    fn act(&mut self, agent: usize, (event, why): (Event, String), now: u64) {
+    fn act(&mut self, agent: usize, (event, loss): (Event, &Loss), now: u64) {
         for deed in self.conductor.hear(agent, event) {
             match deed {
                 Deed::Go(barrier) => self.go(barrier, now),
-                Deed::Lost(lost) => {
-                    let one = &mut self.agents[lost];
+                Deed::Lost(dead) => {
+                    let one = &mut self.agents[dead];
                     one.sender.close();
-                    one.died = Some((float(now) / 1e9, why.clone()));
+                    one.died = Some((float(now) / 1e9, loss.why.clone()));
                     one.findings = None;
                     // Its clients are gone with it; what it had counted was.
                     (one.counts.connected, one.counts.online) = (0, 0);
+                    self.hand_over(dead, loss.silent, now);
                 }
                 Deed::Over => self.over = true,
             }
         }
     }
 
+    /// Has another agent make the broadcasts, if `dead` did: those that it cannot have begun.
+    fn hand_over(&mut self, dead: usize, silent: bool, now: u64) {
+        let heir = (0..self.agents.len()).find(|agent| self.lives(*agent));
+        let over = self.passed.contains_key(&Barrier::Drain) || !self.makers.is_now(dead);
+        let Some(heir) = heir.filter(|_| !over) else { return };
+        let wait = if silent { PATIENCE } else { HAND_OVER };
+        let since = |start: &u64| Duration::from_nanos(now.saturating_sub(*start)) + wait;
+        // Before the timeline there was nothing to begin.
+        let from = self.passed.get(&Barrier::Push).map_or(Duration::ZERO, since);
+        let from = u64::try_from(from.as_nanos()).unwrap_or(u64::MAX);
+        let from_us = self.makers.replace(heir, from).div_ceil(1_000);
+        self.say(heir, &ToAgent::Broadcast { from_us }, now);
+    }
+
     /// What an agent that lives cannot set up is not a death: the run is a wrong one. Once its
     /// clients had logged in, it is one.
-    fn fails(&mut self, agent: usize, why: &str) {
+    fn fails(&mut self, agent: usize, why: &str, whose: Whose) {
         if self.failed.is_none() && !self.passed.contains_key(&Barrier::Settle) {
-            self.failed = Some(format!("the agent {}: {why}", self.agents[agent].name));
+            let why = format!("the agent {}: {why}", self.agents[agent].name);
+            self.failed = Some(Failure { why, whose });
         }
     }
 
@@ -274,7 +314,7 @@ impl Inner {
             let way = self.agents[agent].trip / 2;
             let after = moment.saturating_duration_since(Instant::now()).saturating_sub(way);
             let after_us = u64::try_from(after.as_micros()).unwrap_or_default();
-            let sent = self.sent.clone();
+            let sent = if barrier == Barrier::Drain { self.makers.all() } else { Vec::new() };
             self.say(agent, &ToAgent::Go { barrier, after_us, sent }, now);
         }
     }

@@ -24,7 +24,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 /// Changes whenever older agents would not understand, or would do something else.
-pub(super) const VERSION: u16 = 1;
+pub(super) const VERSION: u16 = 2;
 const MAGIC: [u8; 8] = *b"HFAGENTS";
 const NONCE: usize = 32;
 const PROOF: usize = 32;
@@ -79,6 +79,13 @@ impl fmt::Display for Error {
                 _ => write!(out, "{error}"),
             },
         }
+    }
+}
+
+impl Error {
+    /// Whether the other end was only not heard: it may live and go on.
+    pub(super) fn is_silence(&self) -> bool {
+        matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::TimedOut)
     }
 }
 
@@ -215,6 +222,12 @@ impl Sender {
     pub(super) fn send(&mut self, message: &[u8]) -> Result<(), Error> {
         let sealed = self.sealer.seal(message)?;
         Ok(self.stream.write_all(&sealed)?)
+    }
+
+    /// Says that nothing more will be said; what the other end says is still heard.
+    pub(super) fn finish(&self) {
+        // It may be closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
     }
 
     /// Ends the connection for both ends, whoever else has the socket.

@@ -1,7 +1,7 @@
 //! `run --agents`: hands the shares out, goes through the stages with the agents, and adds up what
 //! they found.
 
-use super::board::{Board, One};
+use super::board::{Board, Loss, One};
 use super::channel::{self, Receiver};
 use super::load::{AGENTS_MAX, Load};
 use super::total::{self, Watched};
@@ -14,14 +14,15 @@ use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::report::Report;
 use crate::run::company::{Alone, Barrier, Company};
+use crate::run::failure::Failure;
 use crate::run::{Passed, Progress};
 use crate::scenario::Scenario;
 use crate::scenario::share::Share;
 use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 /// Between two looks before there is progress to be shown.
 const LOOK: Duration = Duration::from_millis(20);
@@ -30,30 +31,43 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Why it could not be set up, for a person.
-pub(crate) fn run(options: &Options, interrupt: Interrupt) -> Result<Report, String> {
-    let scenario = Scenario::elsewhere(options)?;
-    check(options)?;
+pub(crate) fn run(options: &Options, interrupt: Interrupt) -> Result<Report, Failure> {
+    let scenario = Scenario::elsewhere(options).map_err(Failure::generators)?;
+    check(options).map_err(Failure::nobodys)?;
     let shared = Arc::new(Shared::elsewhere(scenario, interrupt));
-    let (agents, ears) = engage(options)?;
+    let (agents, ears) = engage(options).map_err(Failure::nobodys)?;
     let board = Arc::new(Board::new(agents, &shared));
     let done = Arc::new(AtomicBool::new(false));
-    let mut threads = vec![{
+    let heart = {
         let (board, done) = (Arc::clone(&board), Arc::clone(&done));
         thread::spawn(move || beat(&board, &done))
-    }];
-    for (agent, ear) in ears.into_iter().enumerate() {
+    };
+    let ears = ears.into_iter().enumerate().map(|(agent, ear)| {
         let board = Arc::clone(&board);
-        threads.push(thread::spawn(move || listen(&board, agent, ear)));
-    }
+        thread::spawn(move || listen(&board, agent, ear))
+    });
+    let ears: Vec<_> = ears.collect();
     let watched = Stage { options, shared: &shared, board: &board, passed: Vec::new() }.run();
     done.store(true, Ordering::Relaxed);
-    board.close();
-    for thread in threads {
-        thread.thread().unpark();
-        // A thread that panicked has said so; its agent is missing from the report.
-        let _ = thread.join();
-    }
+    heart.thread().unpark();
+    disengage(&board, ears);
+    // A thread that panicked has said so; nothing is missing from the report.
+    let _ = heart.join();
     Ok(total::report(options, &shared, board.take(), watched?))
+}
+
+/// Ends the connections, when the agents are free for the next run.
+fn disengage(board: &Board, ears: Vec<JoinHandle<()>>) {
+    board.finish();
+    let deadline = Instant::now() + PATIENCE;
+    while !ears.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+        thread::sleep(LOOK);
+    }
+    board.close();
+    for ear in ears {
+        // A thread that panicked has said so; its agent is missing from the report.
+        let _ = ear.join();
+    }
 }
 
 /// What goes with agents.
@@ -94,7 +108,12 @@ fn engage(options: &Options) -> Result<(Vec<One>, Vec<Receiver>), String> {
     for ((number, name), (host, mut sender, ear)) in (0..).zip(&named.agents).zip(met) {
         let share = Share { number, of, run };
         let load = wire::encode(&ToAgent::Load(Box::new(Load::new(options, share)?)))?;
-        sender.send(&load).map_err(|why| format!("the agent {name}: {why}"))?;
+        let cannot = |why| format!("the agent {name}: {why}");
+        sender.send(&load).map_err(cannot)?;
+        if number == 0 {
+            let all = wire::encode(&ToAgent::Broadcast { from_us: 0 })?;
+            sender.send(&all).map_err(cannot)?;
+        }
         let clients = share.part(options.clients.connections);
         agents.push(One::new(name.clone(), host, sender, (clients, rate(options, share))));
         ears.push(ear);
@@ -149,8 +168,10 @@ fn beat(board: &Board, done: &AtomicBool) {
 
 fn listen(board: &Board, agent: usize, mut ear: Receiver) {
     loop {
-        let said = ear.receive().map_err(|why| why.to_string());
-        let said = said.and_then(|bytes| wire::decode(&bytes));
+        let lost = |why: channel::Error| Loss { silent: why.is_silence(), why: why.to_string() };
+        let unread = |why| Loss { silent: false, why };
+        let said = ear.receive().map_err(lost);
+        let said = said.and_then(|bytes| wire::decode(&bytes).map_err(unread));
         let gone = said.is_err();
         board.hear(agent, said);
         if gone {
@@ -168,7 +189,7 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn run(mut self) -> Result<Watched, String> {
+    fn run(mut self) -> Result<Watched, Failure> {
         while !self.at(Barrier::Ramp)?.1 {
             thread::sleep(LOOK);
         }
@@ -188,7 +209,7 @@ impl Stage<'_> {
         &mut self,
         progress: &mut Progress,
         server: Option<u32>,
-    ) -> Result<[Sample; 6], String> {
+    ) -> Result<[Sample; 6], Failure> {
         let shared = self.shared;
         let sample = || host::sample(server, shared.clock.now());
         let before = sample();
@@ -212,7 +233,7 @@ impl Stage<'_> {
     }
 
     /// Whether a barrier is passed, and when, or will never be.
-    fn at(&self, barrier: Barrier) -> Result<(u64, bool), String> {
+    fn at(&self, barrier: Barrier) -> Result<(u64, bool), Failure> {
         if self.shared.interrupt.came() {
             self.board.interrupt();
         }
@@ -227,7 +248,7 @@ impl Stage<'_> {
         barrier: Barrier,
         name: &'static str,
         progress: &mut Progress,
-    ) -> Result<u64, String> {
+    ) -> Result<u64, Failure> {
         let clients = u64::from(self.shared.scenario.clients);
         progress.stage(name, if name == "connect" { clients } else { 1 });
         let gauges = &self.shared.gauges;

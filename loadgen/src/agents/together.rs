@@ -6,10 +6,11 @@ use crate::fleet::shared::{Counts, Shared};
 use crate::report::timeline::Timeline;
 use crate::run::Findings;
 use crate::run::company::{Barrier, Company, Passing, sleep_until};
-use crate::verify::judge::Sent;
-use std::sync::atomic::Ordering;
+use crate::run::failure::Failure;
+use crate::verify::judge::{self, Sent};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 /// A client that logged in so shortly before a broadcast of another host may have been too late
@@ -23,7 +24,7 @@ pub(super) enum Word {
     /// A second of the run is over.
     Second(Box<Second>),
     /// The run is over, or could not be set up.
-    Ended(Result<Box<Findings>, String>),
+    Ended(Result<Box<Findings>, Failure>),
     /// The controller says something, or is gone.
     Controller(Result<ToAgent, String>),
 }
@@ -31,7 +32,7 @@ pub(super) enum Word {
 /// All go on at this moment.
 pub(super) struct Release {
     pub(super) at: Instant,
-    /// The broadcasts that the others made; their times are since the timeline began.
+    /// The broadcasts that were made; their times are since the timeline began.
     pub(super) sent: Vec<Sent>,
 }
 
@@ -39,13 +40,14 @@ pub(super) struct Release {
 pub(super) struct Together {
     out: Mutex<Sender<Word>>,
     gate: Mutex<Receiver<Release>>,
+    from: Arc<AtomicU64>,
 }
 
 impl Together {
     /// Says its words to `out`, and goes on when `gate` says so; when that is closed, the run is
-    /// called off.
-    pub(super) fn new(out: Sender<Word>, gate: Receiver<Release>) -> Self {
-        Self { out: Mutex::new(out), gate: Mutex::new(gate) }
+    /// called off. Broadcasts that are due `from` then on are made here.
+    pub(super) fn new(out: Sender<Word>, gate: Receiver<Release>, from: &Arc<AtomicU64>) -> Self {
+        Self { out: Mutex::new(out), gate: Mutex::new(gate), from: Arc::clone(from) }
     }
 
     fn say(&self, word: Word) {
@@ -66,16 +68,20 @@ impl Company for Together {
         let at = shared.clock.now() + u64::try_from(left.as_nanos()).unwrap_or_default();
         sleep_until(at, shared);
         let here = |at: u32| at.saturating_add(start).saturating_sub(APART);
-        let others = release.sent.into_iter();
-        let others = others.map(|one| Sent { at: here(one.at), ..one });
-        let mine = shared.scenario.share.makes_broadcasts();
-        Ok(Passing { at, sent: if mine { sent } else { others.collect() } })
+        let all = release.sent.into_iter().map(|one| Sent { at: here(one.at), ..one });
+        let mut all: Vec<Sent> = all.collect();
+        judge::renew(&mut all, &sent, shared.scenario.share.number);
+        Ok(Passing { at, sent: all })
     }
 
     fn second(&self, timeline: &Timeline, shared: &Shared) {
         let tally = shared.sums().all.clone();
         let counts = Counts::of(&shared.gauges);
         self.say(Word::Second(Box::new(Second { line: timeline.last(), tally, counts })));
+    }
+
+    fn makes(&self, due: u64) -> bool {
+        due >= self.from.load(Ordering::Relaxed)
     }
 
     fn watches_gateway(&self) -> bool {

@@ -2,6 +2,7 @@
 //! taken for zero.
 
 use super::board::One;
+use super::makers::Makers;
 use super::seconds::Seconds;
 use crate::bottleneck::Generator;
 use crate::fleet::shared::Shared;
@@ -11,7 +12,7 @@ use crate::options::Options;
 use crate::report::timeline::Timeline;
 use crate::report::{Agent, Died, Report};
 use crate::run::{Course, Findings, Passed, build};
-use crate::verify::judge::Sent;
+use crate::verify::judge;
 
 /// What the controller saw itself.
 pub(super) struct Watched {
@@ -26,35 +27,35 @@ pub(super) struct Watched {
 pub(super) fn report(
     options: &Options,
     shared: &Shared,
-    (agents, sent, seconds): (Vec<One>, Vec<Sent>, Seconds),
+    (agents, makers, seconds): (Vec<One>, Makers, Seconds),
     watched: Watched,
 ) -> Report {
     let mut samples = watched.samples;
     for sample in &mut samples {
         sample.client = crate::host::Process::default();
     }
-    let mut all = Findings::nothing(&samples);
-    for agent in &agents {
+    let mut all = Findings { sent: makers.all(), ..Findings::nothing(&samples) };
+    for (number, agent) in (0..).zip(&agents) {
         match &agent.findings {
-            Some(findings) => all.add(findings),
+            Some(findings) => {
+                all.add(findings);
+                judge::renew(&mut all.sent, &findings.sent, number);
+            }
             // What it had counted when it was heard last did happen.
             None => all.tally.add(&agent.tally),
         }
-    }
-    if all.sent.is_empty() {
-        all.sent = sent;
     }
     let course = Course {
         began: shared.clock.began_utc(),
         phases: watched.phases,
         timeline: seconds.timeline(watched.timeline),
         interrupted: watched.interrupted,
-        agents: agents.into_iter().enumerate().map(row).collect(),
+        agents: agents.into_iter().enumerate().map(|one| row(one, &makers)).collect(),
     };
     build(options, &shared.scenario, all, course)
 }
 
-fn row((number, agent): (usize, One)) -> Agent {
+fn row((number, agent): (usize, One), makers: &Makers) -> Agent {
     let findings = agent.findings.as_ref();
     let tally = findings.map_or(&agent.tally, |findings| &findings.tally);
     let count = u32::try_from(agent.cpu.len()).unwrap_or(u32::MAX);
@@ -67,10 +68,10 @@ fn row((number, agent): (usize, One)) -> Agent {
     Agent {
         clients: agent.clients,
         rate: agent.rate,
-        broadcasts: number == 0,
+        broadcasts: makers.made(number),
         offered: pushes.map_or(agent.counts.offered, |pushes| pushes.offered),
         delivered: pushes.map_or(agent.counts.deliveries, |pushes| pushes.delivered),
-        lost: pushes.map(crate::verify::judge::Pushes::lost_total),
+        lost: pushes.map(judge::Pushes::lost_total),
         lateness_p99_us: p99(&tally.late),
         push: (!tally.push.is_empty()).then(|| tally.push.summary()),
         cpu: mean(0),

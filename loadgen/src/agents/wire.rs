@@ -10,6 +10,7 @@ use crate::histogram::Tally;
 use crate::report::timeline::Timeline;
 use crate::run::Findings;
 use crate::run::company::Barrier;
+use crate::run::failure::Whose;
 use crate::verify::judge::Sent;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
@@ -27,6 +28,8 @@ pub(super) enum ToAgent {
     Go { barrier: Barrier, after_us: u64, sent: Vec<Sent> },
     /// End early, and say what was found.
     Interrupt,
+    /// Make the broadcasts that are due so many microseconds after the timeline began, or later.
+    Broadcast { from_us: u64 },
     /// A sign of life, to be answered with its number.
     Ping(u64),
 }
@@ -47,8 +50,8 @@ pub(super) enum ToController {
     Pong(u64),
     /// The run is over.
     Findings(Box<Findings>),
-    /// The run could not be set up, or broke off.
-    Failed(Text),
+    /// The run could not be set up, or broke off, and whose matter that is.
+    Failed(Text, Whose),
 }
 
 /// Where an agent runs.
@@ -127,12 +130,15 @@ mod tests {
     }
 
     fn examples() -> Vec<Vec<u8>> {
-        let sent = vec![Sent { at: 12, product: 1, ..Sent::default() }];
+        let sent = vec![Sent { at: 12, product: 1, number: 3, ..Sent::default() }];
         let ready = ToController::Ready { barrier: Barrier::Drain, sent: sent.clone() };
         let go = ToAgent::Go { barrier: Barrier::Push, after_us: 100, sent };
-        let said = [ready, ToController::Second(Box::new(second())), ToController::Pong(7)];
+        let failed = ToController::Failed(Text::of("why"), Whose::Gateways);
+        let second = ToController::Second(Box::new(second()));
+        let said = [ready, second, ToController::Pong(7), failed];
         let mut all: Vec<Vec<u8>> = said.iter().map(|one| encode(one).unwrap()).collect();
         all.push(encode(&go).unwrap());
+        all.push(encode(&ToAgent::Broadcast { from_us: 5 }).unwrap());
         all.push(encode(&ToAgent::Load(Box::new(super::super::load::tests::load()))).unwrap());
         all
     }

@@ -5,15 +5,11 @@ use super::found::{self, Point};
 use super::search::Verdict;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
-use crate::report::Report;
+use crate::report::{Agent, Report};
 use crate::run;
-use crate::scenario::{Scenario, overlay};
+use crate::run::failure::{Failure, Whose};
+use crate::scenario::overlay;
 use crate::slo::metric::Metric;
-use std::net::TcpStream;
-use std::time::Duration;
-
-/// Longest wait for a gateway whose clients could not all log in, to tell whether it is there.
-const REACH: Duration = Duration::from_secs(5);
 
 /// What is tried, apart from how much of it.
 pub(super) struct Probe<'a> {
@@ -65,24 +61,19 @@ impl<'a> Probe<'a> {
     /// Tries `load`; `None` if that was interrupted.
     ///
     /// # Errors
-    /// The first of all could not be set up, or there is no gateway any more.
+    /// The first of all could not be set up, or there is no gateway any more, or an agent died.
     pub(super) fn attempt(&self, load: u64, first: bool) -> Result<Option<Point>, String> {
         let options = self.with(load)?;
-        let elsewhere = !options.agents.agents.is_empty();
-        let scenario = if elsewhere { Scenario::elsewhere } else { Scenario::new };
-        if let Err(why) = scenario(&options) {
-            // What does not fit on this machine is not the gateway's fault.
-            return if first {
-                Err(why)
-            } else {
-                Ok(Some(Point::none(load, Verdict::Limited, why)))
-            };
-        }
         match run::once(&options, self.interrupt.clone()) {
             _ if self.interrupt.came() => Ok(None),
-            Ok(report) => Ok(Some(point(load, self.curve, &report))),
-            Err(why) if first || !reachable(&options) => Err(why),
-            Err(why) => Ok(Some(Point::none(load, Verdict::Missed, why))),
+            Ok(report) => point(load, self.curve, &report).map(Some),
+            Err(failure) if first => Err(failure.why),
+            Err(Failure { why, whose }) => match whose {
+                Whose::Nobodys => Err(why),
+                // What does not fit on the generator's host is not the gateway's fault.
+                Whose::Generators => Ok(Some(Point::none(load, Verdict::Limited, why))),
+                Whose::Gateways => Ok(Some(Point::none(load, Verdict::Missed, why))),
+            },
         }
     }
 
@@ -105,13 +96,14 @@ impl<'a> Probe<'a> {
     }
 }
 
-fn reachable(options: &Options) -> bool {
-    let answers = |gateway| TcpStream::connect_timeout(gateway, REACH).is_ok();
-    options.clients.gateway.iter().all(answers)
-}
-
 /// What a run says of its load.
-fn point(load: u64, curve: Metric, report: &Report) -> Point {
+///
+/// # Errors
+/// An agent died in it: that says nothing of the load.
+fn point(load: u64, curve: Metric, report: &Report) -> Result<Point, String> {
+    if let Some(died) = report.agents.iter().find_map(Agent::lost_in_words) {
+        return Err(died);
+    }
     let missed = report.slo.iter().filter(|judged| !judged.met);
     let missed = missed.map(|judged| format!("{}: {}", judged.clause, judged.says));
     let mut why: Vec<String> = missed.chain(report.verdict.iter().cloned()).collect();
@@ -123,14 +115,14 @@ fn point(load: u64, curve: Metric, report: &Report) -> Point {
             Verdict::Limited
         }
     };
-    Point { why, ..Point::of(load, verdict, curve, report) }
+    Ok(Point { why, ..Point::of(load, verdict, curve, report) })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::bottleneck::Generator;
-    use crate::report::sample;
+    use crate::report::{Died, sample};
     use crate::slo::{Judged, Slo};
     use clap::{CommandFactory, FromArgMatches, Parser};
 
@@ -175,16 +167,19 @@ mod tests {
         let slo: Slo = "p99 < 1s, lost = 0".parse().unwrap();
         let mut report = sample::report();
         report.slo = slo.judge(&report);
-        assert_eq!(point(5, Metric::P99, &report).verdict, Verdict::Met);
+        let judged = |report: &Report| point(5, Metric::P99, report).unwrap();
+        assert_eq!(judged(&report).verdict, Verdict::Met);
         report.verdict = vec!["3 messages came twice".to_owned()];
-        let doubled = point(5, Metric::P99, &report);
+        let doubled = judged(&report);
         assert_eq!((doubled.verdict, doubled.why.len()), (Verdict::Missed, 1));
         let missed = Judged { met: false, says: "2".to_owned(), ..report.slo[1].clone() };
         report.slo[1] = missed;
-        assert_eq!(point(5, Metric::P99, &report).why, ["lost = 0: 2", "3 messages came twice"]);
+        assert_eq!(judged(&report).why, ["lost = 0: 2", "3 messages came twice"]);
         let bottleneck = vec!["a thread of it was busy".to_owned()];
         report.generator = Generator { bottleneck, ..Generator::default() };
-        let limited = point(5, Metric::P99, &report);
+        let limited = judged(&report);
         assert_eq!((limited.verdict, limited.why.len()), (Verdict::Limited, 3));
+        report.agents = vec![Agent { died: Some(Died::default()), ..Agent::default() }];
+        assert!(point(5, Metric::P99, &report).is_err(), "no gateway's doing");
     }
 }

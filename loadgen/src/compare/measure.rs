@@ -55,6 +55,7 @@ pub(crate) const MEASURES: &[Measure] = &[
 /// What should not be there at all.
 pub(crate) const FAULTS: &[Measure] = &[
     fault("lost", |run| asked("lost", run)),
+    fault("unanswered", |run| asked("unanswered", run)),
     fault("duplicated", |run| asked("duplicated", run)),
     fault("disorder", |run| asked("disorder", run)),
     fault("corrupt", |run| asked("corrupt", run)),

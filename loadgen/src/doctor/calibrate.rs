@@ -52,7 +52,7 @@ pub(super) fn measure(
     let mut asked = pushes_alone(options, facts, addresses);
     let (rate, clients) = (asked.push.rate, asked.clients.connections);
     asked.push.rate = rate.min(TOO_MANY);
-    let report = run::once(&asked, interrupt.clone())?;
+    let report = run::once(&asked, interrupt.clone()).map_err(String::from)?;
     asked.push.rate = TOO_MANY;
     let flooded = if interrupt.came() { None } else { run::once(&asked, interrupt.clone()).ok() };
     drop(server);

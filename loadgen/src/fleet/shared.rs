@@ -150,9 +150,11 @@ impl Span {
         }
     }
 
-    /// It ends.
+    /// It ends, if it goes on.
     pub(crate) fn end(&self, now: u64) {
-        self.until.store(now, Ordering::Relaxed);
+        if self.until.load(Ordering::Relaxed) == u64::MAX {
+            self.until.store(now, Ordering::Relaxed);
+        }
     }
 
     /// Whether what went on from `due` to `now` went on beside it.
@@ -177,6 +179,8 @@ pub(crate) struct Shared {
     pub(crate) start: AtomicU64,
     /// While which broadcasts run.
     pub(crate) broadcasting: Span,
+    /// A bit for each broadcast that was begun here.
+    pub(crate) made: AtomicU64,
     /// What is known of the way of clients behind a weak network; `None` without one.
     pub(crate) board: Option<Arc<Board>>,
     /// Told to the pushing threads: no more.
@@ -213,6 +217,7 @@ impl Shared {
             ramp_start: AtomicU64::new(0),
             start: AtomicU64::new(0),
             broadcasting: Span::default(),
+            made: AtomicU64::new(0),
             halt: AtomicBool::new(false),
             interrupt,
             phase: AtomicU8::new(Phase::Wait as u8),

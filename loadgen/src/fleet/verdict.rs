@@ -127,7 +127,7 @@ pub(crate) fn broadcast(push: &Push<'_>, order: &mut Order, heard: &mut u64, des
         *heard |= bit;
         desk.tally.broadcasts += 1;
         // What another host stamped says nothing on this one's clock.
-        if scenario.share.makes_broadcasts() {
+        if desk.shared.made.load(Ordering::Relaxed) & bit != 0 {
             let weak = desk.shared.is_weak(desk.user);
             let spread = if weak { &mut desk.tally.spread_weak } else { &mut desk.tally.spread };
             spread.record(desk.now.saturating_sub(header.due));

@@ -1,12 +1,13 @@
 //! Starts the broadcasts when they are due and asks how they stand until they are done.
 
+use super::company::Company;
 use crate::clock::{MILLISECOND, duration, milliseconds};
 use crate::fleet::shared::Shared;
 use crate::scenario::plan::Planned;
 use crate::verify::body::{self, Header, Number};
 use crate::verify::judge::Sent;
 use crate::verify::ledger::Code;
-use holdfast_client::{Backend, Broadcast, Error, Job, JobAction, JobState};
+use holdfast_client::{Advice, Backend, Broadcast, Error, Job, JobAction, JobState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -38,6 +39,7 @@ impl Progress {
 /// Starts and follows the broadcasts of a run.
 pub(super) struct Broadcaster {
     pub(super) shared: Arc<Shared>,
+    pub(super) company: Arc<dyn Company>,
     pub(super) backend: Backend,
     pub(super) progress: Arc<Progress>,
     /// When the plan's timeline began, nanoseconds of the run's clock.
@@ -45,8 +47,8 @@ pub(super) struct Broadcaster {
 }
 
 impl Broadcaster {
-    /// Starts each broadcast when it is due, then follows them until all are done or it is told to
-    /// halt. In an interrupted run it starts none, and cancels those that run.
+    /// Starts each broadcast that is made here when it is due, then follows them until all are done
+    /// or it is told to halt. In an interrupted run it starts none, and cancels those that run.
     pub(super) fn run(self) {
         let mut jobs: Vec<Option<Job>> = Vec::new();
         for (number, planned) in (0..).zip(&self.shared.scenario.plan.broadcasts) {
@@ -54,8 +56,10 @@ impl Broadcaster {
             if !self.wait(due, &mut jobs) {
                 break;
             }
-            jobs.push(self.begin(number, planned));
-            self.note(&jobs);
+            if self.company.makes(planned.due) {
+                jobs.push(self.begin(number, planned));
+                self.note(&jobs);
+            }
         }
         while jobs.iter().flatten().any(running) && !self.halted() {
             thread::sleep(duration(POLL));
@@ -88,12 +92,12 @@ impl Broadcaster {
         }
     }
 
-    fn begin(&self, number: u64, planned: &Planned) -> Option<Job> {
+    fn begin(&self, number: u32, planned: &Planned) -> Option<Job> {
         let scenario = &self.shared.scenario;
         let mut body = Vec::new();
         let due = self.start + planned.due;
-        let header =
-            Header { run: scenario.runs.broadcasts, number: Number::Broadcast(number), due };
+        let one = Number::Broadcast(number.into());
+        let header = Header { run: scenario.runs.broadcasts, number: one, due };
         body::write(header, planned.size, &mut body);
         let broadcast = Broadcast {
             product: &scenario.people.products()[planned.product],
@@ -108,17 +112,25 @@ impl Broadcaster {
         let now = self.shared.clock.now();
         let at = milliseconds(now);
         self.shared.broadcasting.begin(now);
-        self.progress
-            .change(|sent| sent.push(Sent { product: planned.product, at, ..Sent::default() }));
+        let bit = 1_u64.checked_shl(number).unwrap_or_default();
+        self.shared.made.fetch_or(bit, Ordering::Relaxed);
+        let (by, product) = (scenario.share.number, planned.product);
+        self.progress.change(|sent| sent.push(Sent { number, by, product, at, ..Sent::default() }));
         let started = self.backend.broadcast(&broadcast).and_then(holdfast_client::Pending::wait);
-        // After any other error it may have been carried out; if not, every client misses it: lost.
-        let refused = match &started {
-            Err(Error::Declined { code, .. }) => Some(Code::declined(*code).name().to_owned()),
-            _ => None,
+        let (refused, unanswered) = match &started {
+            Err(Error::Declined { code, .. }) => (Some(Code::declined(*code)), None),
+            Err(Error::ConnectionLost(_)) => (None, Some(Code::CUT_OFF)),
+            Err(error) if error.advice() == Advice::RetryIfIdempotent => {
+                (None, Some(Code::NO_ANSWER))
+            }
+            // Nothing was sent.
+            Err(_) => (Some(Code::NEVER_SENT), None),
+            Ok(_) => (None, None),
         };
         self.progress.change(|sent| {
             if let Some(last) = sent.last_mut() {
-                last.refused = refused;
+                last.refused = refused.map(|code| code.name().to_owned());
+                last.unanswered = unanswered.map(|code| code.name().to_owned());
             }
         });
         started.ok()

@@ -60,6 +60,12 @@ pub(crate) trait Company: Send + Sync {
     /// One more sample stands at the end of the timeline.
     fn second(&self, _timeline: &Timeline, _shared: &Shared) {}
 
+    /// Whether a broadcast is made here that is due so many nanoseconds after the plan's timeline
+    /// began.
+    fn makes(&self, _due: u64) -> bool {
+        true
+    }
+
     /// Whether the gateway's own CPU and memory are looked at from here.
     fn watches_gateway(&self) -> bool {
         true

@@ -244,6 +244,7 @@ fn record(
     let codes: Vec<Code> = match answer {
         Ok(outcomes) => outcomes.into_iter().map(Code::of).collect(),
         Err(Error::Declined { code, .. }) => vec![Code::declined(code); numbers.len()],
+        Err(Error::ConnectionLost(_)) => vec![Code::CUT_OFF; numbers.len()],
         Err(_) => vec![Code::NO_ANSWER; numbers.len()],
     };
     let mut sums = shared.sums();

@@ -17,6 +17,7 @@ use crate::report::timeline::Timeline;
 use crate::report::{Agent, Cpu, Durable, Memory, Report, Seconds, float};
 use crate::scenario::Scenario;
 use crate::verify::judge::{self, Broadcasts, Pushes};
+use crate::verify::ledger::Code;
 use std::collections::BTreeMap;
 
 /// Options whose value is a secret.
@@ -163,12 +164,28 @@ fn verdict(
 ) -> Vec<String> {
     let disconnects = u64::from(!options.output.allow_disconnects);
     let nothing = if pushes.delivered == 0 { pushes.offered } else { 0 };
-    let never_sent = pushes.refused.get(judge::NEVER_SENT).copied().unwrap_or_default();
+    let never_sent =
+        |refused: &judge::Reasons| refused.get(judge::NEVER_SENT).copied().unwrap_or_default();
+    // What was in flight when the gateway ended the API's connection is no more than that.
+    let unanswered = |reasons: &judge::Reasons| {
+        let excused = |why: &str| disconnects == 0 && why == Code::CUT_OFF.name();
+        reasons.iter().filter(|(why, _)| !excused(why)).map(|(_, count)| count).sum()
+    };
     let findings = [
         (nothing, "messages were offered and none was delivered"),
-        (never_sent, "messages could not be handed to the API in time"),
+        (never_sent(&pushes.refused), "messages could not be handed to the API in time"),
+        (never_sent(&broadcasts.refused), "copies of broadcasts could not be handed to the API"),
         (pushes.lost_total(), "pushed messages are lost"),
         (broadcasts.lost, "copies of broadcasts are lost"),
+        (
+            unanswered(&pushes.unanswered),
+            "pushed messages did not arrive and have no answer: whether the gateway took them is \
+             not known",
+        ),
+        (
+            unanswered(&broadcasts.unanswered),
+            "copies of broadcasts did not arrive, and whether the gateway took them is not known",
+        ),
         (pushes.contradicted, "messages arrived that the gateway had refused"),
         (tally.duplicates, "messages came twice"),
         (tally.disorder, "messages came out of order"),

@@ -2,6 +2,7 @@
 
 use super::broadcaster::{self, Broadcaster};
 use super::company::{Barrier, Company};
+use super::failure::{Failure, Whose};
 use super::progress::Progress;
 use super::pusher::{Pushed, Pusher};
 use super::report::findings::{Evidence, Findings};
@@ -17,7 +18,7 @@ use crate::report::Report;
 use crate::report::timeline::Timeline;
 use crate::scenario::Scenario;
 use crate::secret;
-use crate::verify::judge::Sent;
+use crate::verify::judge::{self, Sent};
 use crate::weak::Weak;
 use holdfast_client::{Backend, Error, Outcome};
 use std::fmt::Write;
@@ -80,20 +81,20 @@ pub(crate) fn execute(
     options: &Options,
     interrupt: Interrupt,
     company: &Arc<dyn Company>,
-) -> Result<Ended, String> {
-    let scenario = Scenario::new(options)?;
-    reachable(&scenario)?;
+) -> Result<Ended, Failure> {
+    let scenario = Scenario::new(options).map_err(Failure::generators)?;
+    reachable(&scenario).map_err(Failure::nobodys)?;
     let shared = Arc::new(Shared::new(scenario, interrupt));
     // Before the API's connection is opened: a thread's descriptor table begins as a copy of this
     // one.
-    let fleet = Fleet::start(&shared)?;
+    let fleet = Fleet::start(&shared).map_err(Failure::generators)?;
     let mut stage = Stage::begin(options, &shared, company);
     let outcome = stage.as_mut().map_err(|why| why.clone()).and_then(Stage::run);
     shared.halt.store(true, Ordering::Relaxed);
     shared.set_phase(Phase::Stop);
     fleet.join();
     let (timeline, phases) = stage.map_or_else(|_| Default::default(), Stage::finish);
-    let evidence = outcome?;
+    let evidence = outcome.map_err(|why| blamed(why, &shared.scenario))?;
     let interrupted = evidence.interrupted;
     let began = shared.clock.began_utc();
     let course = Course { began, phases, timeline, interrupted, agents: Vec::new() };
@@ -113,6 +114,12 @@ fn reachable(scenario: &Scenario) -> Result<(), String> {
         })?;
     }
     Ok(())
+}
+
+/// Whose matter it is that a run could not be set up: a gateway that is there did not do its part.
+fn blamed(why: String, scenario: &Scenario) -> Failure {
+    let there = reachable(scenario).is_ok();
+    Failure { why, whose: if there { Whose::Gateways } else { Whose::Nobodys } }
 }
 
 /// The key of the API.
@@ -197,7 +204,7 @@ impl<'a> Stage<'a> {
         let pushed = self.sample();
         let interrupted = self.shared.interrupt.came();
         let expected = if interrupted { logged_in } else { self.shared.scenario.clients };
-        let broadcasts = self.drain(&pushing, expected)?;
+        let mut broadcasts = self.drain(&pushing, expected)?;
         let drained = self.sample();
         for thread in pushing.threads {
             // A thread that panicked has said so; what it did not send counts as never sent.
@@ -206,11 +213,12 @@ impl<'a> Stage<'a> {
         self.company.pass(Barrier::Leave, Vec::new(), &self.shared)?;
         self.leave();
         let left = self.sample();
-        let mine = self.shared.scenario.share.makes_broadcasts();
+        let by = self.shared.scenario.share.number;
+        judge::renew(&mut broadcasts, &pushing.broadcasts.sent(), by);
         Ok(Evidence {
             start: pushing.start,
             sent: pushing.pushed.sent.load(Ordering::Acquire),
-            broadcasts: if mine { pushing.broadcasts.sent() } else { broadcasts },
+            broadcasts,
             expected,
             interrupted: self.shared.interrupt.came(),
             samples: [before, ramped, settled, pushed, drained, left],
@@ -314,16 +322,13 @@ impl<'a> Stage<'a> {
             .with(push.batch, push.ttl);
         let broadcaster = Broadcaster {
             shared: Arc::clone(&self.shared),
+            company: Arc::clone(&self.company),
             backend: backend.clone(),
             progress: Arc::clone(&pushing.broadcasts),
             start: pushing.start,
         };
         pushing.threads.push(thread::spawn(move || pusher.run()));
-        if self.shared.scenario.share.makes_broadcasts() {
-            pushing.threads.push(thread::spawn(move || broadcaster.run()));
-        } else {
-            pushing.broadcasts.done.store(true, Ordering::Release);
-        }
+        pushing.threads.push(thread::spawn(move || broadcaster.run()));
     }
 
     /// Waits for what is still in flight, and until as many clients as `expected` are there, at
@@ -375,7 +380,7 @@ impl<'a> Stage<'a> {
         for client in 0..scenario.clients {
             clients[scenario.people.product(client)] += 1;
         }
-        let taken = sent.iter().filter(|broadcast| broadcast.refused.is_none());
+        let taken = sent.iter().filter(|one| one.refused.is_none() && one.unanswered.is_none());
         taken.map(|broadcast| clients.get(broadcast.product).copied().unwrap_or(0)).sum()
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Users go round: of three parts, the first has users 0, 3, 6 and so on. So no user is in two
 //! parts, and every part has its share of every population. Rates are divided, what is left over
-//! going to the first parts; times are the same in every part. The first part alone broadcasts.
+//! going to the first parts; times are the same in every part. One part broadcasts for all of them.
 
 use crate::schedule::chance;
 use serde::{Deserialize, Serialize};
@@ -30,11 +30,6 @@ impl Share {
     /// Whether it is all of a run.
     pub(crate) const fn is_whole(self) -> bool {
         self.of == 1
-    }
-
-    /// Whether the broadcasts of the run are made here.
-    pub(crate) const fn makes_broadcasts(self) -> bool {
-        self.number == 0
     }
 
     /// How many of `count` are in it.

@@ -35,6 +35,7 @@ enum Source {
     Latency(&'static str, Point),
     Counts(&'static [&'static str]),
     Lost,
+    Unanswered,
     Refused,
     Cpu,
     CpuTotal,
@@ -85,6 +86,7 @@ pub(crate) const METRICS: &[Metric] = &[
     time("answer_p99", "api_answer", Point::P99),
     time("lateness_p99", "generator_lateness", Point::P99),
     other("lost", Kind::Count, Source::Lost),
+    other("unanswered", Kind::Count, Source::Unanswered),
     count("duplicated", &["duplicates"]),
     count("disorder", &["out_of_order"]),
     count("corrupt", &["corrupt"]),
@@ -109,6 +111,7 @@ What --slo can ask for, as NAME < LIMIT, with < <= = >= > and a comma between cl
   ping_p50 ping_p99          from when a ping of --pings was due to its pong
   answer_p99                 from due to the API's answer; lateness_p99: to its sending
   lost                       pushes and copies of broadcasts that should have arrived
+  unanswered                 those that did not arrive and that nobody knows to be taken
   refused                    pushes that the gateway did not take
   duplicated disorder corrupt disconnects failures logins
                              counts; all counts but logins also as % of what was offered
@@ -127,7 +130,10 @@ impl Metric {
     pub(crate) fn measure(self, report: &Report) -> Option<f64> {
         let line = &report.timeline;
         // What an agent that died did not tell is not zero.
-        let counts = matches!(self.source, Source::Counts(_) | Source::Lost | Source::Refused);
+        let counts = matches!(
+            self.source,
+            Source::Counts(_) | Source::Lost | Source::Unanswered | Source::Refused
+        );
         if counts && !report.is_whole() {
             return None;
         }
@@ -135,6 +141,9 @@ impl Metric {
             Source::Latency(of, point) => float(point.of(report.latency(of)?)),
             Source::Counts(names) => float(names.iter().map(|name| report.count(name)).sum()),
             Source::Lost => float(report.pushes.lost_total() + report.broadcasts.lost),
+            Source::Unanswered => {
+                float(report.pushes.unanswered_total() + report.broadcasts.unanswered_total())
+            }
             Source::Refused => float(report.pushes.refused.values().sum()),
             Source::Cpu => line.mean(&line.server_busiest)? * 100.0,
             Source::GeneratorCpu => line.mean(&line.client_busiest)? * 100.0,
@@ -171,7 +180,7 @@ impl Metric {
             Source::CpuTotal | Source::Memory | Source::MemoryPerConnection => {
                 "not measured: the gateway's process is not known (--server-pid)"
             }
-            Source::Counts(_) | Source::Lost | Source::Refused => {
+            Source::Counts(_) | Source::Lost | Source::Unanswered | Source::Refused => {
                 "not known: an agent died, or nothing was offered"
             }
             Source::Delivered => "not measured: nothing was offered",

@@ -13,7 +13,7 @@ pub(crate) const NEVER_SENT: &str = "never_sent";
 /// Counts by reason.
 pub(crate) type Reasons = BTreeMap<String, u64>;
 
-/// Where every pushed message went: `offered = delivered + refused + gone + lost`.
+/// Where every pushed message went: `offered = delivered + refused + gone + lost + unanswered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Pushes {
     /// Messages of the schedule; of an interrupted run, those that were sent.
@@ -24,8 +24,11 @@ pub(crate) struct Pushes {
     pub(crate) refused: Reasons,
     /// Answered as delivered, but the client's connection ended while they were under way.
     pub(crate) gone: Reasons,
-    /// Should have arrived and did not.
+    /// The gateway took them, and they did not arrive.
     pub(crate) lost: Reasons,
+    /// They did not arrive, and no answer came: nobody knows whether the gateway took them.
+    #[serde(default)]
+    pub(crate) unanswered: Reasons,
     /// Of those delivered: arrived although the gateway said that they would not.
     pub(crate) contradicted: u64,
     /// Of those offered: to be received after the answer "delivered", "stored" or "acked".
@@ -39,6 +42,11 @@ impl Pushes {
     /// All that was lost.
     pub(crate) fn lost_total(&self) -> u64 {
         self.lost.values().sum()
+    }
+
+    /// All that no answer came for.
+    pub(crate) fn unanswered_total(&self) -> u64 {
+        self.unanswered.values().sum()
     }
 
     /// Adds other messages.
@@ -58,6 +66,7 @@ impl Pushes {
             (&mut self.refused, &other.refused),
             (&mut self.gone, &other.gone),
             (&mut self.lost, &other.lost),
+            (&mut self.unanswered, &other.unanswered),
         ];
         for (sum, more) in reasons {
             for (reason, count) in more {
@@ -71,7 +80,8 @@ impl Pushes {
     pub(crate) fn closes(&self) -> bool {
         let refused: u64 = self.refused.values().sum();
         let gone: u64 = self.gone.values().sum();
-        self.offered == self.delivered + refused + gone + self.lost_total()
+        let missing = self.lost_total() + self.unanswered_total();
+        self.offered == self.delivered + refused + gone + missing
     }
 }
 
@@ -111,11 +121,12 @@ fn classify(evidence: &Evidence<'_>, number: u64, entry: Entry, sum: &mut Pushes
     match entry.answer {
         Some(code) if entry.arrived => {
             sum.delivered += 1;
-            sum.contradicted += u64::from(!code.accepted() && code != Code::NO_ANSWER);
+            sum.contradicted += u64::from(!code.accepted() && !code.is_no_answer());
         }
         None if entry.arrived => sum.delivered += 1,
         None if number >= evidence.sent => add(&mut sum.refused, NEVER_SENT),
-        None | Some(Code::NO_ANSWER) => add(&mut sum.lost, Code::NO_ANSWER.name()),
+        None => add(&mut sum.unanswered, Code::NO_ANSWER.name()),
+        Some(code) if code.is_no_answer() => add(&mut sum.unanswered, code.name()),
         Some(code) if code.accepted() && evidence.schedule.is_durable(number) => {
             if evidence.expires {
                 add(&mut sum.gone, "time_to_live");
@@ -146,12 +157,18 @@ fn add(reasons: &mut Reasons, reason: &str) {
 /// One broadcast, as the API saw it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Sent {
+    /// Its number in the plan.
+    pub(crate) number: u32,
+    /// Which part of the run made it.
+    pub(crate) by: u32,
     /// Which product's users it is for.
     pub(crate) product: usize,
     /// When it was handed to the API, milliseconds of the run's clock.
     pub(crate) at: u32,
     /// Why it was refused, if it was.
     pub(crate) refused: Option<String>,
+    /// Why no answer came, if none did: nobody knows whether the gateway took it.
+    pub(crate) unanswered: Option<String>,
     /// Sessions that the gateway says it did not serve.
     pub(crate) dropped: u64,
     /// Sessions that were not served yet when this run cancelled it.
@@ -170,7 +187,7 @@ pub(crate) struct Heard {
 }
 
 /// Where every broadcast went, counted in (broadcast, client) pairs:
-/// `offered = delivered + refused + gone + lost`.
+/// `offered = delivered + refused + gone + lost + unanswered`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub(crate) struct Broadcasts {
     /// Broadcasts of the schedule that were handed to the API.
@@ -184,15 +201,24 @@ pub(crate) struct Broadcasts {
     pub(crate) refused: Reasons,
     /// The client was away or logged in after the start.
     pub(crate) gone: u64,
-    /// Should have arrived and did not.
+    /// The gateway took the broadcast, and it did not arrive.
     pub(crate) lost: u64,
+    /// It did not arrive, and nobody knows whether the gateway took it.
+    #[serde(default)]
+    pub(crate) unanswered: Reasons,
 }
 
 impl Broadcasts {
     /// Whether the sum closes; it always must.
     pub(crate) fn closes(&self) -> bool {
         let refused: u64 = self.refused.values().sum();
-        self.offered == self.delivered + refused + self.gone + self.lost
+        let missing = self.lost + self.unanswered_total();
+        self.offered == self.delivered + refused + self.gone + missing
+    }
+
+    /// All that no answer came for.
+    pub(crate) fn unanswered_total(&self) -> u64 {
+        self.unanswered.values().sum()
     }
 }
 
@@ -216,10 +242,20 @@ impl Copies {
     }
 }
 
+/// Puts what `by` says of the broadcasts that it made in the place of what was known of them.
+pub(crate) fn renew(known: &mut Vec<Sent>, told: &[Sent], by: u32) {
+    for one in told.iter().filter(|one| one.by == by) {
+        match known.iter_mut().find(|old| old.number == one.number) {
+            Some(old) => old.clone_from(one),
+            None => known.push(one.clone()),
+        }
+    }
+}
+
 /// Counts for each broadcast how the clients stand with it.
 pub(crate) fn copies(sent: &[Sent], heard: &[Heard]) -> Vec<Copies> {
-    let count = |(number, broadcast): (usize, &Sent)| {
-        let bit = 1 << number;
+    let count = |broadcast: &Sent| {
+        let bit = 1_u64.checked_shl(broadcast.number).unwrap_or_default();
         let meant = || heard.iter().filter(|client| client.product == broadcast.product);
         let stayed = |client: &&Heard| client.since <= broadcast.at && client.broadcasts & bit == 0;
         Copies {
@@ -228,7 +264,7 @@ pub(crate) fn copies(sent: &[Sent], heard: &[Heard]) -> Vec<Copies> {
             missing: meant().filter(stayed).count() as u64,
         }
     };
-    sent.iter().enumerate().map(count).collect()
+    sent.iter().map(count).collect()
 }
 
 /// Puts every (broadcast, client) pair into its class, from the counts of each broadcast.
@@ -247,7 +283,12 @@ pub(crate) fn broadcasts(sent: &[Sent], copies: &[Copies]) -> Broadcasts {
                 *sum.refused.entry(reason.to_owned()).or_default() += explained;
             }
         }
-        sum.lost += unexplained;
+        match &broadcast.unanswered {
+            Some(why) if unexplained > 0 => {
+                *sum.unanswered.entry(why.clone()).or_default() += unexplained;
+            }
+            _ => sum.lost += unexplained,
+        }
     }
     sum
 }

@@ -23,6 +23,7 @@ const BUSY: u8 = 6;
 const NO_ANSWER: u8 = 7;
 const OTHER: u8 = 8;
 const NEVER_SENT: u8 = 9;
+const CUT_OFF: u8 = 10;
 const REJECTED: u8 = 0x40;
 const DROPPED: u8 = 0x80;
 const ERROR: u8 = 0xc0;
@@ -33,8 +34,11 @@ const DETAIL: u8 = 0x3f;
 pub(crate) struct Code(u8);
 
 impl Code {
-    /// No answer came, or the connection ended before it.
+    /// No answer came.
     pub(crate) const NO_ANSWER: Self = Self(NO_ANSWER);
+
+    /// The connection ended before the answer.
+    pub(crate) const CUT_OFF: Self = Self(CUT_OFF);
 
     /// It was not handed to the API.
     pub(crate) const NEVER_SENT: Self = Self(NEVER_SENT);
@@ -72,6 +76,11 @@ impl Code {
         matches!(self.0, DELIVERED | STORED | ACKED)
     }
 
+    /// Whether the gateway said nothing, so that it may have taken the message or not.
+    pub(crate) const fn is_no_answer(self) -> bool {
+        matches!(self.0, NO_ANSWER | CUT_OFF)
+    }
+
     /// A word for people.
     pub(crate) fn name(self) -> &'static str {
         let detail = u64::from(self.0 & DETAIL);
@@ -88,6 +97,7 @@ impl Code {
                 BUSY => "busy",
                 NO_ANSWER => "no_answer",
                 NEVER_SENT => "never_sent",
+                CUT_OFF => "connection_ended",
                 _ => "declined",
             },
         }

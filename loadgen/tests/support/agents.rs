@@ -4,6 +4,7 @@ use crate::gateway::Gateway;
 use serde_json::Value;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -99,13 +100,24 @@ impl Drop for Agent {
 
 /// A run of 40 clients on the agents, with more options.
 pub(crate) fn controller(agents: &[Agent], key: &Key, gateway: &Gateway, extra: &[&str]) -> Child {
+    let load = [&["--connections", "40"], extra].concat();
+    started("run", (agents, key), (gateway.clients, gateway.api), &load)
+}
+
+/// A command that makes runs on the agents, with more options.
+pub(crate) fn started(
+    command: &str,
+    (agents, key): (&[Agent], &Key),
+    (clients, api): (SocketAddr, SocketAddr),
+    extra: &[&str],
+) -> Child {
     let names: Vec<&str> = agents.iter().map(|agent| agent.address.as_str()).collect();
-    let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
+    let (clients, api) = (clients.to_string(), api.to_string());
     let to = ["--agents", &names.join(","), "--key-file", key.path(), "--gateway", &clients];
-    let load = ["--api", &api, "--connections", "40", "--connect-rate", "2000", "--settle", "0"];
+    let load = ["--api", &api, "--connect-rate", "2000", "--settle", "0"];
     let rest = ["--drain", "5", "--quiet", "--json", "-"];
     Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"))
-        .arg("run")
+        .arg(command)
         .args([&to[..], &load, &rest, extra].concat())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -40,6 +40,17 @@ pub(crate) enum Fate {
     DeliverAndClose,
 }
 
+/// What happens to one request to push.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heed {
+    /// It is carried out and answered.
+    Answer,
+    /// Nothing.
+    Ignore,
+    /// Nothing, and the connection of the API ends.
+    HangUp,
+}
+
 /// A close code after which no client comes back.
 pub(crate) const BAD_TOKEN: u16 = 3502;
 
@@ -48,6 +59,8 @@ pub(crate) const BAD_TOKEN: u16 = 3502;
 pub(crate) struct Script {
     /// What happens to the so manieth message, counted from 1.
     pub(crate) fate: fn(u64) -> Fate,
+    /// What happens to the so manieth request to push, counted from 1.
+    pub(crate) heed: fn(u64) -> Heed,
     /// Between a message's request and its way to the client.
     pub(crate) delay: Duration,
     /// The gateway stops dead for the second duration, the first after the first push.
@@ -80,6 +93,7 @@ impl Default for Script {
     fn default() -> Self {
         Self {
             fate: |_| Fate::Deliver,
+            heed: |_| Heed::Answer,
             delay: Duration::ZERO,
             stall: None,
             window: 4096,
@@ -107,8 +121,9 @@ pub(crate) struct Seen {
     pub(crate) byes: u64,
     pub(crate) acks: u64,
     pub(crate) greatest_ack: u64,
-    /// Messages that a backend pushed.
+    /// Messages that a backend pushed, and broadcasts.
     pub(crate) pushes: u64,
+    pub(crate) broadcasts: u64,
     /// Users that were logged in when the first of those came.
     pub(crate) online_at_first_push: usize,
     /// The name and the key of the last backend.
@@ -127,6 +142,7 @@ struct User {
 struct State {
     users: BTreeMap<String, User>,
     messages: u64,
+    requests: u64,
     broadcasts: u64,
     sessions: u64,
     first_push: Option<Instant>,
@@ -283,6 +299,12 @@ fn serve_backend(stream: &TcpStream, script: &Script, state: &Mutex<State>, line
             Request::Push(id, push) => {
                 stall(script, state);
                 let mut state = state.lock().unwrap();
+                state.requests += 1;
+                match (script.heed)(state.requests) {
+                    Heed::Answer => {}
+                    Heed::Ignore => return true,
+                    Heed::HangUp => return false,
+                }
                 if state.seen.pushes == 0 {
                     state.seen.online_at_first_push = state.users.len();
                 }
@@ -380,6 +402,7 @@ fn broadcast_to_all(
     line: &Line,
 ) -> Job {
     state.broadcasts += 1;
+    state.seen.broadcasts += 1;
     let sequence = state.broadcasts;
     let push = Push { class: Class::Online, broadcast: true, redelivered: false, sequence, body };
     let mut bytes = Vec::new();

@@ -57,10 +57,10 @@ fn a_wrong_key_is_said_at_both_ends() {
 #[test]
 fn another_version_is_said_in_words() {
     let mut hello = hello().unwrap().to_vec();
-    hello[8..10].copy_from_slice(&(VERSION + 6).to_le_bytes());
+    hello[8..10].copy_from_slice(&(VERSION + 7).to_le_bytes());
     hello.extend([0; PROOF]);
     let refused = accepted(hello).err().unwrap().to_string();
-    assert!(refused.contains("version 7") && refused.contains("both ends"), "{refused}");
+    assert!(refused.contains("version 9") && refused.contains("both ends"), "{refused}");
 }
 
 #[test]

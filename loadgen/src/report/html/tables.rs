@@ -42,7 +42,7 @@ pub(super) fn all(report: &Report) -> Markup {
         section {
             h2 { "Accounts" }
             p { "Every message is in exactly one line: "
-                "offered = delivered + refused + gone + lost." }
+                "offered = delivered + refused + gone + lost + unanswered." }
             div.tables { (accounts(report)) (connections(report)) }
             (durable(report))
         }
@@ -77,6 +77,7 @@ fn accounts(report: &Report) -> Markup {
                 (row("refused", reasons(&pushes.refused), reasons(&broadcasts.refused)))
                 (row("gone", reasons(&pushes.gone), plain(broadcasts.gone)))
                 (row("lost", reasons(&pushes.lost), plain(broadcasts.lost)))
+                (row("unanswered", reasons(&pushes.unanswered), reasons(&broadcasts.unanswered)))
             }
         } }
     }

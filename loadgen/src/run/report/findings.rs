@@ -97,13 +97,11 @@ impl Findings {
         }
     }
 
-    /// Adds what was found on another host. Of its samples only the generator's own count: the
+    /// Adds what was found on another host, but for the broadcasts that there were, which are the
+    /// same for all. Of its samples only the generator's own count: the
     /// gateway is looked at from one place.
     pub(crate) fn add(&mut self, other: &Self) {
         self.pushes.add(&other.pushes);
-        if self.sent.is_empty() {
-            self.sent.clone_from(&other.sent);
-        }
         let more = other.copies.len().max(self.copies.len());
         self.copies.resize(more, Copies::default());
         for (sum, copies) in self.copies.iter_mut().zip(&other.copies) {

@@ -150,21 +150,24 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
     let (pushes, broadcasts) = (&report.pushes, &report.broadcasts);
     writeln!(
         out,
-        "\npushes      offered {} = delivered {} + refused {} + gone {} + lost {}",
+        "\npushes      offered {} = delivered {} + refused {} + gone {} + lost {} + unanswered {}",
         pushes.offered,
         pushes.delivered,
         with_reasons(&pushes.refused),
         with_reasons(&pushes.gone),
-        with_reasons(&pushes.lost)
+        with_reasons(&pushes.lost),
+        with_reasons(&pushes.unanswered)
     )?;
     writeln!(
         out,
-        "broadcasts  offered {} = delivered {} + refused {} + gone {} + lost {}   ({} started)",
+        "broadcasts  offered {} = delivered {} + refused {} + gone {} + lost {} + unanswered {}   \
+         ({} started)",
         broadcasts.offered,
         broadcasts.delivered,
         with_reasons(&broadcasts.refused),
         broadcasts.gone,
         broadcasts.lost,
+        with_reasons(&broadcasts.unanswered),
         broadcasts.started
     )?;
     if let Some(durable) = &report.durable {

@@ -63,12 +63,14 @@ fn every_message_falls_into_its_class() {
     ledger.answered(6, Code::of(Outcome::Offline), 5_007);
     ledger.arrived(6);
     ledger.answered(7, delivered, 5_010);
+    ledger.answered(8, Code::CUT_OFF, 5_010);
     let away = vec![Away { user: 7, from: 5_009, until: 5_300, why: Why::Churned }];
     let sum = judged(&ledger, 9, away);
     assert_eq!((sum.offered, sum.delivered, sum.contradicted, sum.accepted), (10, 3, 1, 3));
     assert_eq!(sum.refused, reasons(&[("offline", 1), ("outbox_full", 1), ("never_sent", 1)]));
     assert_eq!(sum.gone, reasons(&[("client_dropped", 1)]));
-    assert_eq!(sum.lost, reasons(&[("answered_delivered", 1), ("no_answer", 2)]));
+    assert_eq!(sum.lost, reasons(&[("answered_delivered", 1)]));
+    assert_eq!(sum.unanswered, reasons(&[("no_answer", 1), ("connection_ended", 1)]));
 }
 
 #[test]
@@ -101,10 +103,12 @@ fn being_away_excuses_nothing_that_is_durable() {
 
 #[test]
 fn broadcast_pairs_fall_into_their_classes() {
+    let refused = Some("too_many_jobs".to_owned());
     let sent = [
         Sent { at: 100, dropped: 1, ..Sent::default() },
-        Sent { at: 200, refused: Some("too_many_jobs".to_owned()), ..Sent::default() },
-        Sent { at: 200, dropped: 1, cancelled: 2, ..Sent::default() },
+        Sent { number: 1, at: 200, refused, ..Sent::default() },
+        Sent { number: 2, at: 200, dropped: 1, cancelled: 2, ..Sent::default() },
+        Sent { number: 3, at: 200, unanswered: Some("no_answer".to_owned()), ..Sent::default() },
     ];
     let heard = [
         Heard { product: 0, broadcasts: 0b01, since: 10 },
@@ -116,9 +120,10 @@ fn broadcast_pairs_fall_into_their_classes() {
     ];
     let sum = broadcasts(&sent, &copies(&sent, &heard));
     assert!(sum.closes(), "{sum:?}");
-    assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (3, 15, 1, 2));
+    assert_eq!((sum.started, sum.offered, sum.delivered, sum.lost), (4, 20, 1, 2));
+    assert_eq!(sum.unanswered, reasons(&[("no_answer", 4)]));
     assert_eq!(sum.refused, reasons(&[("dropped", 2), ("cancelled", 2), ("too_many_jobs", 4)]));
-    assert_eq!(sum.gone, 4);
+    assert_eq!(sum.gone, 5);
 }
 
 #[test]
