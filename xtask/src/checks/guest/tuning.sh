@@ -40,8 +40,11 @@ has() {
 }
 at_least() { [ "$(awk -v n="$2" '{print $n}' "/proc/sys/$1")" -ge "$3" ]; }
 
-# A gateway with its clients, once.
+# A gateway with its clients, once. How long they have grows with them; the load is told line by
+# line, since a guest's screen is a terminal.
 serve() {
+    local more=$((clients / 400))
+    set -o pipefail
     ulimit -n 1048576
     /guest/holdfast serve --set shards=1 --set client.connections_max="$clients" \
         --set store.kind=none --set log.level=warn --set socket.user_timeout=1800s &
@@ -50,8 +53,9 @@ serve() {
     for _ in $(seq 120); do ready 2>/dev/null && break; sleep 1; done
     must gateway_is_ready ready
     /guest/holdfast-loadgen run -n "$clients" --io uring --heartbeat 1800 --connect-rate 4000 \
-        --login-timeout 600 --rate 50 --duration 10 --drain 600 --broadcasts 1 \
-        --broadcast-users 1000 --every 20 --json /tmp/report.json
+        --login-timeout $((600 + more)) --rate 50 --duration 10 --drain $((600 + more)) \
+        --broadcasts 1 --broadcast-users $((1000 + more)) --every 20 --json /tmp/report.json \
+        2>&1 | cat
     must every_client_is_served [ $? = 0 ]
     grep -A12 '"memory"' /tmp/report.json
     kill $gateway
