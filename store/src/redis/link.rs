@@ -143,7 +143,7 @@ impl Dialer {
     /// A connection for keys.
     pub(super) async fn server(&self, node: &Node) -> Result<(Link, Hashes), String> {
         let link = self.connect(node, self.options.credentials.as_ref()).await?;
-        self.prepare(link).await.map_err(|why| format!("{node}: {why}"))
+        self.prepare(link).await.map_err(|why| self.hinted(node, &why))
     }
 
     async fn prepare(&self, mut link: Link) -> Result<(Link, Hashes), String> {
@@ -184,8 +184,25 @@ impl Dialer {
         let connection = tokio::time::timeout(limit, connected)
             .await
             .map_err(|_| format!("{node}: no greeting in {limit:?}"))?
-            .map_err(|why| format!("{node}: {why}"))?;
+            .map_err(|why| self.hinted(node, &why.to_string()))?;
         Ok(Link { connection, fence: Fence::None, lineage: Rc::from("") })
+    }
+
+    /// What went wrong with a server; where its words are those of an end that speaks TLS and one
+    /// that does not, with a question.
+    fn hinted(&self, node: &Node, why: &str) -> String {
+        let words = why.to_lowercase();
+        let says = |all: &[&str]| all.iter().any(|one| words.contains(one));
+        let hint = match self.certificates {
+            Some(_) if says(&["corrupt message", "timed out"]) => {
+                ": does it speak TLS? redis:// is plain TCP"
+            }
+            None if says(&["broken pipe", "end of file", "reset by peer"]) => {
+                ": does it speak TLS? Then rediss://"
+            }
+            _ => "",
+        };
+        format!("{node}: {why}{hint}")
     }
 
     fn client(&self, node: &Node, who: Option<&Credentials>) -> redis::RedisResult<Client> {

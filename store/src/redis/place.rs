@@ -122,7 +122,7 @@ impl Guide {
     async fn ask(&self, dialer: &Dialer, node: &Node) -> Result<Map, String> {
         match &self.mode {
             Mode::Single => Ok(Map { ranges: vec![(0, SLOTS - 1, node.clone())] }),
-            Mode::Sentinel(name) => sentinel(&dialer.guide(node).await?, name).await,
+            Mode::Sentinel(name) => sentinel(&dialer.guide(node).await?, node, name).await,
             Mode::Cluster => cluster(&dialer.guide(node).await?, node).await,
         }
     }
@@ -141,9 +141,14 @@ impl Guide {
     }
 }
 
-async fn sentinel(link: &Link, name: &str) -> Result<Map, String> {
+async fn sentinel(link: &Link, asked: &Node, name: &str) -> Result<Map, String> {
     let question = redis::cmd("SENTINEL").arg("GET-MASTER-ADDR-BY-NAME").arg(name).to_owned();
-    let answer = link.ask(question).await?;
+    let answer = link.ask(question).await.map_err(|why| {
+        format!(
+            "{asked}: {why}: is that a Sentinel (port 26379 by default)? For a server alone, mode \
+             \"single\""
+        )
+    })?;
     let [host, port] = reply::list(&answer) else {
         return Err(format!("Sentinel knows no primary \"{name}\""));
     };
@@ -154,7 +159,10 @@ async fn sentinel(link: &Link, name: &str) -> Result<Map, String> {
 }
 
 async fn cluster(link: &Link, asked: &Node) -> Result<Map, String> {
-    let answer = link.ask(redis::cmd("CLUSTER").arg("SLOTS").to_owned()).await?;
+    let answer = link.ask(redis::cmd("CLUSTER").arg("SLOTS").to_owned()).await;
+    let answer = answer.map_err(|why| {
+        format!("{asked}: {why}: is that a node of a Cluster? For a server alone, mode \"single\"")
+    })?;
     let ranges = reply::list(&answer).iter().map(|range| range_of(range, asked));
     let map = Map { ranges: ranges.collect::<Option<_>>().ok_or("CLUSTER SLOTS: not understood")? };
     match map.gap() {

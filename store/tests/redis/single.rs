@@ -3,7 +3,7 @@
 use crate::server::{self, Server};
 use crate::shard::{self, OneShard, Shard, append, message, now, options, trim};
 use holdfast_store::letter::Append;
-use holdfast_store::redis::{Credentials, Durability, OpenError, Options, start};
+use holdfast_store::redis::{Credentials, Durability, Mode, OpenError, Options, start};
 use holdfast_store::{Broadcast, BroadcastState, Command, KeyMark, Seen, Trouble};
 use holdfast_store::{Homes, Place, port::key_hash};
 use std::time::Duration;
@@ -430,6 +430,20 @@ fn passwords_and_users_are_asked_for() {
     assert!(with(None, "secret").is_ok() && with(Some("push"), "word").is_ok());
     assert!(matches!(with(Some("push"), "wrong"), Err(OpenError::Unreachable(_))));
     assert!(start(&one(&server), OneShard::new(), Vec::new()).is_err(), "without any");
+}
+
+#[test]
+fn a_server_of_another_kind_is_told_from_what_was_expected() {
+    let server = Server::start(&[]);
+    let why = |mode: Mode| {
+        let options = Options { mode, ..one(&server) };
+        start(&options, OneShard::new(), Vec::new()).unwrap_err().to_string()
+    };
+    let [sentinel, cluster] = [why(Mode::Sentinel("m".into())), why(Mode::Cluster)];
+    for (why, what) in [(&sentinel, "a Sentinel"), (&cluster, "a node of a Cluster")] {
+        assert!(why.contains(&format!("is that {what}")), "{why}");
+        assert!(why.contains(&server.address()) && why.contains("mode \"single\""), "{why}");
+    }
 }
 
 #[test]

@@ -49,6 +49,13 @@ fn tls_proves_both_ends() {
     assert!(refused(&with(stranger.clone())), "signed by somebody else");
     assert!(refused(&with(Tls { own: None, ..tls.clone() })), "the server wants a certificate");
     assert!(refused(&with(Tls { own: stranger.own, ..tls })), "of one that it trusts");
-    assert!(refused(&options(&[server.address()])), "plain TCP");
+    let why =
+        |options: &Options| start(options, OneShard::new(), Vec::new()).unwrap_err().to_string();
+    let plain = why(&options(&[server.address()]));
+    assert!(plain.contains("rediss://"), "{plain}");
+    let other = Server::start(&[]);
+    let address = [format!("rediss://{}", other.address())];
+    let secure = why(&Options { tls: Some(certificates(folder.path())), ..options(&address) });
+    assert!(secure.contains("redis://"), "{secure}");
     assert!(cli(port, &["ping"]).contains("Error"), "the server speaks TLS alone");
 }
