@@ -31,6 +31,8 @@ pub enum Exit {
     Damaged = 8,
     /// The store cannot be read or written, or a process has it open.
     Unusable = 9,
+    /// The message is stored, and the gateway went away before it told what became of it.
+    NoReceipt = 10,
     /// Interrupted with Ctrl-C while it waited.
     Interrupted = 130,
 }
@@ -51,12 +53,13 @@ Exit codes:
        was never promised there, but who has cut a file short may have cut off more
   8    from `store check`: damaged; no gateway starts with it
   9    from `store`: it cannot be read or written, or a process has it open
+  10   from `push --receipt`: stored, and the gateway went away before it told what became of it
   70   from `serve`: a part of the gateway failed, or a second signal ended it
   130  interrupted with Ctrl-C";
 
 #[cfg(test)]
 impl Exit {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 12] = [
         Self::Done,
         Self::NotDelivered,
         Self::Usage,
@@ -67,6 +70,7 @@ impl Exit {
         Self::Torn,
         Self::Damaged,
         Self::Unusable,
+        Self::NoReceipt,
         Self::Interrupted,
     ];
 }

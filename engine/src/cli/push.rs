@@ -6,9 +6,12 @@ use crate::cli::exit::{Exit, Failure, NO_STORE, STORE_FULL};
 use crate::cli::screen::Screen;
 use crate::cli::value;
 use crate::cli::wait::{NOTICE, listen_for_ctrl_c};
-use holdfast_client::{Backend, Class, Outcome, Receipt, Rejection, Target, target};
+use holdfast_client::{
+    Attempt, Backend, Class, Event, Options, Outcome, Receipt, Rejection, Target, target,
+};
 use serde_json::{Value, json};
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 impl From<Typed> for Class {
@@ -29,18 +32,37 @@ pub(super) fn run(args: &PushArgs, screen: &mut Screen<'_>) -> Result<Exit, Fail
         receipt: args.receipt.is_some(),
         ..target(&args.user, &body)
     };
-    let (told, receipts) = flume::unbounded();
-    // Who does not wait any more needs no receipt.
-    let options = options(&args.api)?.on_receipt(move |receipt| drop(told.send(receipt)));
+    let (options, news) = listening(options(&args.api)?);
     let backend = Backend::connect(options)?;
     let outcome = answer(backend.push_one(&args.product, message))?;
     say(args, outcome, &backend, screen);
     match (outcome, args.receipt) {
         (Outcome::Stored(sequence), Some(patience)) => {
-            await_receipt(args, sequence, (patience, &receipts), screen)
+            await_receipt(args, sequence, (patience, &news), screen)
         }
         _ => Ok(exit(outcome)),
     }
+}
+
+/// What may end the waiting for a receipt.
+#[derive(Debug)]
+enum News {
+    Receipt(Receipt),
+    Lost(Attempt),
+}
+
+/// The same options, with everything that may end the waiting, in the order in which it came.
+fn listening(options: Options) -> (Options, flume::Receiver<News>) {
+    let (told, news) = flume::unbounded();
+    let lost = told.clone();
+    // Who does not wait any more needs no news.
+    let mut options = options.on_receipt(move |one| drop(told.send(News::Receipt(one))));
+    options.on_event = Some(Arc::new(move |event| {
+        if let Event::Lost { attempt, .. } = event {
+            drop(lost.send(News::Lost(attempt.clone())));
+        }
+    }));
+    (options, news)
 }
 
 fn say(args: &PushArgs, outcome: Outcome, backend: &Backend, screen: &mut Screen<'_>) {
@@ -57,11 +79,12 @@ fn say(args: &PushArgs, outcome: Outcome, backend: &Backend, screen: &mut Screen
 }
 
 /// Waits for what becomes of a stored message. The answer is no if it is given up, or if no receipt
-/// comes: then it waits, or it is a repeat of one whose receipt came before.
+/// comes: then it waits, or it is a repeat of one whose receipt came before. A gateway that went
+/// away may have told it to nobody: that ends the waiting.
 fn await_receipt(
     args: &PushArgs,
     sequence: u64,
-    (patience, receipts): (Duration, &flume::Receiver<Receipt>),
+    (patience, news): (Duration, &flume::Receiver<News>),
     screen: &mut Screen<'_>,
 ) -> Result<Exit, Failure> {
     listen_for_ctrl_c(screen)?;
@@ -72,11 +95,14 @@ fn await_receipt(
             == (args.product.as_str(), args.user.as_str(), sequence)
     };
     loop {
-        let came = receipts.recv_timeout(NOTICE);
-        if let Some(receipt) = came.ok().filter(is_ours) {
-            say_receipt(args, Some(receipt.outcome), sequence, screen);
-            let acked = matches!(receipt.outcome, Outcome::Acked(_));
-            return Ok(if acked { Exit::Done } else { Exit::NotDelivered });
+        match news.recv_timeout(NOTICE) {
+            Ok(News::Receipt(receipt)) if is_ours(&receipt) => {
+                say_receipt(args, Some(receipt.outcome), sequence, screen);
+                let acked = matches!(receipt.outcome, Outcome::Acked(_));
+                return Ok(if acked { Exit::Done } else { Exit::NotDelivered });
+            }
+            Ok(News::Lost(attempt)) => return Err(gone(args, &attempt, sequence, screen)),
+            _ => {}
         }
         let interrupted = screen.is_interrupted();
         if interrupted || Instant::now() >= end {
@@ -84,6 +110,21 @@ fn await_receipt(
             return Ok(if interrupted { Exit::Interrupted } else { Exit::NotDelivered });
         }
     }
+}
+
+fn gone(args: &PushArgs, attempt: &Attempt, sequence: u64, screen: &mut Screen<'_>) -> Failure {
+    let PushArgs { user, product, .. } = args;
+    if args.api.json {
+        say_receipt(args, None, sequence, screen);
+    }
+    let text = format!(
+        "the gateway went away before it told what became of the message, which is stored for \
+         {user} (sequence {sequence}): {attempt}"
+    );
+    Failure::new(Exit::NoReceipt, text).with_hint(format!(
+        "`holdfast mailbox show {product} {user}` when it is back: whether it waits; the same push \
+         with the same --idempotency-key makes no second message"
+    ))
 }
 
 fn say_receipt(args: &PushArgs, end: Option<Outcome>, sequence: u64, screen: &mut Screen<'_>) {

@@ -82,6 +82,32 @@ fn a_receipt_that_does_not_come_is_a_no_and_ctrl_c_ends_the_waiting() {
 }
 
 #[test]
+fn a_gateway_that_goes_away_while_a_receipt_is_awaited_is_said() {
+    for json in [false, true] {
+        let gateway = Gateway::bind();
+        let address = gateway.address();
+        let goes = std::thread::spawn(move || {
+            let mut peer = gateway.accept();
+            peer.welcome(8);
+            let push = peer.receive().unwrap();
+            peer.send(|out| push.answer_push(Outcome::Stored(13), out));
+        });
+        let words = ["push", "chat", "alice", "hi", "--durable", "--receipt", "1d"];
+        let ran = run(&address, &[&words[..], if json { &["--json"] } else { &[] }].concat());
+        goes.join().unwrap();
+        assert_eq!(ran.exit, Exit::NoReceipt);
+        assert!(ran.err.contains("the gateway went away") && ran.err.contains("13"), "{}", ran.err);
+        assert!(ran.err.contains("try: `holdfast mailbox show chat alice`"), "{}", ran.err);
+        if json {
+            let none = json!({"user": "alice", "outcome": "no_receipt", "sequence": 13});
+            assert_eq!(lines(&ran)[1], none);
+        } else {
+            assert_eq!(ran.out, "stored for alice (sequence 13)\n");
+        }
+    }
+}
+
+#[test]
 fn a_message_acknowledged_at_once_has_no_receipt_to_wait_for() {
     let gateway = Gateway::bind().run_with(8, |request, out| {
         if let Request::Push(id, _) = request {
