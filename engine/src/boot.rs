@@ -147,6 +147,9 @@ pub fn start(config: &Config) -> Result<Gateway, BootError> {
     report(&limits, config.client.connections_max > 0);
     ceilings::warn(ceilings::Configured::from(config));
     warn_of_open_doors(config);
+    for line in settings::small_mailboxes(config) {
+        tracing::warn!("{line}");
+    }
     let clock = Clock::new();
     let incarnation = incarnation::next(clock);
     let wakers = (0..limits.shards).map(|_| WakeFd::new()).collect::<Result<Vec<_>, _>>();

@@ -96,6 +96,24 @@ pub(super) fn products(config: &Config) -> Vec<Product> {
     config.products.iter().map(product).collect()
 }
 
+/// Where a body that is let in can never be stored, a line each: it is longer than a whole mailbox.
+pub(super) fn small_mailboxes(config: &Config) -> Vec<String> {
+    let own = config.mailbox.products.iter();
+    let own = own.filter_map(|one| Some((format!(" of {}", one.product), one.bytes_max?)));
+    let all = [(String::new(), config.mailbox.bytes_max)].into_iter().chain(own);
+    let small =
+        all.filter(|(_, bytes)| config.store.kind != StoreKind::None && *bytes < config.body_max);
+    let line = |(of, bytes): (String, usize)| {
+        format!(
+            "mailbox.bytes_max{of} = {bytes} is less than body_max = {}: a durable message that is \
+             longer than a whole mailbox is always answered with mailbox_full. Raise the one or \
+             lower the other",
+            config.body_max
+        )
+    };
+    small.map(line).collect()
+}
+
 /// Whole seconds, at least one.
 fn seconds(duration: Duration) -> u32 {
     u32::try_from(duration.as_secs()).unwrap_or(u32::MAX).max(1)
@@ -111,5 +129,31 @@ pub(super) fn socket_options(config: &Config) -> SocketOptions {
         send_buffer: set(socket.send_buffer),
         receive_buffer: set(socket.receive_buffer),
         backlog: socket.backlog,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::Path;
+
+    fn said(mailbox: &str, set: &str) -> Vec<String> {
+        let text = format!("products = [\"chat\", \"shop\", \"mail\"]\n[mailbox]\n{mailbox}");
+        small_mailboxes(&Config::parse("", &text, &[set.to_owned()], Path::new("")).unwrap())
+    }
+
+    #[test]
+    fn a_mailbox_that_a_body_never_fits_into_is_told() {
+        let own = "products = [{ product = \"chat\", bytes_max = \"2 KiB\" }, \
+                   { product = \"shop\" }, { product = \"mail\", bytes_max = \"4 KiB\" }]";
+        let one = said(own, "body_max=4 KiB");
+        assert!(
+            one.len() == 1 && one[0].starts_with("mailbox.bytes_max of chat = 2048"),
+            "{one:?}"
+        );
+        let all = format!("bytes_max = \"1 KiB\"\n{own}");
+        assert_eq!(said(&all, "body_max=4 KiB").len(), 2);
+        assert_eq!(said(&all, "store.kind=none"), Vec::<String>::new());
+        assert_eq!(said("", "body_max=4 KiB"), Vec::<String>::new());
     }
 }
