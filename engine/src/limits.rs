@@ -134,7 +134,11 @@ impl Limits {
         // A margin over each one's share, for the same reason; all together are bounded by the
         // accept.
         let share = asked.div_ceil(shards);
-        let connections = if asked == 0 { fitting } else { (share + share / 8 + 64).min(fitting) };
+        let connections = match asked {
+            // Nobody said how many: no more than the memory holds, the kernel's part included.
+            0 => fitting.min(remembered(config, host, shards, backends)).max(1),
+            _ => (share + share / 8 + 64).min(fitting),
+        };
         let lines = lines(config, shards, connections + backends);
         let limits = Self {
             shards: u16::try_from(shards).unwrap_or(u16::MAX),
@@ -153,6 +157,13 @@ impl Limits {
     pub fn sum(&self) -> usize {
         self.lines.iter().map(|(_, bytes)| bytes).sum()
     }
+}
+
+/// Connections of one shard that its part of the memory is enough for.
+fn remembered(config: &Config, host: Host, shards: usize, backends: usize) -> usize {
+    let fixed: usize = lines(config, shards, backends).iter().map(|(_, bytes)| bytes).sum();
+    let left = (host.memory / shards).saturating_sub(fixed);
+    left / (IDLE_CLIENT_BYTES + KERNEL_CLIENT_BYTES)
 }
 
 fn lines(config: &Config, shards: usize, connections: usize) -> Vec<(&'static str, usize)> {
@@ -185,6 +196,18 @@ mod tests {
         let shared = Limits::new(&config(&[]), HOST, false).unwrap();
         assert_eq!(own.shards, 4);
         assert!(own.connections > 19_600 && shared.connections < 5_000, "{own:?} {shared:?}");
+    }
+
+    #[test]
+    fn what_nobody_asked_for_is_no_more_than_the_memory_holds() {
+        // As a container has it: descriptors without end, and little memory.
+        let container = Host { cores: 16, descriptors: 1 << 30, memory: 1 << 30 };
+        let limits = Limits::new(&config(&[]), container, true).unwrap();
+        let each = IDLE_CLIENT_BYTES + KERNEL_CLIENT_BYTES;
+        let all = limits.connections * usize::from(limits.shards) * each;
+        assert!(all < 1 << 30 && limits.connections > 1_000, "{limits:?}");
+        let asked = config(&["client.connections_max=30000000"]);
+        assert!(matches!(Limits::new(&asked, container, true), Err(TooLarge::Memory { .. })));
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::io::table::own_descriptor_table;
 use crate::limits::Host;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What can be had now, beside so many cores.
 pub(super) fn host(cores: usize) -> Host {
@@ -17,8 +18,12 @@ pub(super) fn usable_cores() -> Vec<usize> {
     if usable.is_empty() { vec![0] } else { usable }
 }
 
+/// Descriptors that a table may hold. The soft limit is low for the sake of programs that use
+/// `select(2)`, so it is raised to the hard one; where that is forbidden, it counts as it is.
 fn descriptor_limit() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let limit = getrlimit(Resource::Nofile);
     limit.current.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX)
 }
 

@@ -10,10 +10,10 @@ on_both! {
     and_goes_on_when_there_are_some_again,
 }
 
-/// Descriptors of the process at first.
-const FEW: u32 = 220;
-/// Listeners take descriptors that the gateway's own limit does not foresee: so it runs out before
-/// that limit.
+/// Descriptors of the process at first: the limit is lowered while it serves, so the gateway has
+/// not reckoned with it.
+const FEW: u64 = 220;
+/// Listeners take descriptors too.
 const LISTENERS: usize = 100;
 
 fn and_goes_on_when_there_are_some_again(io: Which) {
@@ -21,7 +21,8 @@ fn and_goes_on_when_there_are_some_again(io: Which) {
     let listeners = format!("client.listen=[{listeners}]");
     let few = "backend.connections_max=1";
     let settings = ["shards=1", "client.connections_max=0", few, &listeners];
-    let process = Process::serve_with_descriptors(io, &settings, FEW);
+    let process = Process::serve(io, &settings);
+    process.limit_descriptors(FEW);
     let mut backend = process.backend();
     let mut inside: Vec<_> =
         (0..20).map(|n| Client::at(process.clients, &format!("user-{n}"))).collect();

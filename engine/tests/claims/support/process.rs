@@ -61,9 +61,9 @@ impl Process {
         Self::start(command.envs(variables.iter().copied()).args(serve(io, changes)))
     }
 
-    /// The same with so many descriptors at first.
+    /// The same with so many descriptors as the soft limit.
     #[track_caller]
-    pub(crate) fn serve_with_descriptors(io: Which, changes: &[&str], descriptors: u32) -> Self {
+    pub(crate) fn serve_with_soft_limit(io: Which, changes: &[&str], descriptors: u32) -> Self {
         let mut command = Command::new("sh");
         let script = format!("ulimit -S -n {descriptors} && exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_holdfast")]);
@@ -78,7 +78,7 @@ impl Process {
         changes: &[&str],
         descriptors: Option<u32>,
     ) -> (Option<i32>, String) {
-        let limit = descriptors.map_or(String::new(), |most| format!("ulimit -S -n {most} && "));
+        let limit = descriptors.map_or(String::new(), |most| format!("ulimit -n {most} && "));
         let script = format!("{limit}exec timeout 20 \"$0\" \"$@\"");
         let mut command = Command::new("sh");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_holdfast")]).args(serve(io, changes));
