@@ -106,8 +106,11 @@ fn draw(program: &str, folder: &Path, date: &str) -> Result {
     for (shell, before, after) in SHELLS {
         let mut completions = Command::new(&path);
         let script = completions.args(["completions", shell]).output();
-        let script = script.map_err(|error| format!("{program}: {error}"))?.stdout;
-        write(&folder.join(shell).join(format!("{before}{program}{after}")), &script)?;
+        let script = script.map_err(|error| format!("{program}: {error}"))?;
+        if !script.status.success() {
+            return Err(format!("{program} completions {shell}: {}", script.status));
+        }
+        write(&folder.join(shell).join(format!("{before}{program}{after}")), &script.stdout)?;
     }
     Ok(())
 }
