@@ -101,6 +101,7 @@ pub(super) struct Inner {
     makers: Makers,
     pub(super) seconds: Seconds,
     over: bool,
+    finished: bool,
     interrupted: bool,
     /// Why the run could not be set up.
     failed: Option<Failure>,
@@ -126,6 +127,7 @@ impl Board {
             makers: Makers::new(shared.scenario.plan.broadcasts.clone()),
             seconds: Seconds::default(),
             over: false,
+            finished: false,
             interrupted: false,
             failed: None,
             pings: 0,
@@ -140,6 +142,9 @@ impl Board {
     /// Something is heard of an agent, or it is gone.
     pub(super) fn hear(&self, agent: usize, said: Result<ToController, Loss>) {
         let mut inner = self.lock();
+        if inner.finished {
+            return;
+        }
         let now = self.shared.clock.now();
         let unasked =
             || Loss { why: "it said what it may not say there".to_owned(), silent: false };
@@ -178,9 +183,18 @@ impl Board {
         inner.act(agent, (event, &loss), now);
     }
 
-    /// Gives every agent a sign of life.
+    /// Gives every agent a sign of life, and shows what all have counted: adding it up whenever one
+    /// of many agents is heard would be most of the work.
     pub(super) fn ping(&self) {
         let mut inner = self.lock();
+        if inner.finished {
+            return;
+        }
+        let mut all = Tally::new();
+        for one in &inner.agents {
+            all.add(&one.tally);
+        }
+        self.shared.sums().all = all;
         inner.pings += 1;
         let number = inner.pings;
         let now = self.shared.clock.now();
@@ -218,9 +232,12 @@ impl Board {
         }
     }
 
-    /// Says no more; agents that still run stop, and close the connection when they are free.
+    /// Says no more, whatever is heard; agents that still run stop, and close the connection when
+    /// they are free.
     pub(super) fn finish(&self) {
-        for agent in &self.lock().agents {
+        let mut inner = self.lock();
+        inner.finished = true;
+        for agent in &inner.agents {
             agent.sender.finish();
         }
     }
@@ -319,7 +336,7 @@ impl Inner {
         }
     }
 
-    /// Takes one more second of an agent, and shows all of them as this process's own.
+    /// Takes one more second of an agent, and shows the gauges of all as this process's own.
     fn count(&mut self, agent: usize, second: Second, shared: &Shared) {
         if !self.lives(agent) {
             return;
@@ -339,14 +356,11 @@ impl Inner {
         }
         one.tally = second.tally;
         one.counts = second.counts;
-        let (mut tally, mut counts) = (Tally::new(), Counts::default());
+        let mut counts = Counts::default();
         for one in &self.agents {
-            tally.add(&one.tally);
             counts.add(&one.counts);
         }
         counts.show(&shared.gauges);
-        let mut sums = shared.sums();
-        sums.recent.add(&recent);
-        sums.all = tally;
+        shared.sums().recent.add(&recent);
     }
 }
