@@ -5,13 +5,15 @@
 //! up, a busiest thread is the busiest of all, and the percentiles of a second are those of one
 //! histogram of all agents.
 
+use super::PATIENCE;
 use super::wire::Second;
 use crate::histogram::{Latency, Tally};
 use crate::report::timeline::{Shard, Timeline};
 use std::collections::BTreeMap;
 
-/// Histograms of so many seconds are kept for agents that are late.
-const OPEN: usize = 5;
+/// Histograms of so many seconds are kept for agents that are late; who is later is gone.
+const OPEN: usize = 12;
+const _: () = assert!(OPEN as u64 > PATIENCE.as_secs(), "who is late is still heard");
 /// Most seconds: thirty days.
 const MOST: usize = 30 * 24 * 3_600;
 
@@ -30,6 +32,8 @@ struct Row {
     push: Option<Latency>,
     /// p50, p99 and the longest, when no more is expected.
     points: Option<[u64; 3]>,
+    /// The histogram is away: what comes now is in no percentile.
+    closed: bool,
 }
 
 /// Offered, accepted, refused, delivered, broadcasts, logins, errors.
@@ -57,7 +61,9 @@ impl Seconds {
         let row = self.rows.entry(place).or_default();
         row.at = row.at.max(at);
         row.add(line);
-        row.push.get_or_insert_with(Latency::new).add(&second.tally.push.since(&before.push));
+        if !row.closed {
+            row.push.get_or_insert_with(Latency::new).add(&second.tally.push.since(&before.push));
+        }
         let newest = self.rows.keys().next_back().copied().unwrap_or_default();
         for (_, row) in self.rows.range_mut(..newest.saturating_sub(OPEN)) {
             row.close();
@@ -128,6 +134,7 @@ impl Row {
 
     /// Keeps of the histogram what the timeline has of it.
     fn close(&mut self) {
+        self.closed = true;
         if let Some(push) = self.push.take().filter(|push| !push.is_empty()) {
             let values = push.summary();
             self.points = Some([values.p50_us, values.p99_us, values.max_us]);
@@ -224,6 +231,23 @@ mod tests {
         assert_eq!(line.p50_us[0].map(|us| us / 100), Some(10));
         assert_eq!(line.max_us[0].map(|us| us / 100), Some(90));
         assert_eq!((line.server_cpu, line.slab), (vec![Some(0.25), None, None], vec![7, 8, 0]));
+    }
+
+    #[test]
+    fn what_comes_after_a_second_is_closed_does_not_take_its_percentiles_over() {
+        let mut seconds = Seconds::default();
+        let (mut one, mut other, nothing) = (Tally::new(), Tally::new(), Tally::new());
+        one.push.record(9_000_000);
+        other.push.record(1_000_000);
+        let late = OPEN + 3;
+        seconds.add(0, &second(1.0, 1.0, &one), &nothing);
+        for at in 2..=late {
+            seconds.add(0, &second(crate::report::float(at as u64), 0.0, &one), &one);
+        }
+        seconds.add(1, &second(1.0, 4.0, &other), &nothing);
+        let line = seconds.timeline(Timeline::default());
+        assert_eq!((line.delivered[0], line.at.len()), (5.0, late));
+        assert_eq!(line.max_us[0].map(|us| us / 100), Some(90));
     }
 
     #[test]
