@@ -30,7 +30,7 @@ const NOT_SET_UP: u8 = 2;
 const INTERRUPTED: u8 = 3;
 /// Not even the least load meets the SLO.
 const NOTHING_HOLDS: u8 = 4;
-/// It had to end before it had confirmed anything.
+/// It had to end before it knew where the bound is, or had confirmed it.
 const UNCONFIRMED: u8 = 5;
 /// The generator was what it ran into.
 const GENERATORS: u8 = 6;
@@ -50,7 +50,7 @@ Exit codes:
      died), or its report could not be written
   3  it was interrupted
   4  not even the least load that was tried meets the SLO
-  5  --tries were too few to confirm anything
+  5  --tries were too few to find where it ends, or to confirm it
   6  the bound is the generator's: the gateway may take more";
 
 /// What `capacity --help` says at its end.

@@ -4,9 +4,9 @@
 //!
 //! Pure: it is told verdicts and measures nothing. What holds, whatever it is told:
 //! - nothing is found at or above a load that failed, in any of its tries;
-//! - what is found held in so many tries in a row, the last ones;
-//! - it ends after so many tries;
-//! - where verdicts do not waver, the first load that fails is within the resolution.
+//! - what is found held in so many tries in a row, the last ones, and the least load that failed is
+//!   within the resolution;
+//! - it ends after so many tries.
 
 /// What became of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -49,7 +49,8 @@ pub(crate) enum Next {
 pub(crate) enum End {
     /// This load holds, confirmed.
     Found(u64),
-    /// This one held and would have had to be confirmed, but there were too many tries.
+    /// This one held, and would have had to be confirmed, or more to be tried above it, but there
+    /// were too many tries.
     Unconfirmed(u64),
     /// No load that was tried holds.
     Nothing,
@@ -85,7 +86,7 @@ impl Search {
         let low = self.held.last().copied();
         if self.tries >= self.plan.tries {
             return Next::Over(match low {
-                Some(low) if self.is_confirmed(low) => End::Found(low),
+                Some(low) if self.is_confirmed(low) && self.is_settled(low) => End::Found(low),
                 Some(low) => End::Unconfirmed(low),
                 None => End::Nothing,
             });
@@ -135,6 +136,11 @@ impl Search {
 
     fn is_confirmed(&self, load: u64) -> bool {
         self.row.0 == load && self.row.1 >= self.plan.confirmations
+    }
+
+    /// Whether nothing above what held is left to be tried.
+    fn is_settled(&self, held: u64) -> bool {
+        self.failed.map_or(held >= self.plan.most, |(failed, _)| self.is_close(held, failed))
     }
 
     /// Whether what failed is close enough above what held.

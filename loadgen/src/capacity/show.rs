@@ -43,7 +43,11 @@ pub(super) fn verdict(capacity: &Capacity) -> String {
         Some(load) if capacity.interrupted => {
             format!("INTERRUPTED; {} passed, unconfirmed", capacity.load(load))
         }
-        Some(load) => format!("UNCONFIRMED: {} passed, not {times} times", capacity.load(load)),
+        Some(load) => format!(
+            "UNCONFIRMED: {} passed, but --tries were too few to pass {times} times as near to the \
+             bound as --resolution says",
+            capacity.load(load)
+        ),
     };
     format!("{question}\n{found}\n{}", bound(capacity))
 }
@@ -66,8 +70,16 @@ fn bound(capacity: &Capacity) -> String {
 fn table(capacity: &Capacity, out: &mut String) -> std::fmt::Result {
     writeln!(
         out,
-        "\n{:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>9} {:>9}  verdict",
-        capacity.unit, "delivered/s", "p50", "p99", "p99.9", "lost", "gateway", "generator"
+        "\n{:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>7} {:>9} {:>9}  verdict",
+        capacity.unit,
+        "delivered/s",
+        "p50",
+        "p99",
+        "p99.9",
+        "lost",
+        "refused",
+        "gateway",
+        "generator"
     )?;
     let mut points: Vec<&Point> = capacity.points.iter().collect();
     points.sort_by_key(|point| point.load);
@@ -75,13 +87,14 @@ fn table(capacity: &Capacity, out: &mut String) -> std::fmt::Result {
         let share = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), percent);
         writeln!(
             out,
-            "{:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>9} {:>9}  {}",
+            "{:>12} {:>12} {:>10} {:>10} {:>10} {:>7} {:>7} {:>9} {:>9}  {}",
             point.load,
             point.delivered.map_or_else(|| "-".to_owned(), |rate| format!("{rate:.0}")),
             time(point.p50_us),
             time(point.p99_us),
             time(point.p999_us),
             point.lost,
+            point.refused,
             share(point.cpu_percent),
             share(point.generator_percent),
             word(point.verdict)

@@ -93,6 +93,15 @@ fn too_many_tries_end_it_unconfirmed() {
     assert_eq!((course.end, course.tried.len()), (End::Unconfirmed(4_000), 3));
 }
 
+#[test]
+fn what_is_confirmed_at_once_is_not_found_while_more_could_be_tried() {
+    let once = Plan { confirmations: 1, ..PLAN };
+    let nothing_failed = search(Plan { tries: 1, ..once }, holds_up_to(u64::MAX));
+    assert_eq!(nothing_failed.end, End::Unconfirmed(1_000));
+    let far_below = search(Plan { tries: 2, ..once }, holds_up_to(700));
+    assert_eq!((far_below.end, far_below.tried.len()), (End::Unconfirmed(500), 2));
+}
+
 fn plans() -> impl Strategy<Value = Plan> {
     (1_u64..100_000, 1_u64..10_000, 1_u32..50, 1_u32..5, 1_u32..60).prop_map(
         |(start, more, percent, confirmations, tries)| Plan {
