@@ -50,7 +50,7 @@ impl Profile {
 
     /// Adds an interval with so many messages in each bucket.
     fn add(&mut self, mut sizes: Vec<u64>) {
-        self.pushes.push(sizes.iter().sum());
+        self.pushes.push(sum(&sizes));
         while sizes.last() == Some(&0) {
             sizes.pop();
         }
@@ -59,7 +59,7 @@ impl Profile {
 
     /// Messages in all.
     pub(crate) fn count(&self) -> u64 {
-        self.pushes.iter().sum()
+        sum(&self.pushes)
     }
 
     /// How long it takes, nanoseconds.
@@ -90,7 +90,7 @@ impl Profile {
 
     fn check(&self) -> Result<(), String> {
         let alike = |(pushes, sizes): (&u64, &Vec<u64>)| {
-            sizes.len() <= self.bounds.len() && sizes.iter().sum::<u64>() == *pushes
+            sizes.len() <= self.bounds.len() && sum(sizes) == *pushes
         };
         let rules = [
             (self.version == VERSION, format!("version must be {VERSION}")),
@@ -145,6 +145,11 @@ impl Profile {
         };
         self.pushes.iter().zip(&self.sizes).map(slice).collect()
     }
+}
+
+/// The sum, or the most that there is.
+fn sum(counts: &[u64]) -> u64 {
+    counts.iter().fold(0, |sum, count| sum.saturating_add(*count))
 }
 
 #[cfg(test)]

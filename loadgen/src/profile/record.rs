@@ -166,7 +166,11 @@ fn record(
 /// Adds what came in so many intervals, as much to each.
 fn spread(profile: &mut Profile, sizes: &[u64], intervals: u64) {
     for number in 0..intervals {
-        let part = |count: &u64| count * (number + 1) / intervals - count * number / intervals;
+        let up_to = |count: u64, part: u64| {
+            let part = u128::from(count) * u128::from(part) / u128::from(intervals);
+            u64::try_from(part).unwrap_or(count)
+        };
+        let part = |count: &u64| up_to(*count, number + 1) - up_to(*count, number);
         profile.add(sizes.iter().map(part).collect());
     }
 }

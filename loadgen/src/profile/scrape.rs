@@ -29,7 +29,9 @@ impl Seen {
             // What is above the last bound is taken for as long as twice that.
             let bound = bound.trim_end_matches('"');
             let bound = if bound == "+Inf" { u64::MAX } else { whole(bound)? };
-            *seen.0.entry(bound).or_default() += whole(value.split_whitespace().next()?)?;
+            let count = whole(value.split_whitespace().next()?)?;
+            let sum = seen.0.entry(bound).or_default();
+            *sum = sum.saturating_add(count);
         }
         (!seen.0.is_empty()).then_some(seen)
     }
@@ -38,7 +40,7 @@ impl Seen {
     pub(super) fn bounds(&self) -> Vec<u64> {
         let mut bounds: Vec<u64> = self.0.keys().copied().filter(|one| *one < u64::MAX).collect();
         if self.0.contains_key(&u64::MAX) {
-            bounds.push(bounds.last().map_or(1, |last| last * 2));
+            bounds.push(bounds.last().map_or(1, |last| last.saturating_mul(2)));
         }
         bounds
     }
@@ -96,5 +98,14 @@ mod tests {
     #[test]
     fn a_page_without_sizes_is_none() {
         assert_eq!(Seen::parse("holdfast_connections{shard=\"0\"} 3\n"), None);
+    }
+
+    #[test]
+    fn counts_that_no_gateway_has_are_read_and_not_believed() {
+        let most = u64::MAX;
+        let seen = Seen::parse(&page([most, most, most], [1, 1, 1])).unwrap();
+        assert_eq!(seen.since(&seen), [0, 0, 0]);
+        let wide = format!("{BUCKET}le=\"{}\"}} 1\n{BUCKET}le=\"+Inf\"}} 1\n", most - 1);
+        assert_eq!(Seen::parse(&wide).unwrap().bounds(), [most - 1, most]);
     }
 }
