@@ -131,7 +131,7 @@ impl Scenario {
             signer: login_secret(options)?.map(sign).transpose()?,
             ack: clients.ack && !schedule.has_durable(),
             ack_every: clients.ack_every,
-            ack_after: clients.ack_after * crate::clock::MILLISECOND,
+            ack_after: clients.ack_after.saturating_mul(crate::clock::MILLISECOND),
             arrival: clients.arrival,
             plan,
             schedule,

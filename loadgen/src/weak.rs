@@ -16,11 +16,16 @@ use crate::clock::{MILLISECOND, duration};
 use crate::schedule::chance;
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
+use std::ops::RangeInclusive;
 
 /// Keeps the draws of the network apart from all others.
 const OWN: u64 = 0x7765_616b_2121_2121;
 /// The shortest wait for the second sending of what was lost, as most kernels have it.
 const RETRY: u64 = 200 * MILLISECOND;
+/// Bytes on their way, each way, at most.
+pub(crate) const BUFFER: RangeInclusive<u64> = 1_448..=16 << 20;
+/// The longest delay, and the longest time between two stalls: a week.
+const LONGEST: u64 = 7 * 24 * 3_600 * crate::clock::SECOND;
 /// A draw is one of so many.
 const PARTS: u32 = 1 << 24;
 
@@ -59,6 +64,16 @@ impl Weak {
     /// Whether client `index` of a run with this seed is behind it.
     pub(crate) fn has(&self, seed: u64, index: u32) -> bool {
         happens(self.share, chance::hash(seed ^ OWN, u64::from(index)))
+    }
+
+    /// Whether a file could ask for it: it may come from another host.
+    pub(crate) fn is_sane(&self) -> bool {
+        let part = |share: f64| (0.0..=1.0).contains(&share);
+        let stall = |stall: Stall| stall.length < stall.every && stall.every <= LONGEST;
+        let shares = [self.share, self.loss, self.cut, self.silent].into_iter().all(part);
+        let buffer = u64::try_from(self.buffer).is_ok_and(|bytes| BUFFER.contains(&bytes));
+        let delay = self.jitter <= self.delay && self.delay <= LONGEST;
+        shares && delay && self.stall.is_none_or(stall) && buffer
     }
 
     /// What its clients wait longer for than others do when nothing is wrong: a stall, and a

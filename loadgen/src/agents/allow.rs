@@ -37,7 +37,12 @@ impl FromStr for Place {
             return Ok(Self { host: Host::Net(net), ports });
         }
         let named = |letter: char| letter.is_ascii_alphanumeric() || "-._".contains(letter);
-        if host.is_empty() || !host.chars().all(named) {
+        // What looks like an address is none of those above: the resolver would make one of it that
+        // nobody meant, 8.1.2.3 of 010.1.2.3.
+        let number = host.trim_end_matches('.').rsplit('.').next().is_some_and(|last| {
+            last.starts_with("0x") || last.chars().all(|letter| letter.is_ascii_digit())
+        });
+        if host.is_empty() || number || !host.chars().all(named) {
             return Err(wrong());
         }
         Ok(Self { host: Host::Name(host.to_owned()), ports })
@@ -146,6 +151,10 @@ mod tests {
             "10.0.0.0/33:80",
             "a b:80",
             "host:80,81",
+            "010.1.2.3:80",
+            "10.1:80",
+            "127.1.:80",
+            "0x7f000001:80",
         ] {
             let refused = text.parse::<Place>().unwrap_err();
             assert!(refused.contains("HOST:PORTS"), "{text}: {refused}");

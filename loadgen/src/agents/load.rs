@@ -7,8 +7,10 @@ use crate::options::{Asked, Broadcasts, Clients, Options, Pushes, Secrets};
 use crate::run;
 use crate::scenario;
 use crate::scenario::phase::{Behaviour, Phase};
+use crate::scenario::plan::BROADCASTS_MAX;
 use crate::scenario::share::Share;
 use crate::schedule::size;
+use crate::weak::Weak;
 use clap::Parser;
 use holdfast_protocol::limits::{PRODUCT_BYTES, TAG_BYTES, USER_BYTES};
 use serde::{Deserialize, Serialize};
@@ -98,6 +100,10 @@ impl Load {
             (self.push.rate == 0 || self.push.batch > 0, "a batch of nothing"),
             (phases.iter().all(is_phase), "a phase that no file could ask for"),
             (self.are_people(), "people that no file could ask for"),
+            (
+                self.asked.weak.as_ref().is_none_or(Weak::is_sane),
+                "a network that no file could ask for",
+            ),
         ];
         if let Some((_, wrong)) = rules.iter().find(|(right, _)| !right) {
             return Err(format!("the load cannot be: {wrong}"));
@@ -153,14 +159,18 @@ fn is_phase(phase: &Phase) -> bool {
     clients
         && phase.length <= LONGEST
         && pushes.is_none_or(|pushes| pushes.burst > 0 && part(pushes.durable))
-        && broadcasts.is_none_or(|one| size::one(&one.size.to_string()).is_ok())
+        && broadcasts.is_none_or(|one| {
+            one.count as usize <= BROADCASTS_MAX && size::one(&one.size.to_string()).is_ok()
+        })
 }
 
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
     use crate::options::Typed;
+    use crate::scenario::phase::Broadcasts as Broadcasting;
     use crate::scenario::{Scenario, overlay};
+    use crate::weak::Stall;
 
     /// The options of a run of these words.
     fn typed(words: &[&str]) -> Options {
@@ -244,7 +254,25 @@ pub(super) mod tests {
     #[test]
     fn what_is_no_load_is_refused_in_words() {
         type Spoil = fn(&mut Load);
-        let wrong: [(Spoil, &str); 7] = [
+        let wrong: [(Spoil, &str); 9] = [
+            (
+                |load| {
+                    let broadcasts = |phase: &mut Phase| phase.broadcasts.take();
+                    let taken = load.asked.phases.iter_mut().find_map(broadcasts);
+                    let many = Broadcasting { count: u32::MAX, ..taken.unwrap() };
+                    load.asked.phases[1].broadcasts = Some(many);
+                },
+                "phase",
+            ),
+            (
+                |load| {
+                    let weak = typed(&["--scenario", "weak-network"]).asked.weak.unwrap();
+                    assert!(weak.is_sane());
+                    let stall = Some(Stall { every: 0, length: 0 });
+                    load.asked.weak = Some(Weak { stall, ..weak });
+                },
+                "network",
+            ),
             (|load| load.share.number = 3, "share"),
             (|load| load.share.of = 0, "share"),
             (|load| load.clients.gateway.clear(), "gateways"),

@@ -348,3 +348,20 @@ impl Shared {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_that_does_not_go_on_does_not_end_again() {
+        let span = Span::default();
+        span.end(50);
+        assert!(!span.overlaps(40, 60), "none has begun");
+        span.begin(100);
+        assert!(span.overlaps(40, 100) && span.overlaps(400, 500) && !span.overlaps(40, 60));
+        span.end(200);
+        span.end(300);
+        assert!(span.overlaps(199, 400) && !span.overlaps(250, 400));
+    }
+}

@@ -243,7 +243,8 @@ impl<'a> Stage<'a> {
         let rate = scenario.connect_rate;
         let planned = u64::from(clients) * SECOND / u64::from(rate);
         let now = self.shared.clock.now();
-        let deadline = now + planned + self.options.clients.login_timeout * SECOND;
+        let patience = self.options.clients.login_timeout.saturating_mul(SECOND);
+        let deadline = (now + planned).saturating_add(patience);
         self.shared.ramp_start.store(now, Ordering::Relaxed);
         self.shared.set_phase(Phase::Ramp);
         let gauges = &self.shared.gauges;

@@ -163,7 +163,7 @@ fn described(options: &Options) -> Vec<Phase> {
         product: None,
     };
     let churn = options.churn();
-    let pause = options.clients.churn_pause * crate::clock::MILLISECOND;
+    let pause = options.clients.churn_pause.saturating_mul(crate::clock::MILLISECOND);
     let push = Phase {
         kind: Kind::Push,
         name: "push".to_owned(),

@@ -3,11 +3,11 @@
 use super::kinds;
 use super::table::Table;
 use crate::clock::SECOND;
-use crate::weak::{Stall, Weak};
+use crate::weak::{BUFFER, Stall, Weak};
 
 const KEYS: [&str; 8] = ["share", "delay", "jitter", "loss", "stall", "cut", "silent", "buffer"];
 /// Bytes on their way, each way, at most, where the file says nothing.
-const BUFFER: usize = 64 << 10;
+const USUAL: usize = 64 << 10;
 
 /// Reads `[network]`; `None` where it is wrong.
 pub(super) fn read(network: &Table<'_>) -> Option<Weak> {
@@ -33,7 +33,9 @@ pub(super) fn read(network: &Table<'_>) -> Option<Weak> {
         stall: stall(&table),
         cut: table.get("cut", &some).unwrap_or(0.0),
         silent: table.get("silent", &some).unwrap_or(0.0),
-        buffer: table.get("buffer", &kinds::number(1_448, 16 << 20)).unwrap_or(BUFFER),
+        buffer: table
+            .get("buffer", &kinds::number(*BUFFER.start(), *BUFFER.end()))
+            .unwrap_or(USUAL),
     })
 }
 
