@@ -14,7 +14,7 @@ use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
 use crate::run::Publisher;
 use crate::scenario::{Scenario, overlay};
-use calibrate::Calibrated;
+use calibrate::{Calibrated, Mix};
 use checks::{Asked, Finding, Verdict};
 use facts::Facts;
 use serde::Serialize;
@@ -39,8 +39,10 @@ const AGENTS: &str = "doctor examines the host that it runs on: run it on each l
 pub(crate) const NOTES: &str = "\
 It takes the options of `run`, so that a command can be examined before it is run: `doctor` instead
 of `run`. Those about output are taken and not used, but --json, which writes the findings.
-The generator is measured against a null server: it logs clients in, passes messages on and does
-nothing else, in a process and, where there are several, on a core of its own. So what arrives is
+The generator is measured against a null server: it logs clients in, passes messages and broadcasts
+on and does nothing else, in a process and, where there are several, on a core of its own. It is
+given the busiest of all phases (pushes, broadcasts at their pace, pings, drops; all of them online,
+and with as few clients as connect within 3 s), and then more pushes than can be. So what arrives is
 what the generator's own path can offer; for some seconds this takes all cores.
 Exit codes:
   0  the load can be offered from here; what may spoil its figures is a warning
@@ -104,13 +106,14 @@ fn run(args: Args, typed: &Typed) -> Result<u8, String> {
         }
     };
     findings.iter().for_each(show);
-    let wanted = !args.no_calibration && options.busiest() > 0;
-    let measured = wanted.then(|| calibrate::measure(&options, &facts, &interrupt));
+    let offers = options.busiest() > 0 || Mix::of(&options).is_anything();
+    let measured =
+        (offers && !args.no_calibration).then(|| calibrate::measure(&options, &facts, &interrupt));
     if interrupt.came() {
         return Ok(INTERRUPTED);
     }
     let last = match &measured {
-        None => checks::unmeasured(options.busiest()),
+        None => checks::unmeasured(offers),
         Some(Ok(calibrated)) => checks::generator(calibrated),
         Some(Err(why)) => checks::unknown(why),
     };

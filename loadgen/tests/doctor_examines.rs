@@ -83,6 +83,23 @@ fn the_generator_is_measured_against_a_server_of_its_own() {
 }
 
 #[test]
+fn what_is_asked_for_beside_pushes_is_offered_to_it_too() {
+    let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let to = ["--gateway", &nowhere, "--api", &nowhere, "-n", "40", "--rate", "10", "--json", "-"];
+    let mix = ["--pings", "20", "--churn", "0.05", "--broadcasts", "30", "--duration", "10"];
+    let (code, stdout, stderr) = doctor(&[&to[..], &mix].concat());
+    let found: Value = serde_json::from_str(&stdout).unwrap();
+    let measured = &found["generator"];
+    let beside = &measured["beside"];
+    assert_eq!((&beside["pings"], &beside["drops"]), (&20.into(), &2.0.into()), "{stderr}");
+    assert_eq!((code, &beside["broadcast"]), (Some(0), &120.0.into()), "{stdout}");
+    assert!(measured["peak"].as_f64().unwrap() > 0.0, "{measured}");
+    for what in ["pushes", "broadcast", "pongs"] {
+        assert!(measured["through"][what].as_u64().unwrap() > 0, "{what}: {measured}");
+    }
+}
+
+#[test]
 fn it_takes_scenarios_and_refuses_what_a_run_refuses() {
     let nowhere = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
     let to = ["--gateway", &nowhere, "--api", &nowhere];
@@ -90,7 +107,7 @@ fn it_takes_scenarios_and_refuses_what_a_run_refuses() {
         ["--scenario", "idle", "--connections", "100", "--slo", "lost = 0", "--html", "/no/a"];
     let (code, stdout, stderr) = doctor(&[&to[..], &idle].concat());
     assert_eq!(code, Some(0), "{stdout}{stderr}");
-    assert!(stdout.contains("generator    nothing is pushed"), "{stdout}");
+    assert!(stdout.contains("generator    nothing is offered"), "{stdout}");
     for (words, says) in [
         (&["--connections", "0"][..], "--connections"),
         (&["--scenario", "strom"], "did you mean storm?"),

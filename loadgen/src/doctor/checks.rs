@@ -1,6 +1,6 @@
 //! The load held against the host. Pure: what is asked for and what there is are arguments.
 
-use super::calibrate::Calibrated;
+use super::calibrate::{Calibrated, TOO_MANY};
 use super::facts::Facts;
 use crate::clock::SECOND;
 use crate::options::Options;
@@ -28,6 +28,12 @@ const RESERVE: &str = "sysctl -w net.ipv4.ip_local_reserved_ports=";
 /// Where the generator is held up by others.
 const BUSY_HOST: &str =
     "see what else runs on this host (top), and keep it off the generator's cores";
+/// The same where it had more to do than to push.
+const MIXED: &str = "keep others off the generator's cores (top), give it more cores, or spread \
+                     the load over several hosts";
+/// Where less went through than was asked for, and the generator had room left.
+const UNKNOWN: &str =
+    "whether the generator can offer that is not known; see what `run` says of it";
 /// Room, as a factor: with less the generator works close to its end.
 const ROOM: f64 = 1.5;
 
@@ -307,9 +313,12 @@ fn counted(count: u32, what: &str) -> String {
 pub(super) fn generator(measured: &Calibrated) -> Finding {
     let (asked, peak) = (measured.rate, measured.peak);
     let busy = measured.busy_percent.map(|share| format!(", busiest thread {}", percent(share)));
-    let most = peak.map_or_else(String::new, |peak| format!("; at most {peak:.0}/s went through"));
+    let whose = if measured.room_left { ", with room left in the generator" } else { "" };
+    let most =
+        peak.map_or_else(String::new, |peak| format!("; at most {peak:.0} pushes/s alone{whose}"));
     let says = format!(
-        "{asked} pushes/s to a null server with {} clients{}{most}",
+        "{asked} pushes/s{} to a null server with {} clients{}{most}",
+        measured.beside.in_words(),
         measured.clients,
         busy.unwrap_or_default()
     );
@@ -326,19 +335,28 @@ pub(super) fn generator(measured: &Calibrated) -> Finding {
     } else {
         format!("{says}; it was the bottleneck ({})", measured.bottleneck.join("; "))
     };
+    // What the null server or others on the host kept from going through is not held against the
+    // generator, and not shown to be in it.
+    let is_possible = asked <= TOO_MANY;
+    let peak = peak.filter(|_| !(measured.room_left && is_possible));
+    let enough = measured.peak.is_none_or(|peak| peak >= f64::from(asked));
     match peak {
+        None if kept_up && !enough => Finding::warning("generator", says, UNKNOWN),
         Some(peak) if peak < f64::from(asked) => Finding::cannot("generator", says, mend),
-        None if !kept_up => Finding::cannot("generator", says, mend),
+        None if !kept_up && measured.peak.is_none() => Finding::cannot("generator", says, mend),
         Some(peak) if peak < f64::from(asked) * ROOM => Finding::warning("generator", says, mend),
-        // It can do more than that, if it is let.
+        // It can push more than that, if it is let.
+        _ if !kept_up && measured.beside.is_anything() => {
+            Finding::warning("generator", says, MIXED)
+        }
         _ if !kept_up => Finding::warning("generator", says, BUSY_HOST),
         _ => Finding::ok("generator", says),
     }
 }
 
 /// Nothing was measured, since nothing is pushed or nobody wanted it.
-pub(super) fn unmeasured(rate: u32) -> Finding {
-    let says = if rate == 0 { "nothing is pushed" } else { "not measured (--no-calibration)" };
+pub(super) fn unmeasured(offers: bool) -> Finding {
+    let says = if offers { "not measured (--no-calibration)" } else { "nothing is offered" };
     Finding::ok("generator", says.to_owned())
 }
 

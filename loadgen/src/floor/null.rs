@@ -1,11 +1,14 @@
 //! The null server: it speaks enough of the gateway's protocol for clients to log in and receive
-//! and for a backend to push, and does nothing else: no shards, no homes, no timers, no limits.
+//! and for a backend to push and broadcast, and does nothing else: no shards, no homes, no limits.
 //!
 //! What a load generator can offer to it is what the generator's own path can offer. One thread,
 //! for as many clients as one descriptor table holds. It trusts its peer, which is this program: an
 //! error ends it with a message. It answers a push when it has written the message to its client,
 //! and waits for a client that does not read, so nothing ever piles up in it.
 
+mod jobs;
+
+use self::jobs::Jobs;
 use super::machine;
 use super::server::epoll::Epoll;
 use super::server::kernel::{Event, Kernel};
@@ -25,6 +28,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// Listener ids, out of the way of sockets' ids.
 const CLIENTS: u32 = u32::MAX;
@@ -102,6 +106,7 @@ struct Null {
     backends: Vec<Peer>,
     users: HashMap<String, u32>,
     sessions: u64,
+    jobs: Jobs,
     /// Clients that have output.
     dirty: Vec<u32>,
     buffer: Vec<u8>,
@@ -116,15 +121,16 @@ impl Null {
             backends: Vec::new(),
             users: HashMap::new(),
             sessions: 0,
+            jobs: Jobs::default(),
             dirty: Vec::new(),
             buffer: vec![0; BUFFER],
         }
     }
 
     fn run(mut self) -> io::Result<()> {
-        let mut events = Vec::new();
+        let (mut events, mut patience) = (Vec::new(), None);
         loop {
-            self.kernel.wait(&mut events)?;
+            self.kernel.wait_for(&mut events, patience)?;
             for event in events.drain(..) {
                 match event {
                     Event::Accepted(BACKENDS, socket) => self.add_backend(socket)?,
@@ -134,6 +140,7 @@ impl Null {
                     Event::Ended(_) => {}
                 }
             }
+            patience = self.deal();
             // Messages before the answers about them.
             for id in std::mem::take(&mut self.dirty) {
                 if let Some(Some(peer)) = self.clients.get_mut(id as usize) {
@@ -142,6 +149,20 @@ impl Null {
             }
             self.backends.iter_mut().for_each(Peer::flush);
         }
+    }
+
+    /// What is due of the broadcasts.
+    fn deal(&mut self) -> Option<Duration> {
+        let Self { jobs, clients, dirty, .. } = self;
+        jobs.deal(Instant::now(), clients.len(), |place, frame| {
+            let peer = clients[place].as_mut().filter(|peer| peer.user.is_some());
+            let (Some(peer), Ok(id)) = (peer, u32::try_from(place)) else { return false };
+            if peer.output.is_empty() {
+                dirty.push(id);
+            }
+            peer.output.extend_from_slice(frame);
+            true
+        })
     }
 
     fn add_backend(&mut self, socket: OwnedFd) -> io::Result<()> {
@@ -238,6 +259,15 @@ impl Null {
                 }
                 Request::Push(request, push) => self.push(request, &push, &mut output),
                 Request::Ping => answer::put_pong(&mut output),
+                Request::Broadcast(request, broadcast) => {
+                    let job = self.jobs.begin(&broadcast, self.users.len() as u64);
+                    answer::put_job(request, &job, &mut output);
+                }
+                Request::Job(request, action, id) => {
+                    if let Some(job) = self.jobs.steer(id, action) {
+                        answer::put_job(request, &job, &mut output);
+                    }
+                }
                 _ => {}
             }
             Ok(())

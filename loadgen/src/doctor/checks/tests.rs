@@ -1,6 +1,7 @@
 //! Each check can say each of its verdicts, with the figure and with what mends it.
 
 use super::*;
+use crate::doctor::calibrate::{Mix, Through};
 
 const FACTS: Facts = Facts {
     descriptors: 20_000,
@@ -131,6 +132,9 @@ fn the_generator_needs_room_above_what_is_asked_for() {
         bottleneck: Vec::new(),
         busy_percent: Some(20.0),
         peak,
+        beside: Mix::default(),
+        through: Through::default(),
+        room_left: false,
     };
     assert_eq!(generator(&measured(10_000, Some(60_000.0))).verdict, Verdict::Ok);
     assert_eq!(generator(&measured(10_000, None)).verdict, Verdict::Ok);
@@ -142,7 +146,16 @@ fn the_generator_needs_room_above_what_is_asked_for() {
     is(&generator(&busy(Some(9_000.0))), Verdict::Cannot, "offer 6000/s");
     is(&generator(&busy(None)), Verdict::Cannot, "more cores");
     assert!(generator(&busy(None)).says.contains("its threads were busy"));
-    assert_eq!(unmeasured(0).verdict, Verdict::Ok);
+    let servers = |measured| Calibrated { room_left: true, ..measured };
+    assert_eq!(generator(&servers(measured(50_000, Some(60_000.0)))).verdict, Verdict::Ok);
+    is(&generator(&servers(measured(70_000, Some(60_000.0)))), Verdict::Warning, "not known");
+    is(&generator(&servers(measured(2_000_000, Some(60_000.0)))), Verdict::Cannot, "offer 40000/s");
+    let mut beside = Mix::default();
+    beside.pings = 7;
+    let mixed = Calibrated { beside, ..busy(Some(60_000.0)) };
+    is(&generator(&mixed), Verdict::Warning, "more cores");
+    assert!(generator(&mixed).says.contains("10000 pushes/s, 7 pings/s to"));
+    assert_eq!(unmeasured(false).verdict, Verdict::Ok);
     assert_eq!(unknown("no server").verdict, Verdict::Warning);
 }
 

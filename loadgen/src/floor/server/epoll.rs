@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::event::epoll;
+use rustix::event::{Timespec, epoll};
 use rustix::io::Errno;
 use rustix::net::{SendFlags, SocketFlags, accept_with, send};
 
@@ -23,6 +24,28 @@ impl Epoll {
     pub(in crate::floor) fn new() -> io::Result<Self> {
         let set = epoll::create(epoll::CreateFlags::CLOEXEC)?;
         Ok(Self { set, listeners: Vec::new(), reports: Vec::with_capacity(REPORTS) })
+    }
+
+    /// Waits until something happened, or for so long, and appends it.
+    pub(in crate::floor) fn wait_for(
+        &mut self,
+        events: &mut Vec<Event>,
+        most: Option<Duration>,
+    ) -> io::Result<()> {
+        let most = most.map(Timespec::try_from).transpose().map_err(io::Error::other)?;
+        self.reports.clear();
+        match epoll::wait(&self.set, spare_capacity(&mut self.reports), most.as_ref()) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+        for report in &self.reports {
+            let id = u32::try_from(report.data.u64()).map_err(io::Error::other)?;
+            match self.listeners.iter().find(|(listener, _)| *listener == id) {
+                Some((id, listener)) => Self::accept(*id, listener, events)?,
+                None => events.push(Event::Ready(id)),
+            }
+        }
+        Ok(())
     }
 
     fn accept(id: u32, listener: &OwnedFd, events: &mut Vec<Event>) -> io::Result<()> {
@@ -62,18 +85,6 @@ impl Kernel for Epoll {
     }
 
     fn wait(&mut self, events: &mut Vec<Event>) -> io::Result<()> {
-        self.reports.clear();
-        match epoll::wait(&self.set, spare_capacity(&mut self.reports), None) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for report in &self.reports {
-            let id = u32::try_from(report.data.u64()).map_err(io::Error::other)?;
-            match self.listeners.iter().find(|(listener, _)| *listener == id) {
-                Some((id, listener)) => Self::accept(*id, listener, events)?,
-                None => events.push(Event::Ready(id)),
-            }
-        }
-        Ok(())
+        self.wait_for(events, None)
     }
 }
