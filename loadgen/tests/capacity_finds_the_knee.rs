@@ -96,7 +96,9 @@ fn nothing_that_passes_has_its_own_exit_code() {
     let output = begun(&gateway, &extra).wait_with_output().unwrap();
     let stdout = text(&output.stdout);
     assert_eq!(output.status.code(), Some(4), "{stdout}");
-    assert!(stdout.contains("NOTHING passed") && stdout.contains("p50 < 20ms: 50"), "{stdout}");
+    // The clause that did not hold, and what was measured: half a second, or more on a busy host.
+    assert!(stdout.contains("NOTHING passed"), "{stdout}");
+    assert!(stdout.contains("at 1 pushes/s it failed (p50 < 20ms: "), "{stdout}");
 }
 
 #[test]
