@@ -4,6 +4,7 @@
 use crate::bench::peers;
 use crate::shell::{Result, cargo, run, target};
 
+mod browser;
 pub(crate) mod debian;
 pub(crate) mod fuzz;
 pub(crate) mod guest;
@@ -27,6 +28,7 @@ const FUZZ_SECONDS: u32 = 10;
 /// All checks.
 pub(crate) fn all() -> Result {
     redis::ensure()?;
+    let browser = browser::ensure()?;
     let peers = peers::unpacked()?;
     run(&mut cargo(&["fmt", "--all", "--check"]))?;
     run(&mut cargo(&["test", "--package", "holdfast", "--test", "tidy"]))?;
@@ -42,6 +44,7 @@ pub(crate) fn all() -> Result {
     let mut tests = cargo(&["test", "--workspace"]);
     tests.env("HOLDFAST_SEEDS", FEW_SEEDS).env("HOLDFAST_PEERS", peers);
     tests.env("RUST_TEST_THREADS", TEST_THREADS);
+    tests.env(browser::DEMANDED, browser);
     // The load built it; the generator's tests would build one of their own.
     run(tests.env("HOLDFAST_PROGRAM", target().join("debug/holdfast")))
 }

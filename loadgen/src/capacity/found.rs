@@ -6,11 +6,12 @@ use crate::host;
 use crate::report::{Report, float};
 use crate::slo::Slo;
 use crate::slo::metric::Metric;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// What a search found.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Capacity {
     /// The whole command line, without secrets.
     pub(crate) command: Vec<String>,
@@ -22,11 +23,11 @@ pub(crate) struct Capacity {
     pub(crate) processor: String,
     pub(crate) scenario: Option<String>,
     /// What loads are counted in.
-    pub(crate) unit: &'static str,
+    pub(crate) unit: Cow<'static, str>,
     /// The clauses that had to hold.
     pub(crate) slo: Vec<String>,
     /// The metric that the curve is of, in microseconds.
-    pub(crate) curve: &'static str,
+    pub(crate) curve: Cow<'static, str>,
     /// What the SLO says of that metric, microseconds; absent if it says nothing.
     pub(crate) limit_us: Option<f64>,
     /// How far above what was found the first load that fails may lie, percent.
@@ -46,7 +47,7 @@ pub(crate) struct Capacity {
 }
 
 /// Where it ends.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Bound {
     pub(crate) load: u64,
     pub(crate) verdict: Verdict,
@@ -54,7 +55,7 @@ pub(crate) struct Bound {
 }
 
 /// One try.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Point {
     pub(crate) load: u64,
     pub(crate) verdict: Verdict,
@@ -136,9 +137,9 @@ impl Capacity {
             kernel: host::kernel(),
             processor: host::processor(),
             scenario: args.run.choice.scenario.clone(),
-            unit: if args.search.find == Find::Rate { "pushes/s" } else { "clients" },
+            unit: if args.search.find == Find::Rate { "pushes/s" } else { "clients" }.into(),
             slo: slo.clauses().map(str::to_owned).collect(),
-            curve: metric.name,
+            curve: metric.name.into(),
             limit_us,
             resolution_percent: args.search.resolution,
             confirmations: args.search.confirm,

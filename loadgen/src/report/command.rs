@@ -1,8 +1,9 @@
-//! `report`: the HTML page of a report that was written before.
+//! `report`: the HTML page of what a run or `capacity` wrote before.
 
 use super::{Report, html};
+use crate::capacity::found::Capacity;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// The file cannot be read, is no report, or the page cannot be written.
@@ -11,7 +12,7 @@ const NOT_DRAWN: u8 = 2;
 /// The command line of `report`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// A report that `run --json` wrote
+    /// What `run --json` or `capacity --json` wrote
     #[arg(value_name = "FILE")]
     file: PathBuf,
     /// Where the page goes
@@ -21,8 +22,7 @@ pub(crate) struct Args {
 
 /// Draws the page.
 pub(crate) fn main(args: &Args) -> ExitCode {
-    let page = Report::read(&args.file).and_then(|report| html::render(&report));
-    let written = page.and_then(|page| {
+    let written = page(&args.file).and_then(|page| {
         let shown = args.html.display();
         fs::write(&args.html, page).map_err(|error| format!("cannot write {shown}: {error}"))
     });
@@ -32,5 +32,15 @@ pub(crate) fn main(args: &Args) -> ExitCode {
             eprintln!("holdfast-loadgen: {why}");
             ExitCode::from(NOT_DRAWN)
         }
+    }
+}
+
+/// The page of what the file holds. The two kinds have different fields, so neither is taken for
+/// the other.
+fn page(file: &Path) -> Result<String, String> {
+    let bytes = fs::read(file).unwrap_or_default();
+    match serde_json::from_slice::<Capacity>(&bytes) {
+        Ok(capacity) => html::knee::render(&capacity),
+        Err(_) => html::render(&Report::read(file)?),
     }
 }

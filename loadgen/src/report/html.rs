@@ -132,7 +132,7 @@ fn head(report: &Report, outcome: Outcome) -> Markup {
             } @else {
                 ul.findings { @for finding in &report.verdict { li { (finding) } } }
             }
-            @if !report.generator.kept_up() { p { (report.generator.verdict()) } }
+            @if !report.generator.kept_up() { p.caution { (report.generator.verdict()) "." } }
             @if report.interrupted {
                 p { "The run was ended early; this is of what was offered until then." }
             }
@@ -192,7 +192,9 @@ fn drawings(report: &Report) -> Markup {
         @if let Some(chart) = charts::percentiles(report) {
             section { h2 { "Latency" } div.charts { (chart.render()) } }
         }
-        @if !timelines.is_empty() {
+        @if timelines.is_empty() {
+            section { p { "It was too short for a timeline: there is one from two seconds on." } }
+        } @else {
             section {
                 h2 { "Second by second" }
                 @if let Some(rule) = &report.timeline.thinned { p.note { "Thinned: " (rule) "." } }

@@ -5,12 +5,15 @@
 
 use super::scale::Scale;
 use maud::{Markup, PreEscaped, html};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// Rows of the table behind a chart; of longer series every so manieth is in it.
 const ROWS: usize = 120;
 /// Points of a series that are drawn; what lies between two is folded.
 const POINTS: usize = 600;
+/// Each point of a line of so few is marked.
+const FEW: usize = 24;
 /// Lines are drawn in so many ways.
 pub(super) const WAYS: usize = 6;
 
@@ -34,7 +37,7 @@ pub(super) struct Chart {
 
 /// An axis.
 pub(super) struct Axis {
-    pub(super) name: &'static str,
+    pub(super) name: Cow<'static, str>,
     pub(super) scale: Scale,
     /// A value of it, as short as an axis wants it.
     pub(super) label: fn(f64) -> String,
@@ -62,8 +65,12 @@ const LEFT: f64 = 62.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 20.0;
 const BOTTOM: f64 = 36.0;
-/// Between the middles of two words under the plot, at least.
-const APART: f64 = 38.0;
+/// Between two words, at least.
+const APART: f64 = 9.0;
+/// Under the top of the plot there is no room for words above a line.
+const CEILING: f64 = TOP + 12.0;
+/// Height of a line of small words.
+const SMALL: f64 = 13.0;
 
 impl Chart {
     /// The chart as a figure of the page.
@@ -104,12 +111,13 @@ impl Chart {
                 desc id={ (id) "-desc" } { (self.about) }
                 (self.grid(size))
                 (self.stages(size))
-                (self.held(size))
                 @for series in &self.series {
                     @for line in self.lines(series, size) {
                         polyline class={ "line way" (series.way) } points=(line) {}
                     }
+                    @if series.points.len() <= FEW { (self.dots(series, size)) }
                 }
+                (self.held(size))
                 @if size.class == "roomy" { (self.hints(size)) }
             }
         }
@@ -154,51 +162,57 @@ impl Chart {
         let mut free = f64::NEG_INFINITY;
         let mut ticks = self.x.scale.ticks(size.ticks);
         ticks.retain(|tick| {
-            let x = self.x(size, *tick);
-            let fits = x >= free;
+            let (x, half) = (self.x(size, *tick), width(&(self.x.label)(*tick), 12.0) / 2.0);
+            let fits = x - half >= free && x + half <= size.width + RIGHT / 2.0;
             if fits {
-                free = x + APART;
+                free = x + half + APART;
             }
             fits
         });
         ticks
     }
 
-    /// A line where each stage begins; its name where there is room for it.
+    /// A line where each stage begins; its name where there is room for it. A name left of its line
+    /// could be taken for that of the stage before, so only one that is alone may stand there.
     fn stages(&self, size: &Size) -> Markup {
         let mut free = LEFT + 60.0;
         let mut named = Vec::new();
         for (at, name) in &self.marks {
-            let x = self.x(size, *at);
-            let room = name.chars().map(|_| 6.5).sum::<f64>() + 8.0;
-            let fits = x >= free && x + room < size.width - RIGHT + 4.0;
-            if fits {
-                free = x + room;
-            }
-            named.push((x, fits.then_some(name)));
+            let (x, room) = (self.x(size, *at), width(name, 11.0) + APART);
+            let places: &[_] = if self.marks.len() == 1 { &[4.0, 4.0 - room] } else { &[4.0] };
+            let fits = |left: &&f64| x + **left >= free && x + **left + room < size.width;
+            let left = places.iter().find(fits).map(|left| x + left);
+            free = left.map_or(free, |left| left + room);
+            named.push((x, left, name));
         }
         html! {
             g.stages {
-                @for (x, name) in &named {
+                @for (x, left, name) in &named {
                     line x1=(n(*x)) x2=(n(*x)) y1=(n(TOP)) y2=(n(size.height - BOTTOM)) {}
-                    @if let Some(name) = name {
-                        text x=(n(*x + 4.0)) y=(n(TOP - 8.0)) { (name) }
+                    @if let Some(left) = left {
+                        text x=(n(*left)) y=(n(TOP - 8.0)) { (name) }
                     }
                 }
             }
         }
     }
 
-    /// A line across at each level, with its words above it at the right.
+    /// A line across at each level, with its words at the right: above it where there is room, and
+    /// left of words that are there already.
     fn held(&self, size: &Size) -> Markup {
         let right = size.width - RIGHT;
+        let mut taken: Vec<(f64, f64)> = Vec::new();
         html! {
             @for (level, words) in &self.levels {
-                @let y = n(self.y(size, *level));
+                @let line = self.y(size, *level);
+                @let y = if line < CEILING { line + SMALL } else { line - 4.0 };
+                @let near = taken.iter().filter(|(_, other)| (other - y).abs() < SMALL);
+                @let end = near.fold(right - 2.0, |end, (left, _)| end.min(left - APART));
                 g.slo {
-                    line x1=(n(LEFT)) x2=(n(right)) y1=(y) y2=(y) {}
-                    text.end x=(n(right - 2.0)) y=(n(self.y(size, *level) - 4.0)) { (words) }
+                    line x1=(n(LEFT)) x2=(n(right)) y1=(n(line)) y2=(n(line)) {}
+                    text.end x=(n(end)) y=(n(y)) { (words) }
                 }
+                @let () = taken.push((end - width(words, 11.0), y));
             }
         }
     }
@@ -212,7 +226,7 @@ impl Chart {
                 line.push((self.x(size, x), self.y(size, y)));
                 continue;
             }
-            // One point alone is a line to itself, which round ends make a dot.
+            // One point alone is a line to itself.
             if let [only] = line.as_slice() {
                 line.push(*only);
             }
@@ -226,6 +240,17 @@ impl Chart {
             }
         }
         lines
+    }
+
+    /// A mark at each point of a line.
+    fn dots(&self, series: &Series, size: &Size) -> Markup {
+        let known = series.points.iter().filter_map(|(x, y)| Some((*x, (*y)?)));
+        html! {
+            @for (x, y) in known {
+                circle class={ "dot way" (series.way) } r="2.6" cx=(n(self.x(size, x)))
+                    cy=(n(self.y(size, y))) {}
+            }
+        }
     }
 
     /// What a pointer that rests on the plot is told.
@@ -337,6 +362,11 @@ pub(super) fn swatch(way: usize) -> Markup {
         }
         (PreEscaped(" "))
     }
+}
+
+/// How wide words of this size are, about; rather too wide.
+fn width(words: &str, size: f64) -> f64 {
+    words.chars().map(|_| size * 0.62).sum()
 }
 
 /// A coordinate, to a tenth.

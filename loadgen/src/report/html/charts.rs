@@ -44,7 +44,13 @@ const LEVELS: [(&str, &[&str]); 6] = [
 ];
 /// A level so many times above all that was measured is left out: nothing else would be seen.
 const FAR: f64 = 4.0;
+/// An axis of counts goes up to here at least, so that its steps are whole.
+pub(super) const FEW: f64 = 4.0;
 const MIB: f64 = 1024.0 * 1024.0;
+const GIB: f64 = 1024.0 * MIB;
+/// A time axis up to here is in seconds, then in minutes, then in hours.
+const SECONDS: f64 = 180.0;
+const MINUTES: f64 = 3_600.0;
 
 /// How latencies are distributed; `None` where nothing was measured.
 pub(super) fn percentiles(report: &Report) -> Option<Chart> {
@@ -74,8 +80,8 @@ pub(super) fn percentiles(report: &Report) -> Option<Chart> {
         id: "percentiles",
         title: "Latency by percentile",
         about: about_percentiles(report),
-        x: Axis { name: "percentile", scale: Scale::Nines(most_nines), label: percentile },
-        y: Axis { name: "latency", scale: y, label: short_duration },
+        x: Axis { name: "percentile".into(), scale: Scale::Nines(most_nines), label: percentile },
+        y: Axis { name: "latency".into(), scale: y, label: short_duration },
         series,
         marks: Vec::new(),
         levels,
@@ -248,8 +254,9 @@ impl Drawn {
         let (scale, label): (Scale, fn(f64) -> String) = match self.kind {
             Kind::Time if most / least > 30.0 => (Scale::log_around(least, most), short_duration),
             Kind::Time => (time_from_zero(most), short_duration),
-            Kind::Count => (Scale::from_zero(most, 1.0), count),
+            Kind::Count => (Scale::from_zero(most.max(FEW), 1.0), short_count),
             Kind::Share => (Scale::from_zero(most.max(10.0), 1.0), share),
+            Kind::Size if most >= GIB => (Scale::from_zero(most, GIB), size),
             Kind::Size => (Scale::from_zero(most, MIB), size),
         };
         let from = line.stages.first().map_or(0.0, |mark| mark.at);
@@ -268,8 +275,8 @@ impl Drawn {
             id: self.id,
             title: self.title,
             about,
-            x: Axis { name: "time", scale: Scale::Seconds(from, to), label: seconds },
-            y: Axis { name: self.name, scale, label },
+            x: time_axis(from, to),
+            y: Axis { name: self.name.into(), scale, label },
             series,
             marks: marks(report),
             levels,
@@ -303,12 +310,16 @@ fn time_from_zero(most: f64) -> Scale {
     Scale::from_zero(most, 1.0)
 }
 
-fn share(value: f64) -> String {
+pub(super) fn share(value: f64) -> String {
     if value >= 10.0 { format!("{value:.0} %") } else { short(percent(value)) }
 }
 
-fn short_duration(us: f64) -> String {
+pub(super) fn short_duration(us: f64) -> String {
     short(duration(us))
+}
+
+pub(super) fn short_count(value: f64) -> String {
+    short(count(value))
 }
 
 fn size(value: f64) -> String {
@@ -333,20 +344,29 @@ fn percentile(share: f64) -> String {
     format!("{text} %")
 }
 
-fn seconds(at: f64) -> String {
-    match at {
-        at if at < 120.0 => {
-            let text = format!("{at:.1}");
-            format!("{} s", text.trim_end_matches(".0"))
-        }
-        at if at < 7_200.0 => minutes(at / 60.0, "min"),
-        at => minutes(at / 3_600.0, "h"),
-    }
+fn time_axis(from: f64, to: f64) -> Axis {
+    let (name, label): (_, fn(f64) -> String) = match to {
+        to if to <= SECONDS => ("time", seconds),
+        to if to < MINUTES => ("time, min:s", minutes),
+        _ => ("time, h:min:s", hours),
+    };
+    Axis { name: name.into(), scale: Scale::Seconds(from, to), label }
 }
 
-fn minutes(value: f64, unit: &str) -> String {
-    let text = format!("{value:.2}");
-    format!("{} {unit}", text.trim_end_matches('0').trim_end_matches('.'))
+fn seconds(at: f64) -> String {
+    let text = format!("{at:.1}");
+    format!("{} s", text.trim_end_matches(".0"))
+}
+
+fn minutes(at: f64) -> String {
+    let at = at.round();
+    format!("{:.0}:{:02.0}", (at / 60.0).floor(), at % 60.0)
+}
+
+fn hours(at: f64) -> String {
+    let at = at.round();
+    let minutes = (at / 60.0).floor();
+    format!("{:.0}:{:02.0}:{:02.0}", (minutes / 60.0).floor(), minutes % 60.0, at % 60.0)
 }
 
 #[cfg(test)]
@@ -364,7 +384,12 @@ mod tests {
             [500.0, 1_000.0, 2_500.0, 2e6].map(short_duration).join(" "),
             "500 us 1 ms 2.5 ms 2 s"
         );
-        assert_eq!([3.0, 3.5, 120.0, 150.0].map(seconds).join(" "), "3 s 3.5 s 2 min 2.5 min");
+        assert_eq!([60_000.0, 1_250.0, 7.0].map(short_count).join(" "), "60 k 1250 7");
+        let times = |to: f64| [3.5, 150.0].map(time_axis(0.0, to).label).join(" ");
+        assert_eq!(
+            [180.0, 181.0, 3_600.0].map(times).join(", "),
+            "3.5 s 150 s, 0:04 2:30, 0:00:04 0:02:30"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What `capacity` found, as a page: the curve with the SLO's line and the knee, and all tries.
 
 use super::chart::{Axis, Chart, Series};
+use super::charts::{FEW, share, short_count, short_duration};
 use super::scale::Scale;
 use super::{page, tile};
 use crate::capacity::Verdict;
@@ -25,7 +26,7 @@ pub(crate) fn render(capacity: &Capacity) -> Result<String, String> {
             }
             p.plan { (capacity.question()) }
             p.when { (moment(capacity.began)) ", commit " (capacity.commit) }
-            p { (bound(capacity)) }
+            p.caution[!capacity.is_gateways()] { (bound(capacity)) }
         }
         main {
             section aria-label="Curves" { div.charts {
@@ -71,10 +72,7 @@ fn charts(capacity: &Capacity) -> Vec<Chart> {
     let known = || latency.iter().filter_map(|(_, us)| *us).chain(limit);
     let (least, most) =
         known().fold((f64::INFINITY, 1.0_f64), |(least, most), us| (least.min(us), most.max(us)));
-    let mut lines = vec![line(capacity.curve, 0, latency.clone())];
-    if limit.is_some() {
-        lines.push(line("the SLO", 4, loads.iter().map(|load| (*load, limit)).collect()));
-    }
+    let lines = [line(&capacity.curve, 0, latency.clone())];
     let busy = |of: fn(&Point) -> Option<f64>| {
         let median = |load: &f64| (*load, median(capacity, *load, of));
         loads.iter().map(median).collect::<Vec<_>>()
@@ -84,11 +82,11 @@ fn charts(capacity: &Capacity) -> Vec<Chart> {
         line("generator's, waiting included", 1, busy(|point| point.generator_percent)),
     ];
     let known = |line: &Series| line.points.iter().any(|(_, value)| value.is_some());
-    let y = (Scale::log_around(least.min(most), most), duration as fn(f64) -> String);
-    let share = (Scale::from_zero(100.0, 1.0), percent as fn(f64) -> String);
+    let y = (Scale::log_around(least.min(most), most), short_duration as fn(f64) -> String);
+    let share = (Scale::from_zero(100.0, 1.0), share as fn(f64) -> String);
     [
-        chart(capacity, ("knee", "Latency over load"), y, lines.into_iter().filter(known)),
-        chart(capacity, ("busy", "CPU over load"), share, cpu.into_iter().filter(known)),
+        chart(capacity, ("knee", "Latency over load"), y, lines.into_iter().filter(known), limit),
+        chart(capacity, ("busy", "CPU over load"), share, cpu.into_iter().filter(known), None),
     ]
     .into_iter()
     .filter(|chart| !chart.series.is_empty())
@@ -104,18 +102,23 @@ fn chart(
     (id, title): (&'static str, &'static str),
     (scale, label): (Scale, fn(f64) -> String),
     series: impl Iterator<Item = Series>,
+    limit: Option<f64>,
 ) -> Chart {
     let most = capacity.points.iter().map(|point| point.load).max().unwrap_or(1);
-    let mark = |found| (float(found), format!("knee: {}", count(float(found))));
+    let mark = |found| (float(found), format!("knee: {}", short_count(float(found))));
     Chart {
         id,
         title,
         about: format!("{title}, as it was tried; {}", bound(capacity)),
-        x: Axis { name: capacity.unit, scale: Scale::from_zero(float(most), 1.0), label: count },
-        y: Axis { name: if id == "knee" { "latency" } else { "CPU" }, scale, label },
+        x: Axis {
+            name: capacity.unit.clone(),
+            scale: Scale::from_zero(float(most).max(FEW), 1.0),
+            label: short_count,
+        },
+        y: Axis { name: if id == "knee" { "latency" } else { "CPU" }.into(), scale, label },
         series: series.collect(),
         marks: capacity.found.map(mark).into_iter().collect(),
-        levels: Vec::new(),
+        levels: limit.map(|limit| (limit, "the SLO".to_owned())).into_iter().collect(),
         wide: true,
     }
 }

@@ -112,7 +112,7 @@ fn agents(report: &Report) -> Markup {
                         th scope="col" { (name) } } } }
                     tbody { @for agent in &report.agents { tr {
                         th scope="row" {
-                            (agent.name)
+                            span.name { (agent.name) }
                             @if let Some(died) = &agent.died {
                                 br; small.bad { "died at " (format!("{:.1} s", died.at)) }
                             }
@@ -151,7 +151,7 @@ fn phases(report: &Report) -> Markup {
                     tbody { @for phase in &report.phases {
                         @let push = phase.push.as_ref();
                         tr {
-                            th scope="row" { (phase.name) }
+                            th scope="row" { span.name { (phase.name) } }
                             td { (phase.kind) }
                             td { (format!("{:.1} s", phase.from)) }
                             td { (format!("{:.1} s", phase.to)) }
@@ -189,7 +189,7 @@ fn connections(report: &Report) -> Markup {
             div.scroll { table {
                 caption { "Why connections failed or ended" }
                 tbody { @for (reason, count) in &report.connection_reasons {
-                    tr { th scope="row" { (reason) } td { (full(*count)) } }
+                    tr { th scope="row" { span.name { (reason) } } td { (full(*count)) } }
                 } }
             } }
         }

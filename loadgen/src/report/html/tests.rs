@@ -178,4 +178,5 @@ fn a_run_without_a_timeline_is_still_a_page() {
     report.distributions.clear();
     let page = page(&report);
     assert!(drawings(&page).is_empty() && page.contains("Environment"));
+    assert!(page.contains("too short for a timeline"));
 }
