@@ -1,7 +1,8 @@
 //! Draws a snapshot: where the run stands, four charts of its last minutes, the accounts so far.
 //!
 //! Everything follows from the snapshot and the size of the terminal. What does not fit is left
-//! out from the bottom of the charts upwards; the accounts stay.
+//! out: first the charts from the bottom upwards, then the plan and the bar, then the accounts from
+//! the bottom. Where the run stands stays.
 
 use super::{Second, Snapshot, Totals};
 use crate::report::float;
@@ -15,6 +16,8 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph}
 
 /// Two charts stand beside each other where there are so many columns.
 const WIDE: u16 = 100;
+/// Lines of the plan, the stage and its bar; where there is no room for them, the stage's alone.
+const HEAD: u16 = 3;
 /// A chart is drawn in so many lines or not at all.
 const LINES: u16 = 6;
 
@@ -79,8 +82,11 @@ fn cores(cores: f64) -> String {
 pub(super) fn draw(frame: &mut Frame<'_>, shot: &Snapshot) {
     let accounts = accounts(&shot.totals);
     let below = u16::try_from(accounts.len()).unwrap_or(1) + 1;
-    let parts = [Constraint::Length(3), Constraint::Fill(1), Constraint::Length(below)];
-    let [head, middle, foot] = Layout::vertical(parts).areas(frame.area());
+    let above = if frame.area().height < HEAD + below { 1 } else { HEAD };
+    let [head, rest] =
+        Layout::vertical([Constraint::Length(above), Constraint::Fill(1)]).areas(frame.area());
+    let [middle, foot] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Max(below)]).areas(rest);
     draw_head(frame, head, shot);
     draw_plots(frame, middle, shot);
     let keys = Line::from("q or Ctrl-C: end the run with its report").dim();
@@ -88,11 +94,16 @@ pub(super) fn draw(frame: &mut Frame<'_>, shot: &Snapshot) {
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, shot: &Snapshot) {
-    let [plan, stage, bar] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
-    frame.render_widget(Paragraph::new(shot.plan.as_str()).dim(), plan);
     let left = shot.stage.left.map_or(String::new(), |left| format!(", {} left", clock(left)));
     let text = format!("{}  {} passed{left}", shot.stage.name, clock(shot.stage.passed));
-    frame.render_widget(Paragraph::new(text).bold(), stage);
+    let text = Paragraph::new(text).bold();
+    if area.height < HEAD {
+        frame.render_widget(text, area);
+        return;
+    }
+    let [plan, stage, bar] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
+    frame.render_widget(Paragraph::new(shot.plan.as_str()).dim(), plan);
+    frame.render_widget(text, stage);
     let done = if shot.stage.done.is_finite() { shot.stage.done.clamp(0.0, 1.0) } else { 0.0 };
     let gauge = Gauge::default().ratio(done).gauge_style(Style::new().fg(Color::Blue));
     frame.render_widget(gauge, bar);
@@ -271,9 +282,15 @@ mod tests {
             "{text}"
         );
         assert!(text.contains("offered 2000"), "{text}");
-        for size in [(40, 12), (40, 3), (10, 10), (3, 40), (1, 1)] {
+        for size in [(40, 12), (10, 10), (3, 40), (1, 1), (300, 80), (1_000, 4)] {
             drawn(&shot(), size);
         }
+        let lines = |height| drawn(&shot(), (28, height));
+        assert_eq!(lines(1), "rush hour  1:02:05 passed, 1");
+        let five: Vec<_> = lines(5).lines().map(str::to_owned).collect();
+        assert!(five[0].starts_with("rush hour") && five[1].starts_with("clients 998"), "{five:?}");
+        assert!(five[4].starts_with("broadcasts delivered"), "{five:?}");
+        assert!(lines(8).starts_with("scenario storm") && lines(8).contains("q or Ctrl-C"));
         assert!(drawn(&Snapshot::default(), (80, 30)).contains("offered 0 = accepted 0"));
     }
 
