@@ -91,12 +91,12 @@ fn an_slo_is_a_gate_with_its_own_exit_code() {
     let slow = Script { delay: Duration::from_millis(50), ..Script::default() };
     let missed = run(slow.clone(), "1", &["--slo", "p50 < 20ms, lost = 0", "--json", "-"]);
     assert_eq!(missed.status.code(), Some(4));
-    assert!(said(&missed).contains("SLO missed: p50 < 20ms: 5"), "{}", said(&missed));
+    assert!(said(&missed).contains("SLO missed: p50 < 20ms: "), "{}", said(&missed));
     let report = json(&missed);
     assert_eq!((&report["slo"][0]["met"], &report["slo"][1]["met"]), (&false.into(), &true.into()));
     assert!(report["slo"][0]["measured"].as_f64().unwrap() >= 49_000.0);
     let printed = String::from_utf8(run(slow, "1", &["--slo", "p50 < 20ms"]).stdout).unwrap();
-    assert!(printed.contains("slo MISSED  p50 < 20ms  5"), "{printed}");
+    assert!(printed.contains("slo MISSED  p50 < 20ms  "), "{printed}");
 }
 
 #[test]
