@@ -72,9 +72,10 @@ impl Seconds {
 
     /// The timeline; `beside` is what the controller recorded of the gateway in the same time.
     pub(super) fn timeline(mut self, beside: Timeline) -> Timeline {
+        let near = by_second(&beside);
         let mut all = Timeline { from: beside.from, stages: beside.stages, ..Timeline::default() };
         let places: Vec<Option<usize>> =
-            self.rows.keys().map(|place| near(&beside.at, beside.from, *place)).collect();
+            self.rows.keys().map(|place| near.get(place).copied()).collect();
         for row in self.rows.values_mut() {
             row.close();
             row.put(&mut all);
@@ -178,9 +179,10 @@ fn nearest(seconds: f64) -> usize {
     seconds.round() as usize
 }
 
-/// Which of the samples at these moments is of the second `place` since `from`.
-fn near(at: &[f64], from: f64, place: usize) -> Option<usize> {
-    at.iter().position(|at| nearest(at - from) == place)
+/// Which sample of a timeline is of which second; the first, where two are.
+fn by_second(line: &Timeline) -> BTreeMap<usize, usize> {
+    let second = |(sample, at): (usize, &f64)| (nearest(at - line.from), sample);
+    line.at.iter().enumerate().rev().map(second).collect()
 }
 
 fn picked<T: Copy>(values: &[Option<T>], places: &[Option<usize>]) -> Vec<Option<T>> {
