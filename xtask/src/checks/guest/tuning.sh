@@ -52,6 +52,8 @@ serve() {
     ready() { wget -q -O /dev/null http://127.0.0.1:7700/readyz; }
     for _ in $(seq 120); do ready 2>/dev/null && break; sleep 1; done
     must gateway_is_ready ready
+    # Also where the load does not come to its end.
+    while sleep 60 && grep -H RssAnon /proc/$gateway/status; do grep Slab: /proc/meminfo; done &
     /guest/holdfast-loadgen run -n "$clients" --io uring --heartbeat 1800 --connect-rate 4000 \
         --login-timeout $((600 + more)) --rate 50 --duration 10 --drain $((600 + more)) \
         --broadcasts 1 --broadcast-users $((1000 + more)) --every 20 --json /tmp/report.json \
