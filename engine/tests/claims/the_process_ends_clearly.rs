@@ -92,7 +92,7 @@ fn two_gateways_do_not_share_a_port(io: Which) {
 
 fn no_room_for_clients_is_no_start(io: Which) {
     // A soft limit is raised to the hard one.
-    drop(Process::serve_with_soft_limit(io, &["shards=1"], 64));
+    drop(Process::serve_with_limit(io, &["shards=1"], "-S -n 64"));
     let (code, said) = Process::refused(io, &["shards=1"], Some(64));
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("no client could connect"), "{said}");

@@ -3,7 +3,7 @@
 
 use super::gateway::settings;
 use super::{Backend, PATIENCE, Which};
-use rustix::process::{Pid, Resource, Rlimit, Signal};
+use rustix::process::{Pid, Signal};
 use std::io::{BufRead, BufReader, Read};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -61,11 +61,11 @@ impl Process {
         Self::start(command.envs(variables.iter().copied()).args(serve(io, changes)))
     }
 
-    /// The same with so many descriptors as the soft limit.
+    /// The same with limits that the shell's `ulimit` sets by these words, such as `-S -n 64`.
     #[track_caller]
-    pub(crate) fn serve_with_soft_limit(io: Which, changes: &[&str], descriptors: u32) -> Self {
+    pub(crate) fn serve_with_limit(io: Which, changes: &[&str], words: &str) -> Self {
         let mut command = Command::new("sh");
-        let script = format!("ulimit -S -n {descriptors} && exec \"$0\" \"$@\"");
+        let script = format!("ulimit {words} && exec \"$0\" \"$@\"");
         command.args(["-c", &script, env!("CARGO_BIN_EXE_holdfast")]);
         Self::start(command.args(serve(io, changes)))
     }
@@ -122,14 +122,6 @@ impl Process {
         let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a known name");
         let kilobytes: u64 = line.trim_matches(|c: char| !c.is_ascii_digit()).parse().unwrap();
         kilobytes << 10
-    }
-
-    /// Sets how many descriptors each of its tables may hold from now on.
-    #[track_caller]
-    pub(crate) fn limit_descriptors(&self, descriptors: u64) {
-        let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
-        let limit = Rlimit { current: Some(descriptors), maximum };
-        rustix::process::prlimit(Some(self.pid()), Resource::Nofile, limit).unwrap();
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
