@@ -8,10 +8,14 @@ use std::process::ExitCode;
 /// A scenario is wrong, or there is none of that name.
 const WRONG: u8 = 2;
 
+/// What a file may say.
+const KEYS: &str = include_str!("../../scenarios/README.md");
+
 /// What `check` takes.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Check {
-    /// Scenario files, or names of the scenarios that come with the program
+    /// Scenario files, or names of the scenarios that come with the program; what a file may say:
+    /// `scenarios --keys`
     #[arg(required = true, value_name = "FILE|NAME")]
     scenarios: Vec<String>,
 }
@@ -22,6 +26,9 @@ pub(crate) struct Scenarios {
     /// Print the file of this one, to begin another with
     #[arg(long, value_name = "NAME")]
     show: Option<String>,
+    /// Print what a file may say: phases, keys, units, and what is taken where it says nothing
+    #[arg(long, conflicts_with = "show")]
+    keys: bool,
 }
 
 /// Runs `check`.
@@ -41,6 +48,10 @@ pub(crate) fn check(args: &Check) -> ExitCode {
 
 /// Runs `scenarios`.
 pub(crate) fn list(args: &Scenarios) -> ExitCode {
+    if args.keys {
+        print!("{KEYS}");
+        return ExitCode::SUCCESS;
+    }
     let text = args
         .show
         .as_deref()

@@ -218,6 +218,8 @@ fn check_says_what_is_wrong_without_running_it() {
 fn scenarios_lists_the_named_ones_and_prints_one() {
     let list = String::from_utf8(loadgen(&["scenarios"]).stdout).unwrap();
     assert!(list.lines().any(|line| line.starts_with("storm ")), "{list}");
+    let keys = loadgen(&["scenarios", "--keys"]).stdout;
+    assert!(String::from_utf8(keys).unwrap().contains("| `connect_rate` |"));
     let shown = loadgen(&["scenarios", "--show", "storm"]);
     assert_eq!(shown.stdout, include_bytes!("../../scenarios/storm.toml"));
     assert_eq!(loadgen(&["scenarios", "--show", "none"]).status.code(), Some(2));

@@ -238,6 +238,17 @@ mod tests {
     }
 
     #[test]
+    fn every_key_of_every_kind_is_on_the_page_that_scenarios_prints() {
+        const PAGE: &str = include_str!("../../../scenarios/README.md");
+        for (name, kind) in Kind::NAMES {
+            let keys = [vec![name], known(kind)].concat();
+            for key in keys.into_iter().filter(|key| *key != "kind") {
+                assert!(PAGE.contains(&format!("`{key}`")), "{key} of {name}");
+            }
+        }
+    }
+
+    #[test]
     fn every_kind_knows_the_keys_that_it_needs() {
         for (kind, needed) in [
             (Kind::Ramp, "share"),
