@@ -66,8 +66,7 @@ impl Plan {
     /// There are more broadcasts than can be followed; the text says how many may be.
     pub(crate) fn new(options: &Options, people: &People) -> Result<Self, String> {
         let asked = &options.asked;
-        let mut phases =
-            if asked.phases.is_empty() { described(options) } else { asked.phases.clone() };
+        let mut phases = phases(options);
         // The first ramp is before the timeline.
         phases.retain(|phase| phase.kind != Kind::Ramp || phase.length > 0);
         let settles = phases.first().is_some_and(|first| first.kind == Kind::Hold);
@@ -138,6 +137,13 @@ fn share_of(clients: u32, share: f64) -> u32 {
 #[expect(clippy::cast_precision_loss, reason = "a week has fewer than 2^53 microseconds")]
 fn float(nanoseconds: u64) -> f64 {
     (nanoseconds / 1_000) as f64
+}
+
+/// The phases that the options ask for: those of their scenario, or those that they describe
+/// themselves.
+pub(crate) fn phases(options: &Options) -> Vec<Phase> {
+    let asked = &options.asked.phases;
+    if asked.is_empty() { described(options) } else { asked.clone() }
 }
 
 /// The phases that the options describe without a scenario: hold still, then push.

@@ -8,6 +8,7 @@ use crate::clock::SECOND;
 use crate::options::Options;
 use crate::report::float;
 use crate::scenario::phase::{Behaviour, Broadcasts, Phase};
+use crate::scenario::plan;
 use serde::Serialize;
 
 /// Most of the clients that drop in a second: with more nobody would be there to receive.
@@ -34,19 +35,9 @@ impl Mix {
     pub(in crate::doctor) fn of(options: &Options) -> Self {
         let clients = f64::from(options.clients.connections);
         let mut mix = Self { pings: options.clients.pings, ..Self::default() };
-        if options.asked.phases.is_empty() {
-            mix.note_drops(options.churn() * clients, options.clients.churn_pause);
-            let broadcasts = Broadcasts {
-                count: options.broadcast.count,
-                size: options.broadcast.size,
-                users: options.broadcast.users,
-                bits: options.broadcast.bits,
-                class: options.push.class.into(),
-                product: None,
-            };
-            mix.note_broadcasts(&broadcasts, clients, f64::from(options.push.duration));
+        for phase in &plan::phases(options) {
+            mix.note_phase(phase, clients);
         }
-        options.asked.phases.iter().for_each(|phase| mix.note_phase(phase, clients));
         mix
     }
 
