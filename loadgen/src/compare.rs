@@ -14,6 +14,7 @@ mod show;
 use crate::report::Report;
 use decide::{Finding, Rules, Verdict};
 use measure::{FAULTS, MEASURES, Measure};
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -35,6 +36,8 @@ Mann and Whitney). Three runs a side are the fewest that can decide at 95 %, fou
 run a side, blocks of its seconds are drawn at random 4000 times (bootstrap): this says whether the
 two runs differ, not whether two more would.
 Faults (lost, duplicated and so on) where there were none are worse without any statistics.
+A run that lost an agent is left out: from then on it offered less. Where a side has no other,
+nothing can be told.
 Exit codes: 0 same, better or cannot tell; 1 something is worse; 2 nothing could be compared; with
 --strict, 5 where nothing is worse and something cannot be told";
 
@@ -75,6 +78,7 @@ pub(crate) struct Args {
 }
 
 /// Several runs of one version.
+#[derive(Clone)]
 pub(crate) struct Side {
     files: Vec<String>,
     runs: Vec<Report>,
@@ -89,6 +93,10 @@ pub(crate) struct Comparison {
     new_commit: String,
     tolerance_percent: f64,
     confidence_percent: f64,
+    /// Runs that lost an agent, and when; nothing is concluded from them.
+    lost_agents: Vec<String>,
+    /// Whether a side has none but such runs.
+    blind: bool,
     /// What makes the comparison doubtful.
     doubts: Vec<String>,
     metrics: Vec<Finding>,
@@ -193,6 +201,29 @@ impl Side {
         Ok(Self { files: files.iter().map(|file| file.display().to_string()).collect(), runs })
     }
 
+    /// Which runs lost an agent, and when.
+    fn lost_agents(&self) -> impl Iterator<Item = String> {
+        self.files.iter().zip(&self.runs).filter_map(|(file, run)| {
+            let mut dead = run.agents.iter().filter_map(|agent| {
+                let at = agent.died.as_ref()?.at;
+                Some(format!("{} at {at:.1} s", agent.name))
+            });
+            let first = dead.next()?;
+            let all = dead.fold(first, |all, next| format!("{all}, {next}"));
+            Some(format!("{file} lost an agent ({all}): from then on less was offered"))
+        })
+    }
+
+    /// The runs that lost no agent; all of them where each did.
+    fn whole(&self) -> Cow<'_, Self> {
+        let whole = || self.files.iter().zip(&self.runs).filter(|(_, run)| run.is_whole());
+        if matches!(whole().count(), 0) || self.runs.iter().all(Report::is_whole) {
+            return Cow::Borrowed(self);
+        }
+        let (files, runs) = whole().map(|(file, run)| (file.clone(), run.clone())).unzip();
+        Cow::Owned(Self { files, runs })
+    }
+
     /// What is the same in all runs; all of it where they differ.
     fn common(&self, of: impl Fn(&Report) -> String) -> String {
         let mut all: Vec<String> = self.runs.iter().map(of).collect();
@@ -229,10 +260,16 @@ fn one(
             plan(new)
         ));
     }
+    let lost_agents: Vec<String> = base.lost_agents().chain(new.lost_agents()).collect();
+    let whole = (&*base.whole(), &*new.whole());
+    let found = chosen.iter().filter_map(|measure| decide::find(measure, whole, rules));
+    let is_whole = |side: &Side| side.runs.iter().all(Report::is_whole);
+    let blind = !(is_whole(whole.0) && is_whole(whole.1));
     let metrics: Vec<Finding> =
-        chosen.iter().filter_map(|measure| decide::find(measure, (base, new), rules)).collect();
+        found.map(|finding| if blind { finding.untold() } else { finding }).collect();
     if metrics.is_empty() {
-        return Err("the reports have nothing in common that could be compared".to_owned());
+        let nothing = "the reports have nothing in common that could be compared".to_owned();
+        return Err([vec![nothing], lost_agents].concat().join("; "));
     }
     Ok(Comparison {
         base: base.files.clone(),
@@ -241,7 +278,9 @@ fn one(
         new_commit: new.common(|run| run.commit.clone()),
         tolerance_percent: rules.tolerance * 100.0,
         confidence_percent: (1.0 - rules.risk) * 100.0,
-        doubts: doubts(base, new, anyway),
+        doubts: doubts(whole.0, whole.1, anyway),
+        lost_agents,
+        blind,
         verdict: Verdict::of_all(metrics.iter().map(|finding| finding.verdict)),
         metrics,
     })

@@ -104,6 +104,19 @@ pub(crate) fn find(
     })
 }
 
+impl Finding {
+    /// Of a side that has no run without the death of an agent: its values are shown, and say
+    /// nothing.
+    pub(super) fn untold(self) -> Self {
+        Self {
+            verdict: Verdict::CannotTell,
+            confidence_percent: None,
+            because: "an agent died in every run of a side".to_owned(),
+            ..self
+        }
+    }
+}
+
 type Concluded = (Verdict, Option<f64>, String);
 
 /// Faults are counted: where there were none, one is worse.

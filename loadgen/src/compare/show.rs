@@ -15,7 +15,7 @@ pub(super) fn table(comparison: &Comparison) -> String {
 fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
     writeln!(out, "base  {}, commit {}", comparison.base.join(" "), comparison.base_commit)?;
     writeln!(out, "new   {}, commit {}", comparison.new.join(" "), comparison.new_commit)?;
-    for doubt in &comparison.doubts {
+    for doubt in comparison.lost_agents.iter().chain(&comparison.doubts) {
         writeln!(out, "note  {doubt}")?;
     }
     writeln!(out, "\n{:<22} {:>12} {:>12} {:>9}  verdict", "metric", "base", "new", "change")?;
@@ -52,6 +52,9 @@ fn overall(comparison: &Comparison) -> String {
     };
     match comparison.verdict {
         Verdict::Worse => format!("WORSE: {}", named(Verdict::Worse)),
+        Verdict::CannotTell if comparison.blind => {
+            "CANNOT TELL: an agent died in every run of a side".to_owned()
+        }
         Verdict::CannotTell => {
             format!("nothing is worse; cannot tell: {}", named(Verdict::CannotTell))
         }

@@ -2,7 +2,7 @@
 //! little.
 
 use super::*;
-use crate::report::sample;
+use crate::report::{Agent, Died, sample};
 
 const RULES: Rules = Rules { tolerance: 0.05, risk: 0.05 };
 
@@ -13,7 +13,8 @@ fn side(p99s: &[u64]) -> Side {
         run.latencies.get_mut("push").unwrap().p99_us = *p99;
         run
     };
-    Side { files: Vec::new(), runs: p99s.iter().map(run).collect() }
+    let files = (1..=p99s.len()).map(|number| format!("run{number}.json")).collect();
+    Side { files, runs: p99s.iter().map(run).collect() }
 }
 
 fn p99(base: &[u64], new: &[u64]) -> Finding {
@@ -101,6 +102,45 @@ fn other_plans_are_refused_unless_wanted() {
     let compared = one(&base, &new, (&all, RULES), true).unwrap();
     assert!(compared.doubts.iter().any(|doubt| doubt.contains("plan differs")));
     assert!(show::table(&compared).contains("cannot tell"));
+}
+
+/// The same side, with an agent that died in each of these runs.
+fn without_an_agent(mut side: Side, runs: &[usize]) -> Side {
+    for run in runs {
+        let died = Some(Died { at: 12.34, why: "gone".to_owned() });
+        side.runs[*run].agents =
+            vec![Agent { name: "h2:7800".to_owned(), died, ..Agent::default() }];
+    }
+    side
+}
+
+#[test]
+fn of_a_run_that_lost_an_agent_nothing_is_told() {
+    let all = chosen(&[]).unwrap();
+    let (fine, broken) = (side(&[1]), without_an_agent(side(&[900]), &[0]));
+    for (base, new) in [(&fine, &broken), (&broken, &fine)] {
+        let compared = one(base, new, (&all, RULES), false).unwrap();
+        assert_eq!(compared.verdict, Verdict::CannotTell);
+        assert!(compared.metrics.iter().all(|one| one.verdict == Verdict::CannotTell));
+        let shown = show::table(&compared);
+        assert!(shown.contains("note  run1.json lost an agent (h2:7800 at 12.3 s)"), "{shown}");
+        assert!(shown.contains("CANNOT TELL: an agent died"), "{shown}");
+        assert!(!shown.contains("nothing is worse") && !shown.contains("% sure, "), "{shown}");
+    }
+    let counts = chosen(&["lost".to_owned()]).unwrap();
+    let refused = one(&fine, &broken, (&counts, RULES), false).unwrap_err();
+    assert!(refused.contains("lost an agent"), "{refused}");
+}
+
+#[test]
+fn a_run_that_lost_an_agent_is_left_out_among_several() {
+    let measure = chosen(&["p99".to_owned()]).unwrap();
+    let base = side(&[1_000, 1_010, 990]);
+    let new = |dead: &[usize]| without_an_agent(side(&[1_000, 9_000, 1_005, 995]), dead);
+    let compared = one(&base, &new(&[1]), (&measure, RULES), false).unwrap();
+    assert_eq!((compared.verdict, compared.lost_agents.len()), (Verdict::Same, 1));
+    assert!(show::table(&compared).contains("note  run2.json lost an agent"));
+    assert_ne!(one(&base, &new(&[]), (&measure, RULES), false).unwrap().verdict, Verdict::Same);
 }
 
 #[test]
