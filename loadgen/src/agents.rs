@@ -21,6 +21,7 @@ mod channel;
 mod conductor;
 pub(crate) mod controller;
 mod key;
+mod lease;
 mod load;
 mod makers;
 mod seconds;

@@ -180,11 +180,16 @@ macro_rules! tally {
 
             /// Adds all that `other` counted.
             pub(crate) fn add(&mut self, other: &Self) {
-                $(self.$count = self.$count.saturating_add(other.$count);)*
+                self.add_counts(other);
                 $(self.$latency.add(&other.$latency);)*
                 for (number, latency) in other.steps.iter().enumerate() {
                     self.in_step(number).add(latency);
                 }
+            }
+
+            /// Adds what `other` counted, and none of its latencies.
+            pub(crate) fn add_counts(&mut self, other: &Self) {
+                $(self.$count = self.$count.saturating_add(other.$count);)*
                 for (reason, count) in &other.reasons {
                     let sum = self.reasons.entry(reason.clone()).or_default();
                     *sum = sum.saturating_add(*count);

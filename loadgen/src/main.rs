@@ -24,6 +24,7 @@ mod floor;
 mod histogram;
 mod host;
 mod interrupt;
+mod notices;
 mod options;
 mod page;
 mod peers;

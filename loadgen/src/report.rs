@@ -73,6 +73,9 @@ pub(crate) struct Report {
     /// The hosts that it ran on; empty where it ran in one process.
     #[serde(default)]
     pub(crate) agents: Vec<Agent>,
+    /// Of whom the accounts and latencies are, where an agent died; absent where they are of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) covers: Option<Covers>,
     /// What was asked for with `--slo`, and whether it held.
     #[serde(default)]
     pub(crate) slo: Vec<Judged>,
@@ -186,6 +189,37 @@ pub(crate) struct Agent {
     pub(crate) died: Option<Died>,
 }
 
+/// Of whom the accounts and latencies of a run are in which an agent died.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Covers {
+    pub(crate) clients: u32,
+    /// Those that lived to the end.
+    pub(crate) agents: Vec<String>,
+    pub(crate) left_out: Vec<String>,
+    /// The same for people.
+    pub(crate) words: String,
+}
+
+impl Covers {
+    /// Of these agents; `None` if none died.
+    pub(crate) fn of(agents: &[Agent]) -> Option<Self> {
+        let (dead, living): (Vec<_>, Vec<_>) =
+            agents.iter().partition(|agent| agent.died.is_some());
+        if dead.is_empty() {
+            return None;
+        }
+        let clients = |some: &[&Agent]| some.iter().map(|agent| agent.clients).sum::<u32>();
+        let named = |some: &[&Agent]| some.iter().map(|agent| agent.name.clone()).collect();
+        let (of, covered) = (clients(&dead) + clients(&living), clients(&living));
+        let words = format!(
+            "accounts and latencies are of the {covered} of {of} clients whose agents lived to the \
+             end; what an agent that died had told is in its own row, in the seconds until then, \
+             and in the counts of connections and faults"
+        );
+        Some(Self { clients: covered, agents: named(&living), left_out: named(&dead), words })
+    }
+}
+
 /// An agent was lost.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Died {
@@ -243,10 +277,12 @@ impl Report {
     }
 
     /// Everything that arrived a second while it was pushed, broadcasts included; `None` where
-    /// nothing was pushed.
+    /// nothing was pushed, or where what arrived is not known because an agent died.
     pub(crate) fn delivered_per_second(&self) -> Option<f64> {
         let all = self.pushes.delivered + self.broadcasts.delivered;
-        (self.seconds.push > 0.0 && self.pushes.offered + self.broadcasts.offered > 0)
+        (self.is_whole()
+            && self.seconds.push > 0.0
+            && self.pushes.offered + self.broadcasts.offered > 0)
             .then(|| float(all) / self.seconds.push)
     }
 

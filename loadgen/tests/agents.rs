@@ -12,7 +12,7 @@ mod agents;
 #[allow(dead_code, reason = "other tests ask more of it")]
 mod gateway;
 
-use agents::{Agent, Key, Ran, controller, until};
+use agents::{Agent, Heard, Key, Ran, controller, until};
 use gateway::{Fate, Gateway, Script};
 use serde_json::Value;
 use std::fs::{self, Permissions};
@@ -109,16 +109,20 @@ fn an_agent_that_is_killed_is_named_and_what_it_lost_is_not_taken_for_zero() {
     let page = page.path().join("run.html");
     let html = ["--html", page.to_str().unwrap(), "--slo", "lost = 0, p99 < 60s"];
     let long = [&["--rate", "90", "--duration", "6"], &html[..]].concat();
-    let child = controller(&agents, &key, &gateway, &long);
-    until("a push", || gateway.seen().pushes > 120);
+    let mut run = Heard::of(controller(&agents, &key, &gateway, &long));
+    // It has told a second of pushing before.
+    until("pushes", || gateway.seen().pushes > 240);
     agents[1].kill();
-    let ran = Ran::of(child.wait_with_output().unwrap());
+    let told = run.says("LOST at");
+    let named = format!("the agent {} died", agents[1].address);
+    let share = "13 of 40 clients and 30 of 90 pushes/s (33 %) are gone with it; 2 agents go on";
+    assert!(told.contains(&named) && told.ends_with(share), "{told}");
+    let ran = run.ran();
     assert_eq!(ran.code, 1);
     let died = &ran.report["agents"][1];
     assert!(died["died"]["at"].as_f64().unwrap() > 0.0 && died["lost"].is_null(), "{died}");
     assert!(ran.report["agents"][0]["died"].is_null());
     let verdict = ran.report["verdict"].to_string();
-    let named = format!("the agent {} died", agents[1].address);
     assert!(verdict.contains(&named) && verdict.contains("its 13 clients and 30 pushes/s"));
     assert!(ran.stderr.contains(&named), "{}", ran.stderr);
     let slo = &ran.report["slo"];
@@ -128,6 +132,14 @@ fn an_agent_that_is_killed_is_named_and_what_it_lost_is_not_taken_for_zero() {
     assert_eq!((ran.number("/pushes/offered"), ran.number("/pushes/delivered")), (360, 360));
     let drawn = fs::read_to_string(&page).unwrap();
     assert!(drawn.contains("unknown") && drawn.contains("died at"));
+    // Latencies are of those whose messages are accounted for, and each report says so.
+    assert_eq!(ran.number("/latencies/push/count"), 360);
+    assert!(died["push"]["count"].as_u64().unwrap() > 0, "its own are in its row: {died}");
+    let covers = &ran.report["covers"];
+    assert_eq!((&covers["clients"], &covers["left_out"][0]), (&27.into(), &died["name"]));
+    let words = "accounts and latencies are of the 27 of 40 clients";
+    assert!(covers["words"].as_str().unwrap().contains(words));
+    assert!(drawn.matches(words).count() > 2, "at both, and in the JSON");
 }
 
 /// A run with five broadcasts, a second apart, whose first agent is killed; `when` says when.
@@ -168,6 +180,32 @@ fn all_broadcasts_are_made_by_another_where_the_first_dies_before_any() {
     assert_eq!((made, ran.number("/broadcasts/delivered")), (5, 26 * 5));
     assert_eq!(ran.number("/latencies/broadcast_spread/count"), 13 * 5);
     assert_eq!(ran.report["broadcasts"]["unanswered"], serde_json::json!({}));
+}
+
+#[test]
+fn an_agent_that_was_stopped_until_others_had_its_part_begins_nothing_when_it_comes_back() {
+    let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
+    let agents = Agent::three(&key);
+    let words = ["--rate", "90", "--duration", "16", "--broadcasts", "15"];
+    let mut run = Heard::of(controller(&agents, &key, &gateway, &words));
+    until("a broadcast", || gateway.seen().broadcasts > 0);
+    agents[0].signal("-STOP");
+    let told = run.says("LOST at");
+    let heir = format!("and {} makes the broadcasts now", agents[1].address);
+    assert!(told.contains("it was silent for") && told.ends_with(&heir), "{told}");
+    let made = gateway.seen().broadcasts;
+    agents[0].signal("-CONT");
+    agents[0].says("stops the load");
+    agents[0].says("free again");
+    let ran = run.ran();
+    // The heir begins none that the first may have begun, and those are all that were left.
+    assert_eq!((gateway.seen().broadcasts, ran.number("/counts/duplicates")), (made, 0));
+    assert_eq!((ran.code, ran.number("/broadcasts/delivered")), (1, 26 * made), "{}", ran.stderr);
+    // Of its pushes, none that was due while it was stopped came after.
+    let known = ran.report["agents"][0]["offered"].as_u64().unwrap();
+    let others = ran.number("/pushes/offered");
+    let late = gateway.seen().pushes - others - known;
+    assert!(late < 100, "{late} pushes that it had not told of");
 }
 
 #[test]

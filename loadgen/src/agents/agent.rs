@@ -5,6 +5,7 @@
 
 use super::allow::{Allowed, Place};
 use super::channel::{self, Receiver, Sender};
+use super::lease::Lease;
 use super::load::Load;
 use super::session::{Deed, Event, Session};
 use super::together::{Release, Together, Word};
@@ -126,13 +127,14 @@ impl Agent {
             sender.close();
             return;
         }
+        let lease = Arc::new(Lease::new(Instant::now()));
         tell(&mut sender, &ToController::Welcome(here()));
         let (out, words) = mpsc::channel();
         let listening = {
             let out = out.clone();
             thread::spawn(move || listen(receiver, &out))
         };
-        let mut talk = Talk::new(self, sender, out);
+        let mut talk = Talk::new(self, (sender, lease), out);
         let told = talk.run(&words);
         eprintln!("agent: free again: {}", talk.why);
         if told {
@@ -198,6 +200,8 @@ struct Talk<'a> {
     /// Broadcasts that are due so many nanoseconds after the timeline began, or later, are made
     /// here.
     broadcasts: Arc<AtomicU64>,
+    /// Until when anything may be begun here.
+    lease: Arc<Lease>,
     interrupt: Interrupt,
     /// What the next deed is about.
     options: Option<Options>,
@@ -209,7 +213,11 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(agent: &'a Agent, sender: Sender, out: mpsc::Sender<Word>) -> Self {
+    fn new(
+        agent: &'a Agent,
+        (sender, lease): (Sender, Arc<Lease>),
+        out: mpsc::Sender<Word>,
+    ) -> Self {
         Self {
             agent,
             sender,
@@ -217,6 +225,7 @@ impl<'a> Talk<'a> {
             out,
             gate: None,
             broadcasts: Arc::new(AtomicU64::new(u64::MAX)),
+            lease,
             interrupt: Interrupt::default(),
             options: None,
             release: None,
@@ -255,7 +264,8 @@ impl<'a> Talk<'a> {
                 self.ended = Some(ended);
                 Event::Ended
             }
-            Word::Controller(Ok(ToAgent::Ping(number))) => {
+            Word::Controller(Ok(ToAgent::Ping { number, heard })) => {
+                self.lease.pinged(number, heard, Instant::now());
                 tell(&mut self.sender, &ToController::Pong(number));
                 return None;
             }
@@ -304,6 +314,7 @@ impl<'a> Talk<'a> {
             Deed::Interrupt => self.interrupt.raise(),
             Deed::CallOff => {
                 eprintln!("agent: {}; stops the load", self.why);
+                self.lease.end();
                 self.gate = None;
                 self.interrupt.raise();
             }
@@ -321,7 +332,7 @@ impl<'a> Talk<'a> {
         let (gate, at_gate) = mpsc::channel();
         self.gate = Some(gate);
         let (out, interrupt) = (self.out.clone(), self.interrupt.clone());
-        let together = Together::new(out.clone(), at_gate, &self.broadcasts);
+        let together = Together::new(out.clone(), at_gate, (&self.broadcasts, &self.lease));
         thread::spawn(move || {
             let company: Arc<dyn Company> = Arc::new(together);
             let ended = run::execute(&options, interrupt, &company);

@@ -12,6 +12,7 @@ use super::seconds::Seconds;
 use super::wire::{self, Host, Second, ToAgent, ToController};
 use crate::fleet::shared::{Counts, Shared};
 use crate::histogram::Tally;
+use crate::notices::Notices;
 use crate::report::float;
 use crate::run::Findings;
 use crate::run::company::Barrier;
@@ -37,6 +38,8 @@ pub(super) struct One {
     /// There and back, as it was last.
     trip: Duration,
     asked: Option<(u64, Instant)>,
+    /// The last ping whose answer came.
+    heard: u64,
     /// All that it counted when it was heard last.
     pub(super) tally: Tally,
     pub(super) counts: Counts,
@@ -66,6 +69,7 @@ impl One {
             sender,
             trip: Duration::ZERO,
             asked: None,
+            heard: 0,
             tally: Tally::new(),
             counts: Counts::default(),
             cpu: Vec::new(),
@@ -106,6 +110,7 @@ pub(super) struct Inner {
     /// Why the run could not be set up.
     failed: Option<Failure>,
     pings: u64,
+    notices: Notices,
 }
 
 /// What the run's own thread waits for.
@@ -131,6 +136,7 @@ impl Board {
             interrupted: false,
             failed: None,
             pings: 0,
+            notices: shared.notices.clone(),
         };
         Self { shared: Arc::clone(shared), inner: Mutex::new(inner) }
     }
@@ -142,7 +148,8 @@ impl Board {
     /// Something is heard of an agent, or it is gone.
     pub(super) fn hear(&self, agent: usize, said: Result<ToController, Loss>) {
         let mut inner = self.lock();
-        if inner.finished {
+        // What was on its way when an agent was given up comes too late: others have its part.
+        if inner.finished || !inner.lives(agent) {
             return;
         }
         let now = self.shared.clock.now();
@@ -150,9 +157,7 @@ impl Board {
             || Loss { why: "it said what it may not say there".to_owned(), silent: false };
         let (event, loss) = match said {
             Ok(ToController::Ready { barrier, sent }) => {
-                if inner.lives(agent) {
-                    inner.makers.hear(agent, sent);
-                }
+                inner.makers.hear(agent, sent);
                 let at = float(now) / 1e9;
                 inner.agents[agent].ready.insert(barrier.name().to_owned(), at);
                 (Event::Ready(barrier), unasked())
@@ -201,7 +206,8 @@ impl Board {
         for agent in 0..inner.agents.len() {
             if inner.lives(agent) {
                 inner.agents[agent].asked = Some((number, Instant::now()));
-                inner.say(agent, &ToAgent::Ping(number), now);
+                let heard = inner.agents[agent].heard;
+                inner.say(agent, &ToAgent::Ping { number, heard }, now);
             }
         }
     }
@@ -258,7 +264,26 @@ impl Board {
 }
 
 impl One {
+    /// What part of all is gone with it, in a line.
+    fn loss_in_words(&self, clients: u32, rate: u32) -> String {
+        let (at, why) = self.died.as_ref().map_or((0.0, ""), |(at, why)| (*at, why));
+        let share = match rate {
+            0 => String::new(),
+            _ => format!(
+                " and {} of {rate} pushes/s ({:.0} %)",
+                self.rate,
+                f64::from(self.rate) / f64::from(rate) * 100.0
+            ),
+        };
+        format!(
+            "LOST at {at:.1} s: the agent {} died ({why}); {} of {clients} clients{share} are gone \
+             with it",
+            self.name, self.clients
+        )
+    }
+
     fn answered(&mut self, number: u64) {
+        self.heard = self.heard.max(number);
         if let Some((_, since)) = self.asked.take_if(|(asked, _)| *asked == number) {
             self.trip = since.elapsed();
         }
@@ -289,18 +314,36 @@ impl Inner {
                     one.findings = None;
                     // Its clients are gone with it; what it had counted was.
                     (one.counts.connected, one.counts.online) = (0, 0);
-                    self.hand_over(dead, loss.silent, now);
+                    let heir = self.hand_over(dead, loss.silent, now);
+                    self.tell_of(dead, heir);
                 }
                 Deed::Over => self.over = true,
             }
         }
     }
 
-    /// Has another agent make the broadcasts, if `dead` did: those that it cannot have begun.
-    fn hand_over(&mut self, dead: usize, silent: bool, now: u64) {
+    /// Says what was lost with `dead`, while there is still somebody who can do something.
+    fn tell_of(&self, dead: usize, heir: Option<usize>) {
+        let all = self.agents.iter();
+        let (clients, rate) = all.fold((0, 0), |sum, one| (sum.0 + one.clients, sum.1 + one.rate));
+        let left = (0..self.agents.len()).filter(|agent| self.lives(*agent)).count();
+        let lost = self.agents[dead].loss_in_words(clients, rate);
+        let rest = match left {
+            0 => "no agent is left".to_owned(),
+            1 => "one agent goes on".to_owned(),
+            _ => format!("{left} agents go on"),
+        };
+        let heir =
+            heir.map(|heir| format!(", and {} makes the broadcasts now", self.agents[heir].name));
+        self.notices.say(format!("{lost}; {rest}{}", heir.unwrap_or_default()));
+    }
+
+    /// Has another agent make the broadcasts, if `dead` did: those that it cannot have begun. Gives
+    /// which.
+    fn hand_over(&mut self, dead: usize, silent: bool, now: u64) -> Option<usize> {
         let heir = (0..self.agents.len()).find(|agent| self.lives(*agent));
         let over = self.passed.contains_key(&Barrier::Drain) || !self.makers.is_now(dead);
-        let Some(heir) = heir.filter(|_| !over) else { return };
+        let heir = heir.filter(|_| !over)?;
         let wait = if silent { PATIENCE } else { HAND_OVER };
         let since = |start: &u64| Duration::from_nanos(now.saturating_sub(*start)) + wait;
         // Before the timeline there was nothing to begin.
@@ -308,6 +351,7 @@ impl Inner {
         let from = u64::try_from(from.as_nanos()).unwrap_or(u64::MAX);
         let from_us = self.makers.replace(heir, from).div_ceil(1_000);
         self.say(heir, &ToAgent::Broadcast { from_us }, now);
+        Some(heir)
     }
 
     /// What an agent that lives cannot set up is not a death: the run is a wrong one. Once its

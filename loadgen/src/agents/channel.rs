@@ -24,7 +24,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Instant;
 
 /// Changes whenever older agents would not understand, or would do something else.
-pub(super) const VERSION: u16 = 2;
+pub(super) const VERSION: u16 = 3;
 const MAGIC: [u8; 8] = *b"HFAGENTS";
 const NONCE: usize = 32;
 const PROOF: usize = 32;

@@ -191,6 +191,7 @@ struct Stage<'a> {
 impl Stage<'_> {
     fn run(mut self) -> Result<Watched, Failure> {
         while !self.at(Barrier::Ramp)?.1 {
+            self.shared.notices.take().iter().for_each(|notice| eprintln!("{notice}"));
             thread::sleep(LOOK);
         }
         let gateway = self.shared.scenario.gateways[0];

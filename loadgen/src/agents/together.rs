@@ -1,5 +1,6 @@
 //! The agent's run among others: it waits at each barrier until the controller lets it go on.
 
+use super::lease::Lease;
 use super::wire::{Second, ToAgent};
 use crate::clock::milliseconds;
 use crate::fleet::shared::{Counts, Shared};
@@ -41,13 +42,20 @@ pub(super) struct Together {
     out: Mutex<Sender<Word>>,
     gate: Mutex<Receiver<Release>>,
     from: Arc<AtomicU64>,
+    lease: Arc<Lease>,
 }
 
 impl Together {
     /// Says its words to `out`, and goes on when `gate` says so; when that is closed, the run is
-    /// called off. Broadcasts that are due `from` then on are made here.
-    pub(super) fn new(out: Sender<Word>, gate: Receiver<Release>, from: &Arc<AtomicU64>) -> Self {
-        Self { out: Mutex::new(out), gate: Mutex::new(gate), from: Arc::clone(from) }
+    /// called off. Broadcasts that are due `from` then on are made here, and nothing is begun
+    /// without the `lease`.
+    pub(super) fn new(
+        out: Sender<Word>,
+        gate: Receiver<Release>,
+        (from, lease): (&Arc<AtomicU64>, &Arc<Lease>),
+    ) -> Self {
+        let (from, lease) = (Arc::clone(from), Arc::clone(lease));
+        Self { out: Mutex::new(out), gate: Mutex::new(gate), from, lease }
     }
 
     fn say(&self, word: Word) {
@@ -82,6 +90,14 @@ impl Company for Together {
 
     fn makes(&self, due: u64) -> bool {
         due >= self.from.load(Ordering::Relaxed)
+    }
+
+    fn may_begin(&self) -> bool {
+        self.lease.holds(Instant::now())
+    }
+
+    fn is_called_off(&self) -> bool {
+        self.lease.is_over()
     }
 
     fn watches_gateway(&self) -> bool {

@@ -41,8 +41,10 @@ pub(super) fn report(
                 all.add(findings);
                 judge::renew(&mut all.sent, &findings.sent, number);
             }
-            // What it had counted when it was heard last did happen.
-            None => all.tally.add(&agent.tally),
+            // What it had counted when it was heard last did happen. Its latencies stand in its own
+            // row alone: where its messages went is in no sum, and percentiles of all are of those
+            // whose messages are.
+            None => all.tally.add_counts(&agent.tally),
         }
     }
     let course = Course {

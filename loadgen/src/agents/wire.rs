@@ -30,8 +30,8 @@ pub(super) enum ToAgent {
     Interrupt,
     /// Make the broadcasts that are due so many microseconds after the timeline began, or later.
     Broadcast { from_us: u64 },
-    /// A sign of life, to be answered with its number.
-    Ping(u64),
+    /// A sign of life, to be answered with its number; `heard` is the last answer that came.
+    Ping { number: u64, heard: u64 },
 }
 
 /// What an agent says.
@@ -139,6 +139,7 @@ mod tests {
         let mut all: Vec<Vec<u8>> = said.iter().map(|one| encode(one).unwrap()).collect();
         all.push(encode(&go).unwrap());
         all.push(encode(&ToAgent::Broadcast { from_us: 5 }).unwrap());
+        all.push(encode(&ToAgent::Ping { number: 9, heard: 7 }).unwrap());
         all.push(encode(&ToAgent::Load(Box::new(super::super::load::tests::load()))).unwrap());
         all
     }

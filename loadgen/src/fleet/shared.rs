@@ -3,6 +3,7 @@
 use crate::clock::{Clock, SECOND};
 use crate::histogram::{Latency, Tally};
 use crate::interrupt::Interrupt;
+use crate::notices::Notices;
 use crate::scenario::Scenario;
 use crate::scenario::phase::Behaviour;
 use crate::scenario::plan::Step;
@@ -187,6 +188,8 @@ pub(crate) struct Shared {
     pub(crate) halt: AtomicBool,
     /// Whether somebody wants the run to end early: nothing new is offered then.
     pub(crate) interrupt: Interrupt,
+    /// What is to be shown at once.
+    pub(crate) notices: Notices,
     phase: AtomicU8,
     step: AtomicU32,
     sums: Mutex<Sums>,
@@ -220,6 +223,7 @@ impl Shared {
             made: AtomicU64::new(0),
             halt: AtomicBool::new(false),
             interrupt,
+            notices: Notices::default(),
             phase: AtomicU8::new(Phase::Wait as u8),
             step: AtomicU32::new(0),
             sums: Mutex::new(Sums { all: Tally::new(), recent: Latency::new() }),

@@ -190,7 +190,7 @@ fn drawings(report: &Report) -> Markup {
     let timelines = charts::timelines(report);
     html! {
         @if let Some(chart) = charts::percentiles(report) {
-            section { h2 { "Latency" } div.charts { (chart.render()) } }
+            section { h2 { "Latency" } (tables::covers(report)) div.charts { (chart.render()) } }
         }
         @if timelines.is_empty() {
             section { p { "It was too short for a timeline: there is one from two seconds on." } }

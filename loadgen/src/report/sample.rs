@@ -34,6 +34,7 @@ pub(crate) fn report() -> Report {
         scenario: None,
         phases: Vec::new(),
         agents: Vec::new(),
+        covers: None,
         plan: "connected at 100/s; 2000 pushes/s of 256-1024 B for 30 s".to_owned(),
         kernel: "6.1".to_owned(),
         processor: "2 x some <processor>".to_owned(),

@@ -57,6 +57,9 @@ impl Broadcaster {
                 break;
             }
             if self.company.makes(planned.due) {
+                if !self.wait_for_others() {
+                    break;
+                }
                 jobs.push(self.begin(number, planned));
                 self.note(&jobs);
             }
@@ -90,6 +93,15 @@ impl Broadcaster {
                 self.follow(jobs);
             }
         }
+    }
+
+    /// Waits until it is sure that no other host was given what is begun here; false if nothing is
+    /// to be started then.
+    fn wait_for_others(&self) -> bool {
+        while !self.over() && !self.company.may_begin() {
+            thread::sleep(duration(POLL));
+        }
+        !self.over()
     }
 
     fn begin(&self, number: u32, planned: &Planned) -> Option<Job> {

@@ -66,6 +66,17 @@ pub(crate) trait Company: Send + Sync {
         true
     }
 
+    /// Whether something may be begun here now: the others cannot have taken this host for dead and
+    /// given its part to another.
+    fn may_begin(&self) -> bool {
+        true
+    }
+
+    /// Whether nobody wants to know any more what is found here.
+    fn is_called_off(&self) -> bool {
+        false
+    }
+
     /// Whether the gateway's own CPU and memory are looked at from here.
     fn watches_gateway(&self) -> bool {
         true

@@ -92,16 +92,34 @@ impl Progress {
 
     /// Takes the view away, and gives what was recorded.
     pub(crate) fn finish(&mut self) -> Timeline {
-        self.screen = None;
+        self.leave_screen();
         self.recorder.finish()
     }
 
+    /// Takes the view away, if there is one: what was said on it would be gone with it.
+    fn leave_screen(&mut self) -> bool {
+        let was_open = self.screen.take().is_some();
+        if was_open {
+            self.slate.notices().iter().for_each(|notice| eprintln!("{notice}"));
+        }
+        was_open
+    }
+
     fn show(&mut self, position: u64, now: u64) {
-        if self.screen.as_ref().is_some_and(Screen::is_open) {
+        let open = self.screen.as_ref().is_some_and(Screen::is_open);
+        for notice in self.shared.notices.take() {
+            if open {
+                self.slate.notice(notice);
+            } else {
+                // Whoever wants nothing but errors wants this.
+                eprintln!("{notice}");
+            }
+        }
+        if open {
             self.slate.stage(self.stands(position, now));
             return;
         }
-        if self.screen.take().is_some() && self.shared.interrupt.came() {
+        if self.leave_screen() && self.shared.interrupt.came() {
             eprintln!("ends early, with its report; Ctrl-C ends it at once, without one");
         }
         if self.lines && now - self.shown.at >= self.every {

@@ -4,6 +4,7 @@
 //! What is due together travels together, up to the batch. When the window is full the messages
 //! wait, stay due, and their latency grows: nothing is skipped and nothing is moved.
 
+use super::company::Company;
 use crate::clock::{MILLISECOND, duration, milliseconds};
 use crate::fleet::shared::Shared;
 use crate::histogram::Tally;
@@ -39,6 +40,7 @@ pub(super) struct Pushed {
 /// Offers the schedule.
 pub(super) struct Pusher {
     shared: Arc<Shared>,
+    company: Arc<dyn Company>,
     backend: Backend,
     pushed: Arc<Pushed>,
     /// When the plan's timeline began, nanoseconds of the run's clock.
@@ -68,13 +70,14 @@ struct Piece {
 impl Pusher {
     /// A pusher that begins at `start`.
     pub(super) fn new(
-        shared: &Arc<Shared>,
+        (shared, company): (&Arc<Shared>, &Arc<dyn Company>),
         backend: &Backend,
         pushed: &Arc<Pushed>,
         start: u64,
     ) -> Self {
         Self {
             shared: Arc::clone(shared),
+            company: Arc::clone(company),
             backend: backend.clone(),
             pushed: Arc::clone(pushed),
             start,
@@ -99,6 +102,11 @@ impl Pusher {
     /// interrupted, or when the API is closed for good.
     pub(super) fn run(mut self) {
         while self.goes_on() {
+            if !self.company.may_begin() {
+                // It was stopped, or cut off: its lateness is the generator's own.
+                self.rest(0);
+                continue;
+            }
             let now = self.shared.clock.now();
             if self.pieces.is_empty() {
                 let due = self.due(self.next);

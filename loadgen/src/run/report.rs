@@ -14,7 +14,7 @@ use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
 use crate::report::timeline::Timeline;
-use crate::report::{Agent, Cpu, Durable, Memory, Report, Seconds, float};
+use crate::report::{Agent, Covers, Cpu, Durable, Memory, Report, Seconds, float};
 use crate::scenario::Scenario;
 use crate::verify::judge::{self, Broadcasts, Pushes};
 use crate::verify::ledger::Code;
@@ -55,12 +55,14 @@ pub(crate) fn build(
     let Findings { pushes, tally, samples, .. } = &findings;
     let broadcasts = findings.broadcasts();
     let durable = findings.durable(scenario.receipts);
+    let whole = course.agents.iter().all(|agent| agent.died.is_none());
     let mut verdict = verdict((pushes, &broadcasts, tally), findings.away, options);
-    if course.agents.iter().all(|agent| agent.died.is_none()) {
+    if whole {
         verdict.extend(receipts_missing(&durable));
     }
     verdict.extend(course.agents.iter().filter_map(Agent::lost_in_words));
     let [before, ramped, settled, push_end, drained, left] = samples;
+    let deliveries = pushes.delivered + broadcasts.delivered;
     // Those of later ramps came after memory and CPU of the first were looked at.
     let ramp = scenario.plan.joined(scenario.clients, None);
     let logins = tally.logins.saturating_sub(tally.returns);
@@ -85,11 +87,7 @@ pub(crate) fn build(
         },
         latencies: named(&latencies(tally), Latency::summary),
         distributions: distributions(tally),
-        cpu: vec![
-            cpu("ramp", "login", logins.min(u64::from(ramp)), (before, ramped)),
-            cpu("push", "delivery", pushes.delivered + broadcasts.delivered, (settled, drained)),
-            cpu("leave", "close", tally.byes, (drained, left)),
-        ],
+        cpu: stages(samples, (logins.min(u64::from(ramp)), deliveries, tally.byes), whole),
         memory: memory(ramp, before, settled),
         counts: counts(tally),
         connection_reasons: tally.reasons.clone(),
@@ -99,6 +97,7 @@ pub(crate) fn build(
         broadcasts,
         timeline: course.timeline,
         generator: Generator::default(),
+        covers: Covers::of(&course.agents),
         agents: course.agents,
         slo: Vec::new(),
         interrupted: course.interrupted,
@@ -269,6 +268,26 @@ fn counts(tally: &Tally) -> BTreeMap<String, u64> {
         ("bytes_received", tally.bytes),
     ];
     counts.into_iter().map(|(name, count)| (name.to_owned(), count)).collect()
+}
+
+/// CPU time of each stage, with so many logins, deliveries and byes.
+fn stages(
+    [before, ramped, settled, _, drained, left]: &[Sample; 6],
+    (logins, deliveries, byes): (u64, u64, u64),
+    whole: bool,
+) -> Vec<Cpu> {
+    let mut all = vec![
+        cpu("ramp", "login", logins, (before, ramped)),
+        cpu("push", "delivery", deliveries, (settled, drained)),
+        cpu("leave", "close", byes, (drained, left)),
+    ];
+    if !whole {
+        // The gateway worked for those too whose operations nobody told.
+        for cpu in &mut all {
+            cpu.server_us_per_operation = None;
+        }
+    }
+    all
 }
 
 fn cpu(

@@ -319,7 +319,8 @@ impl<'a> Stage<'a> {
 
     fn start_pushing(&self, pushing: &mut Pushing, backend: &Backend) {
         let push = &self.options.push;
-        let pusher = Pusher::new(&self.shared, backend, &pushing.pushed, pushing.start)
+        let together = (&self.shared, &self.company);
+        let pusher = Pusher::new(together, backend, &pushing.pushed, pushing.start)
             .with(push.batch, push.ttl);
         let broadcaster = Broadcaster {
             shared: Arc::clone(&self.shared),
@@ -340,8 +341,11 @@ impl<'a> Stage<'a> {
         let patience = u64::from(self.options.push.drain) * SECOND;
         let mut deadline = clock.now() + patience;
         self.progress.stage("drain", shared.scenario.schedule.count);
-        self.progress
-            .wait(deadline, || (gauges.deliveries.load(Ordering::Relaxed), pushing.answered()));
+        let company = Arc::clone(&self.company);
+        self.progress.wait(deadline, || {
+            let over = pushing.answered() || company.is_called_off();
+            (gauges.deliveries.load(Ordering::Relaxed), over)
+        });
         let here = clock.now();
         let sent = self.company.pass(Barrier::Drain, pushing.broadcasts.sent(), &shared)?.sent;
         deadline += clock.now() - here;

@@ -21,6 +21,8 @@ pub(crate) struct Snapshot {
     /// The last of them, oldest first.
     pub(crate) seconds: VecDeque<Second>,
     pub(crate) totals: Totals,
+    /// What happened that nobody expects, oldest first.
+    pub(crate) notices: Vec<String>,
 }
 
 /// Where the run stands.

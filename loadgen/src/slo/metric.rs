@@ -180,10 +180,11 @@ impl Metric {
             Source::CpuTotal | Source::Memory | Source::MemoryPerConnection => {
                 "not measured: the gateway's process is not known (--server-pid)"
             }
-            Source::Counts(_) | Source::Lost | Source::Unanswered | Source::Refused => {
-                "not known: an agent died, or nothing was offered"
-            }
-            Source::Delivered => "not measured: nothing was offered",
+            Source::Counts(_)
+            | Source::Lost
+            | Source::Unanswered
+            | Source::Refused
+            | Source::Delivered => "not known: an agent died, or nothing was offered",
         }
     }
 

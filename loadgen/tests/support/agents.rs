@@ -85,6 +85,12 @@ impl Agent {
         until(words, || self.said.lock().unwrap().iter().any(|line| line.contains(words)));
     }
 
+    /// Stops it where it is, or lets it go on.
+    pub(crate) fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args([signal, &pid]).status().unwrap().success());
+    }
+
     pub(crate) fn kill(&mut self) {
         // It may have ended already.
         let _ = self.child.kill();
@@ -123,6 +129,48 @@ pub(crate) fn started(
         .stderr(Stdio::piped())
         .spawn()
         .unwrap()
+}
+
+/// What a run says while it goes on.
+pub(crate) struct Heard {
+    child: Child,
+    said: Arc<Mutex<String>>,
+    reader: thread::JoinHandle<()>,
+}
+
+impl Heard {
+    pub(crate) fn of(mut child: Child) -> Self {
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let said = Arc::new(Mutex::new(String::new()));
+        let all = Arc::clone(&said);
+        let reader = thread::spawn(move || {
+            let mut line = String::new();
+            while stderr.read_line(&mut line).is_ok_and(|length| length > 0) {
+                all.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        Self { child, said, reader }
+    }
+
+    /// Waits until it says something with `words`, and gives that line; it must go on still.
+    pub(crate) fn says(&mut self, words: &str) -> String {
+        let line = || {
+            let said = self.said.lock().unwrap();
+            said.lines().find(|line| line.contains(words)).map(str::to_owned)
+        };
+        until(words, || line().is_some());
+        assert!(self.child.try_wait().unwrap().is_none(), "it has ended: {}", line().unwrap());
+        line().unwrap()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn ran(self) -> Ran {
+        let output = self.child.wait_with_output().unwrap();
+        self.reader.join().unwrap();
+        let stderr = self.said.lock().unwrap().clone().into_bytes();
+        Ran::of(Output { stderr, ..output })
+    }
 }
 
 /// What a run came to.

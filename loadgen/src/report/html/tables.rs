@@ -43,6 +43,7 @@ pub(super) fn all(report: &Report) -> Markup {
             h2 { "Accounts" }
             p { "Every message is in exactly one line: "
                 "offered = delivered + refused + gone + lost + unanswered." }
+            (covers(report))
             div.tables { (accounts(report)) (connections(report)) }
             (durable(report))
         }
@@ -58,6 +59,11 @@ pub(super) fn all(report: &Report) -> Markup {
         }
         section { h2 { "Environment" } (environment(report)) }
     }
+}
+
+/// Of whom the figures are, where an agent died.
+pub(super) fn covers(report: &Report) -> Markup {
+    html! { @if let Some(covers) = &report.covers { p.caution { "The " (covers.words) "." } } }
 }
 
 fn accounts(report: &Report) -> Markup {
@@ -129,9 +135,6 @@ fn agents(report: &Report) -> Markup {
                     } } }
                 } }
                 @if report.broadcasts.started > 0 { p { "The " (OWN_CLOCK) "." } }
-                @if !report.is_whole() {
-                    p { "The accounts above are of the agents that lived to the end." }
-                }
             }
         }
     }

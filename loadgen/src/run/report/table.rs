@@ -45,6 +45,9 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(out, "{}", report.plan)?;
     writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
+    if let Some(covers) = &report.covers {
+        writeln!(out, "\nnote: {}", covers.words)?;
+    }
     latencies(report, out)?;
     phases(report, out)?;
     accounts(report, out)?;
@@ -285,7 +288,22 @@ fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::{Passed, sample};
+    use crate::report::{Agent, Covers, Died, Passed, sample};
+
+    #[test]
+    fn of_whom_the_figures_are_is_said_where_an_agent_died() {
+        let mut report = sample::report();
+        let agent =
+            |name: &str, clients| Agent { name: name.to_owned(), clients, ..Agent::default() };
+        report.agents = vec![agent("h1", 300), agent("h2", 200)];
+        report.covers = Covers::of(&report.agents);
+        assert!(report.covers.is_none() && !render(&report).contains("note:"));
+        report.agents[1].died = Some(Died::default());
+        report.covers = Covers::of(&report.agents);
+        let text = render(&report);
+        let words = "note: accounts and latencies are of the 300 of 500 clients";
+        assert!(text.contains(words), "{text}");
+    }
 
     #[test]
     fn each_phase_with_pushes_has_a_row_where_there_are_several() {

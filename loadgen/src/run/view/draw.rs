@@ -1,4 +1,5 @@
-//! Draws a snapshot: where the run stands, four charts of its last minutes, the accounts so far.
+//! Draws a snapshot: where the run stands, what happened to it, charts of its last minutes, the
+//! accounts so far.
 //!
 //! Everything follows from the snapshot and the size of the terminal. What does not fit is left
 //! out: first the charts from the bottom upwards, then the plan and the bar, then the accounts from
@@ -12,7 +13,7 @@ use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Color, Style, Stylize};
 use ratatui::symbols::Marker;
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph};
+use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph, Wrap};
 
 /// Two charts stand beside each other where there are so many columns.
 const WIDE: u16 = 100;
@@ -20,6 +21,8 @@ const WIDE: u16 = 100;
 const HEAD: u16 = 3;
 /// A chart is drawn in so many lines or not at all.
 const LINES: u16 = 6;
+/// So many lines at most say what happened that nobody expects; the last of it is seen.
+const NOTICES: u16 = 4;
 
 /// One line of a chart: its name, its colour, its values.
 type Series = (&'static str, Color, fn(&Second) -> Option<f64>);
@@ -85,12 +88,31 @@ pub(super) fn draw(frame: &mut Frame<'_>, shot: &Snapshot) {
     let above = if frame.area().height < HEAD + below { 1 } else { HEAD };
     let [head, rest] =
         Layout::vertical([Constraint::Length(above), Constraint::Fill(1)]).areas(frame.area());
-    let [middle, foot] =
-        Layout::vertical([Constraint::Fill(1), Constraint::Max(below)]).areas(rest);
+    let (told, lines) = notices(&shot.notices, rest.width);
+    let parts = [Constraint::Max(lines), Constraint::Fill(1), Constraint::Max(below)];
+    let [between, middle, foot] = Layout::vertical(parts).areas(rest);
     draw_head(frame, head, shot);
+    frame.render_widget(told, between);
     draw_plots(frame, middle, shot);
     let keys = Line::from("q or Ctrl-C: end the run with its report").dim();
     frame.render_widget(Paragraph::new([accounts, vec![keys]].concat()), foot);
+}
+
+/// The last of what happened, as many of them as have room, and how many lines they take.
+fn notices(all: &[String], width: u16) -> (Paragraph<'_>, u16) {
+    let width = usize::from(width.max(1));
+    let (mut shown, mut lines) = (Vec::new(), 0_u16);
+    for notice in all.iter().rev() {
+        // Lines end with words, so some are shorter than they could be.
+        let full = notice.chars().count() / width;
+        let needs = u16::try_from(if full == 0 { 1 } else { full + 2 }).unwrap_or(NOTICES);
+        if lines > 0 && lines.saturating_add(needs) > NOTICES {
+            break;
+        }
+        lines = lines.saturating_add(needs);
+        shown.insert(0, Line::from(notice.as_str()).fg(Color::Red).bold());
+    }
+    (Paragraph::new(shown).wrap(Wrap { trim: true }), lines.min(NOTICES))
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, shot: &Snapshot) {
@@ -292,6 +314,21 @@ mod tests {
         assert!(five[4].starts_with("broadcasts delivered"), "{five:?}");
         assert!(lines(8).starts_with("scenario storm") && lines(8).contains("q or Ctrl-C"));
         assert!(drawn(&Snapshot::default(), (80, 30)).contains("offered 0 = accepted 0"));
+    }
+
+    #[test]
+    fn what_happened_is_seen_at_every_size_and_the_last_of_it_first() {
+        let mut shot = shot();
+        for agent in 0..9 {
+            shot.notices.push(format!("LOST at 3.5 s: the agent h{agent}:7800 died"));
+        }
+        let text = drawn(&shot, (120, 40));
+        assert!(text.contains("the agent h8:7800 died") && text.contains("h5:7800 died"), "{text}");
+        assert!(!text.contains("h4:7800") && text.contains("p99 12.50 ms"), "{text}");
+        for size in [(38, 24), (20, 30), (1, 1), (10, 10)] {
+            let text = drawn(&shot, size);
+            assert!(size.0 < 20 || text.contains("h8:7800"), "{size:?}\n{text}");
+        }
     }
 
     #[test]

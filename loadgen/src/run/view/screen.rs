@@ -45,6 +45,16 @@ impl Slate {
         self.lock().stage = stage;
     }
 
+    /// Something that is to be seen at once, and stays.
+    pub(crate) fn notice(&self, text: String) {
+        self.lock().notices.push(text);
+    }
+
+    /// All of those.
+    pub(crate) fn notices(&self) -> Vec<String> {
+        self.lock().notices.clone()
+    }
+
     /// A sample was taken.
     pub(crate) fn second(&self, second: Second, totals: Totals) {
         let mut shot = self.lock();
