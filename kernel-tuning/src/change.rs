@@ -1,9 +1,9 @@
-//! Changes the host, and changes it back.
+//! Changes the host.
 
 use crate::goal::Goal;
 use crate::host::Host;
 use crate::knobs::Place;
-use crate::persist::{self, LIMITS, Wanted};
+use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
 use crate::record::{Record, Turn, is_interrupt};
 use crate::want::on_one_line;
@@ -12,7 +12,7 @@ use std::fmt::Write;
 use std::io;
 
 /// The most descriptors that a process may be allowed.
-const NR_OPEN: &str = "/proc/sys/fs/nr_open";
+pub(crate) const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 
 /// What is to be changed.
 #[derive(Debug, Clone)]
@@ -143,9 +143,9 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
             done.files += 1;
         }
     }
-    if record.note_managed(&done.managed) {
-        refused.extend(record.save(host).err().map(|error| format!("  {error}")));
-    }
+    record.note_managed(&done.managed);
+    record.note_after(host);
+    refused.extend(record.save(host).err().map(|error| format!("  {error}")));
     all_or(refused)?;
     Ok(done)
 }
@@ -172,60 +172,7 @@ fn is_managed(path: &str, error: &io::Error) -> bool {
     is_interrupt(path) && errno.is_some_and(|errno| own.contains(&errno))
 }
 
-/// What was put back.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Undone {
-    /// Settings.
-    pub settings: usize,
-    /// Files.
-    pub files: Vec<String>,
-}
-
-/// Puts back what was there before the first change.
-///
-/// # Errors
-/// [`Failed`]; after `Some` the record is still there, and undo can be tried again.
-pub fn undo(host: &Host) -> Result<Undone, Failed> {
-    let _turn = turn(host)?;
-    let record = Record::load(host).map_err(Failed::Record)?.of_this_boot(host);
-    let mut refused = Vec::new();
-    // Files first: the limit of logins must not be above fs.nr_open for a moment.
-    for file in &record.files {
-        let put = match &file.before {
-            Some(text) => host.put(&file.path, text, false),
-            None => host.remove(&file.path),
-        };
-        if let Err(error) = put {
-            refused.push(format!("  {}: {error}", file.path));
-        }
-    }
-    let has_limits = host.has(LIMITS) && !refused.is_empty();
-    for setting in record.settings.iter().rev() {
-        match host.read(&setting.path) {
-            Ok(now) if now == setting.before => {}
-            _ if has_limits && setting.path == NR_OPEN => refused.push(format!(
-                "  {NR_OPEN} = {}: while {LIMITS} may say more, nobody could log in",
-                setting.before
-            )),
-            // The card, the core or the module is gone, and its setting with it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            _ => {
-                if let Err(error) = host.set(&setting.path, &setting.before) {
-                    refused.push(format!("  {} = {}: {error}", setting.path, setting.before));
-                }
-            }
-        }
-    }
-    for folder in record.folders.iter().rev() {
-        host.remove_if_empty(folder);
-    }
-    all_or(refused)?;
-    all_or(Record::forget(host).err().map(|error| format!("  {error}")).into_iter().collect())?;
-    let files = record.files.into_iter().map(|file| file.path).collect();
-    Ok(Undone { settings: record.settings.len(), files })
-}
-
-fn turn(host: &Host) -> Result<Turn, Failed> {
+pub(crate) fn turn(host: &Host) -> Result<Turn, Failed> {
     Turn::take(host).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => Failed::Busy,
         _ => Failed::Record(error),
@@ -246,6 +193,6 @@ fn record(host: &Host, plan: &Plan) -> io::Result<Record> {
     Ok(record)
 }
 
-fn all_or(refused: Vec<String>) -> Result<(), Failed> {
+pub(crate) fn all_or(refused: Vec<String>) -> Result<(), Failed> {
     if refused.is_empty() { Ok(()) } else { Err(Failed::Some(refused)) }
 }

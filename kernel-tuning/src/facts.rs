@@ -69,6 +69,12 @@ impl Facts {
             governed: governed(host),
         }
     }
+
+    /// A host of which nothing but its size is known: pages as most have them, and a firewall.
+    pub fn assumed(memory: u64, cores: u64) -> Self {
+        let online = (0..cores).collect();
+        Self { cores, online, memory, page: 4096, tracks: true, ..Self::default() }
+    }
 }
 
 fn online(host: &Host) -> Vec<u64> {

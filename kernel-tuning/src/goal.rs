@@ -31,11 +31,13 @@ impl Goal {
     /// What to type to have the same goal again.
     pub fn arguments(&self) -> String {
         let ports: Vec<String> = self.ports.iter().map(u16::to_string).collect();
+        let gib = self.memory >> 30;
+        let memory =
+            if gib << 30 == self.memory { format!("{gib}G") } else { self.memory.to_string() };
         format!(
-            "--connections {} --pushes {} --memory {} --cores {} --ports {}",
+            "--connections {} --pushes {} --memory {memory} --cores {} --ports {}",
             self.connections,
             self.pushes,
-            self.memory,
             self.cores,
             ports.join(",")
         )

@@ -5,6 +5,9 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+/// What every kernel shows, and every command here reads.
+const NEEDED: [&str; 2] = ["/proc/sys", "/proc/meminfo"];
+
 /// A host: `/` for this one, any folder for an image or a test.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -20,6 +23,22 @@ impl Host {
     /// The host whose files are below `root`.
     pub fn below(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
+    }
+
+    /// The same, where a host's files are there indeed.
+    ///
+    /// # Errors
+    /// What is missing, in words.
+    pub fn found(root: &Path) -> Result<Self, String> {
+        let host = Self::below(root);
+        let missing = NEEDED.iter().find(|path| !host.has(path));
+        missing.map_or(Ok(host), |path| {
+            Err(format!(
+                "{} is no host's root: it has no {path} (an image that is being built needs /proc \
+                 and /sys mounted; `holdfast-tuning plan` needs no host)",
+                root.display()
+            ))
+        })
     }
 
     /// Where a file of the host is; `path` begins with `/`.

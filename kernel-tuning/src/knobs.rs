@@ -57,6 +57,17 @@ pub struct Knob {
     pub settings: fn(&Goal, &Facts) -> Vec<Setting>,
 }
 
+impl Knob {
+    /// What a person calls one of its settings: the knob's name, with its file where there are
+    /// several.
+    pub fn label(&self, place: &Place) -> String {
+        match place {
+            Place::Kernel(path) if !path.starts_with("/proc/sys/") => path.clone(),
+            Place::Kernel(_) | Place::Process(_) => self.name.to_owned(),
+        }
+    }
+}
+
 /// All of them, in the order in which they are shown and set.
 pub fn all() -> impl Iterator<Item = &'static Knob> {
     [

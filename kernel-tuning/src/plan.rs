@@ -49,11 +49,7 @@ impl Finding {
 
     /// What a person calls it: the knob's name, with its file where there are several.
     pub fn label(&self) -> String {
-        match &self.place {
-            Place::Kernel(path) if path.starts_with("/proc/sys/") => self.knob.name.to_owned(),
-            Place::Kernel(path) => path.clone(),
-            Place::Process(_) => self.knob.name.to_owned(),
-        }
+        self.knob.label(&self.place)
     }
 }
 

@@ -40,6 +40,10 @@ pub struct Setting {
     pub path: String,
     /// What it was.
     pub before: String,
+    /// What it was when the last change was done; `None` from before a change until it is done, and
+    /// so after one that was interrupted.
+    #[serde(default)]
+    pub after: Option<String>,
 }
 
 /// A file.
@@ -49,6 +53,27 @@ pub struct Written {
     pub path: String,
     /// What was there; `None` if nothing was.
     pub before: Option<String>,
+    /// What was there when the last change was done, as for a [`Setting`].
+    #[serde(default)]
+    pub after: Option<String>,
+}
+
+impl Setting {
+    /// What it is now, if somebody else has set it since the change was done: neither what it was
+    /// then, nor what was there before.
+    pub fn set_since(&self, host: &Host) -> Option<String> {
+        let after = self.after.as_ref()?;
+        host.read(&self.path).ok().filter(|now| now != after && *now != self.before)
+    }
+}
+
+impl Written {
+    /// Whether somebody else has written or removed it since the change was done.
+    pub fn written_since(&self, host: &Host) -> bool {
+        let Some(after) = &self.after else { return false };
+        let now = host.text_if_there(&self.path);
+        now.is_ok_and(|now| now.as_ref() != Some(after) && now != self.before)
+    }
 }
 
 impl Record {
@@ -63,12 +88,15 @@ impl Record {
         serde_json::from_str(&text).map_err(|error| at(PATH, &wrong(error)))
     }
 
-    /// The same without what another start of the host has numbered anew: interrupts.
+    /// The same without what another start of the host has made its own: interrupts, which are
+    /// numbered anew, and settings that are not as they were set, with which nobody has to bother.
     #[must_use]
     pub fn of_this_boot(mut self, host: &Host) -> Self {
         let boot = host.read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
         if boot != self.boot {
-            self.settings.retain(|setting| !is_interrupt(&setting.path));
+            self.settings.retain(|setting| {
+                !is_interrupt(&setting.path) && setting.set_since(host).is_none()
+            });
             self.managed.clear();
             self.boot = boot;
         }
@@ -94,20 +122,32 @@ impl Record {
         Ok(())
     }
 
-    /// Notes what a setting is, unless it is noted what it was earlier.
+    /// Notes what a setting is before a change, unless it is noted what it was earlier.
     pub fn note_setting(&mut self, path: &str, before: &str) {
-        if !self.settings.iter().any(|one| one.path == path) {
-            self.settings.push(Setting { path: path.to_owned(), before: before.to_owned() });
+        if let Some(noted) = self.settings.iter_mut().find(|one| one.path == path) {
+            noted.after = None;
+            return;
+        }
+        let (path, before) = (path.to_owned(), before.to_owned());
+        self.settings.push(Setting { path, before, after: None });
+    }
+
+    /// Notes of what was changed what it is now: the kernel may have taken it in other words.
+    pub fn note_after(&mut self, host: &Host) {
+        for setting in self.settings.iter_mut().filter(|one| one.after.is_none()) {
+            setting.after = host.read(&setting.path).ok();
+        }
+        for file in self.files.iter_mut().filter(|one| one.after.is_none()) {
+            file.after = host.text(&file.path).ok();
         }
     }
 
-    /// Notes which interrupts the kernel manages, which were not changed; says whether any was.
-    pub fn note_managed(&mut self, paths: &[String]) -> bool {
+    /// Notes which interrupts the kernel manages, which were not changed.
+    pub fn note_managed(&mut self, paths: &[String]) {
         self.settings.retain(|setting| !paths.contains(&setting.path));
         self.managed.extend_from_slice(paths);
         self.managed.sort_unstable();
         self.managed.dedup();
-        !paths.is_empty()
     }
 
     /// Notes what a file is, unless it is noted what it was earlier, and which folders it needs. A
@@ -116,11 +156,15 @@ impl Record {
     /// # Errors
     /// Those of reading the file.
     pub fn note_file(&mut self, host: &Host, path: &str) -> io::Result<()> {
-        if self.files.iter().any(|one| one.path == path) || host.is_link(path) {
+        if host.is_link(path) {
+            return Ok(());
+        }
+        if let Some(noted) = self.files.iter_mut().find(|one| one.path == path) {
+            noted.after = None;
             return Ok(());
         }
         let before = host.text_if_there(path).map_err(|error| at(path, &error))?;
-        self.files.push(Written { path: path.to_owned(), before });
+        self.files.push(Written { path: path.to_owned(), before, after: None });
         for folder in host.missing_folders(path) {
             if !self.folders.contains(&folder) {
                 self.folders.push(folder);

@@ -35,7 +35,7 @@ pub struct Room {
     pub millicores_needed: u64,
     /// Thousandths of a core there are.
     pub millicores_there: u64,
-    /// What the host cannot do, in words; empty where the goal fits.
+    /// What the host cannot do, in words, what decides first; empty where the goal fits.
     pub lacking: Vec<String>,
 }
 
@@ -58,18 +58,10 @@ impl Room {
         room
     }
 
+    /// What decides comes first: what the goal needs and nothing here has, then what it says of the
+    /// host that is not so.
     fn lacks(&self, goal: &Goal, facts: &Facts) -> Vec<String> {
         let mut lacking = Vec::new();
-        if goal.memory > facts.memory {
-            lacking.push(format!(
-                "the host has {} of memory, not {}",
-                in_units(facts.memory),
-                in_units(goal.memory)
-            ));
-        }
-        if goal.cores > facts.cores {
-            lacking.push(format!("the host has {} cores, not {}", facts.cores, goal.cores));
-        }
         if self.memory_needed > self.memory_there {
             lacking.push(format!(
                 "{} connections need {} of memory, and there are {}: some {} fit",
@@ -87,6 +79,16 @@ impl Room {
                 self.millicores_needed.div_ceil(1000),
                 self.millicores_there / 1000
             ));
+        }
+        if goal.memory > facts.memory {
+            lacking.push(format!(
+                "the host has {} of memory, not {}",
+                in_units(facts.memory),
+                in_units(goal.memory)
+            ));
+        }
+        if goal.cores > facts.cores {
+            lacking.push(format!("the host has {} cores, not {}", facts.cores, goal.cores));
         }
         lacking
     }
@@ -157,6 +159,18 @@ mod tests {
     fn too_many_pushes_for_the_cores_are_told() {
         let busy = room(1000, 2_000_000);
         assert!(busy.lacking[0].contains("50 cores busy"), "{busy:?}");
+    }
+
+    #[test]
+    fn what_decides_is_said_before_what_the_goal_says_of_the_host() {
+        let facts = Facts { cores: 2, memory: 12 << 30, page: 4096, ..Facts::default() };
+        let goal = Goal { memory: 64 << 30, cores: 24, ..Goal::new(3_000_000, 100_000, &facts) };
+        let lacking = Room::new(&goal, &facts).lacking;
+        let starts = ["3000000 connections need", "100000 durable", "the host has 12.0 GiB"];
+        assert_eq!(lacking.len(), 4, "{lacking:?}");
+        for (lack, start) in lacking.iter().zip(starts) {
+            assert!(lack.starts_with(start), "{lacking:?}");
+        }
     }
 
     #[test]

@@ -1,11 +1,15 @@
 //! What people and programs are told.
 
-use holdfast_tuning::change::{Applied, Plan, Undone};
+use holdfast_tuning::change::{Applied, Plan};
+use holdfast_tuning::elsewhere::Elsewhere;
 use holdfast_tuning::facts::balances;
 use holdfast_tuning::knobs::{self, Knob};
+use holdfast_tuning::overruled::Overruled;
 use holdfast_tuning::persist::LIMITS;
 use holdfast_tuning::plan::{Finding, State};
+use holdfast_tuning::record;
 use holdfast_tuning::room::{Room, in_units};
+use holdfast_tuning::undo::Undone;
 use holdfast_tuning::want::on_one_line;
 use holdfast_tuning::{Facts, Goal, Host};
 use serde_json::json;
@@ -48,7 +52,7 @@ pub(crate) fn check(
     findings: &[Finding],
     all: bool,
 ) -> String {
-    let mut text = String::new();
+    let mut text = smaller(goal, facts);
     let shown =
         |one: &&Finding| all || !matches!(one.state, State::Good | State::Absent | State::Managed);
     let rows: Vec<[String; 4]> = findings.iter().filter(shown).map(row).collect();
@@ -82,6 +86,22 @@ pub(crate) fn check(
     text.trim_end().to_owned()
 }
 
+/// That the goal is of another host than this one, where it is.
+fn smaller(goal: &Goal, facts: &Facts) -> String {
+    if goal.memory <= facts.memory && goal.cores <= facts.cores {
+        return String::new();
+    }
+    format!(
+        "this host has less than the goal says: {} of {} of memory, {} of {} cores\nwhat a host \
+         that has it needs: holdfast-tuning plan {}\n\n",
+        in_units(facts.memory),
+        in_units(goal.memory),
+        facts.cores,
+        goal.cores,
+        goal.arguments()
+    )
+}
+
 fn row(finding: &Finding) -> [String; 4] {
     let have = on_one_line(&finding.have);
     [finding.label(), have, finding.want.to_string(), word(finding.state).to_owned()]
@@ -105,11 +125,13 @@ fn account(goal: &Goal, room: &Room) -> String {
     text
 }
 
+fn cannot(room: &Room) -> String {
+    let line = |lack| format!("\nthis goal cannot be met: {lack}\n");
+    room.lacking.iter().map(line).collect()
+}
+
 fn verdict(goal: &Goal, room: &Room, changes: usize) -> String {
-    let mut text = String::new();
-    for lack in &room.lacking {
-        let _ = writeln!(text, "\nthis goal cannot be met: {lack}");
-    }
+    let mut text = cannot(room);
     if changes > 0 {
         let arguments = goal.arguments();
         let _ = writeln!(text, "\nto change it: holdfast-tuning apply {arguments}");
@@ -118,7 +140,13 @@ fn verdict(goal: &Goal, room: &Room, changes: usize) -> String {
 }
 
 /// The same for programs.
-pub(crate) fn json(verdict: &str, goal: &Goal, room: &Room, findings: &[Finding]) -> String {
+pub(crate) fn json(
+    verdict: &str,
+    goal: &Goal,
+    room: &Room,
+    findings: &[Finding],
+    overruled: &[Overruled],
+) -> String {
     let finding = |one: &Finding| {
         let write = (one.state == State::Change).then(|| one.value());
         json!({
@@ -132,7 +160,61 @@ pub(crate) fn json(verdict: &str, goal: &Goal, room: &Room, findings: &[Finding]
         })
     };
     let settings: Vec<_> = findings.iter().map(finding).collect();
-    json!({ "verdict": verdict, "goal": goal, "room": room, "settings": settings }).to_string()
+    json!({
+        "verdict": verdict,
+        "goal": goal,
+        "room": room,
+        "settings": settings,
+        "overruled": overruled,
+    })
+    .to_string()
+}
+
+/// What a host that is not here needs, for a person.
+pub(crate) fn planned(goal: &Goal, there: &Elsewhere) -> String {
+    let mut text = String::new();
+    for (knob, setting) in &there.settings {
+        // Writing into a string cannot fail.
+        let _ = writeln!(text, "{}  {}", knob.label(&setting.place), setting.want);
+        let _ = writeln!(text, "  {}", knob.reason);
+    }
+    if !there.by_host.is_empty() {
+        text.push_str("\nby that host's own cards and cores, which `check` there looks at:\n");
+    }
+    for knob in &there.by_host {
+        let _ = writeln!(text, "{}\n  {}", knob.name, knob.reason);
+    }
+    text.push('\n');
+    text.push_str(&account(goal, &there.room));
+    text.push_str(&cannot(&there.room));
+    let _ = writeln!(text, "\non that host: holdfast-tuning apply {}", goal.arguments());
+    text.trim_end().to_owned()
+}
+
+/// The same for programs.
+pub(crate) fn planned_json(verdict: &str, goal: &Goal, there: &Elsewhere) -> String {
+    let setting = |(knob, setting): &(&'static Knob, knobs::Setting)| {
+        json!({
+            "knob": knob.name,
+            "setting": knob.label(&setting.place),
+            "want": setting.want.to_string(),
+            "write": setting.want.outright(),
+            "reason": knob.reason,
+            "cost": knob.cost,
+            "source": knob.source,
+            "limits_connections": knob.limits_connections,
+        })
+    };
+    let settings: Vec<_> = there.settings.iter().map(setting).collect();
+    let by_host: Vec<_> = there.by_host.iter().map(|knob| knob.name).collect();
+    json!({
+        "verdict": verdict,
+        "goal": goal,
+        "room": there.room,
+        "settings": settings,
+        "by_host": by_host,
+    })
+    .to_string()
 }
 
 /// What was done, and what else is to be done.
@@ -165,6 +247,9 @@ pub(crate) fn undone(done: &Undone) -> String {
         return "nothing to undo: nothing was changed".to_owned();
     }
     let count = done.settings + done.files.len();
+    if count == 0 {
+        return "nothing was put back".to_owned();
+    }
     let mut text = format!("{count} settings and files are as they were\n");
     if done.files.iter().any(|path| path.contains("/systemd/")) {
         text.push_str(
@@ -173,6 +258,16 @@ pub(crate) fn undone(done: &Undone) -> String {
         text.push_str("limits until it is restarted\n");
     }
     text
+}
+
+/// What was not put back, and what to do of it.
+pub(crate) fn left(done: &Undone) -> String {
+    format!(
+        "left, since somebody has changed it since `apply`:\n{}\n`holdfast-tuning undo --force` \
+         puts back what was there; to have it stay for good, remove {}\n",
+        done.left.join("\n"),
+        record::PATH
+    )
 }
 
 /// Every knob in a line.

@@ -92,6 +92,16 @@ impl Want {
             Self::Mask(all) => in_hexadecimal(all),
         }
     }
+
+    /// What to write where nothing that is there can stay.
+    pub fn outright(&self) -> String {
+        let Self::Numbers(bounds) = self else { return self.mended("") };
+        let number = |bound: &Bound| match bound {
+            Bound::AtLeast(number) | Bound::AtMost(number) => number.to_string(),
+            Bound::Any => "0".to_owned(),
+        };
+        bounds.iter().map(number).collect::<Vec<_>>().join(" ")
+    }
 }
 
 impl fmt::Display for Want {
@@ -190,6 +200,7 @@ mod tests {
         assert_eq!(want.mended("8192 16384 4194304"), "8192 16384 1048576");
         assert!(!want.is_met_by("4096 16384") && !want.is_met_by("much") && !want.is_met_by(""));
         assert_eq!(Want::at_least(5).mended("much"), "5");
+        assert_eq!(want.outright(), "4096 0 1048576");
     }
 
     #[test]

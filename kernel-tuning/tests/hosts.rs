@@ -5,11 +5,16 @@
 
 #[path = "hosts/made.rs"]
 mod made;
+#[path = "hosts/others.rs"]
+mod others;
+#[path = "hosts/sizes.rs"]
+mod sizes;
 
 use holdfast_tuning::change::{self, Failed, Plan};
 use holdfast_tuning::facts::balances;
 use holdfast_tuning::plan::{self, State};
 use holdfast_tuning::record::{self, Turn};
+use holdfast_tuning::undo::{Undone, undo};
 use holdfast_tuning::{Facts, Goal};
 use made::Made;
 use std::collections::BTreeSet;
@@ -87,9 +92,9 @@ fn undo_puts_everything_back_byte_for_byte_after_any_number_of_changes() {
         change::apply(&made.host, &plan_for(&made, connections, persist)).unwrap();
     }
     assert_ne!(made.everything(), before);
-    assert!(change::undo(&made.host).unwrap().settings > 20);
+    assert!(undo(&made.host, false).unwrap().settings > 20);
     assert_eq!(made.everything(), before);
-    assert_eq!(change::undo(&made.host).unwrap(), change::Undone::default());
+    assert_eq!(undo(&made.host, false).unwrap(), Undone::default());
 }
 
 #[test]
@@ -101,10 +106,10 @@ fn a_setting_that_is_refused_keeps_no_other_from_being_set_or_undone() {
     let Err(Failed::Some(refused)) = change::apply(&made.host, &plan) else { panic!("set") };
     assert!(refused.len() == 1 && refused[0].contains("netdev_budget"), "{refused:?}");
     assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "16384\n");
-    assert!(matches!(change::undo(&made.host), Err(Failed::Some(_))));
+    assert!(matches!(undo(&made.host, false), Err(Failed::Some(_))));
     assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
     made.replace_by_file(budget, "300\n");
-    change::undo(&made.host).unwrap();
+    undo(&made.host, false).unwrap();
     assert!(!made.host.has(record::PATH));
 }
 
@@ -162,7 +167,7 @@ fn nothing_is_changed_where_what_is_there_cannot_be_written_down() {
     let Err(failed @ Failed::Record(_)) = change::apply(&made.host, &plan) else { panic!("done") };
     let told = failed.to_string();
     assert!(told.starts_with("nothing was changed") && told.contains(record::PATH), "{told}");
-    assert!(matches!(change::undo(&made.host), Err(Failed::Record(_))));
+    assert!(matches!(undo(&made.host, false), Err(Failed::Record(_))));
     assert_eq!(made.everything(), before);
 }
 
@@ -172,7 +177,7 @@ fn two_changes_at_once_take_turns() {
     let turn = Turn::take(&made.host).unwrap();
     let plan = plan_for(&made, 1_000_000, false);
     assert!(matches!(change::apply(&made.host, &plan), Err(Failed::Busy)));
-    assert!(matches!(change::undo(&made.host), Err(Failed::Busy)));
+    assert!(matches!(undo(&made.host, false), Err(Failed::Busy)));
     drop(turn);
     change::apply(&made.host, &plan).unwrap();
 }
@@ -273,13 +278,13 @@ fn while_logins_may_have_more_the_kernel_s_limit_stays() {
     change::apply(&made.host, &plan_for(&made, 1_000_000, true)).unwrap();
     fs::remove_file(made.host.place(limits)).unwrap();
     made.write(&format!("{limits}/of-somebody"), "");
-    let Err(Failed::Some(refused)) = change::undo(&made.host) else { panic!("removed") };
+    let Err(Failed::Some(refused)) = undo(&made.host, false) else { panic!("removed") };
     assert!(refused.len() == 2 && refused[1].contains("nobody could log in"), "{refused:?}");
     assert_eq!(made.read("/proc/sys/fs/nr_open"), "1129472\n");
     assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
     fs::remove_file(made.host.place(&format!("{limits}/of-somebody"))).unwrap();
     fs::remove_dir(made.host.place(limits)).unwrap();
-    change::undo(&made.host).unwrap();
+    undo(&made.host, false).unwrap();
     assert_eq!(made.read("/proc/sys/fs/nr_open"), "1048576\n");
 }
 
@@ -290,7 +295,7 @@ fn interrupts_that_another_start_numbered_anew_are_left_alone() {
     change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
     made.write("/proc/sys/kernel/random/boot_id", "two\n");
     made.write("/proc/irq/24/smp_affinity_list", "3\n");
-    change::undo(&made.host).unwrap();
+    undo(&made.host, false).unwrap();
     assert_eq!(made.read("/proc/irq/24/smp_affinity_list"), "3\n");
     assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "4096\n");
 }
@@ -314,7 +319,7 @@ fn interrupts_that_the_kernel_manages_are_told_and_left_alone() {
     assert_eq!(check.status.code(), Some(0));
     let table = String::from_utf8(check.stdout).unwrap();
     assert_eq!(table.matches("managed by the kernel, left alone").count(), 1, "{table}");
-    change::undo(&made.host).unwrap();
+    undo(&made.host, false).unwrap();
     assert_eq!(made.read(own), "0-3\n");
 }
 
@@ -346,17 +351,17 @@ fn a_file_that_was_there_keeps_its_mode_and_a_link_is_left_alone() {
     assert!(made.read(ours).contains("somaxconn") && rights(ours) == 0o640);
     assert_eq!(rights("/etc/systemd/system/holdfast.service.d/90-tuning.conf"), 0o644);
     assert_eq!(rights(record::PATH), 0o600);
-    change::undo(&made.host).unwrap();
+    undo(&made.host, false).unwrap();
     assert_eq!((made.everything(), rights(ours)), (before, 0o640));
 }
 
 #[test]
 fn who_undoes_is_told_that_systemd_has_read_the_files() {
     let made = Made::new();
-    let undo = || String::from_utf8(made.command(PROGRAM, &["undo"]).output().unwrap().stdout);
+    let undone = || String::from_utf8(made.command(PROGRAM, &["undo"]).output().unwrap().stdout);
     assert!(made.command(PROGRAM, &["apply", "--yes"]).output().unwrap().status.success());
-    assert!(undo().unwrap().contains("`systemctl daemon-reload`"));
-    assert!(!undo().unwrap().contains("daemon-reload"));
+    assert!(undone().unwrap().contains("`systemctl daemon-reload`"));
+    assert!(!undone().unwrap().contains("daemon-reload"));
 }
 
 #[test]
@@ -382,12 +387,18 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(code(&["apply", "--yes"]), 0);
     assert_eq!(code(&["check"]), 0);
     assert_eq!(code(&["check", "--connections", "50000000"]), 3);
+    assert_eq!(code(&["apply", "--dry-run", "--connections", "50000000"]), 3);
     assert_eq!(code(&["explain", "fs.nropen"]), 2);
     assert_eq!(code(&["explain", "fs.nr_open"]), 0);
     assert_eq!(code(&["undo"]), 0);
     assert_eq!(code(&["check"]), 1);
     made.write(record::PATH, "{");
     assert_eq!(code(&["undo"]), 4);
+    for command in ["check", "plan", "apply", "undo", "explain"] {
+        let help = Command::new(PROGRAM).args([command, "--help"]).output().unwrap();
+        let help = String::from_utf8(help.stdout).unwrap();
+        assert!(help.contains("Exit codes:\n  0  "), "{command}: {help}");
+    }
 }
 
 #[test]

@@ -132,10 +132,16 @@ fn of(command: &Command, version: &str, date: &str) -> Page {
     // Writing into memory cannot fail.
     let _ = draw(&man, command, &mut page.head);
     let notes = command.get_after_long_help().or(command.get_after_help());
-    if let Some(notes) = notes.map(ToString::to_string) {
-        let codes = notes.strip_prefix("Exit codes:\n");
-        page.part(if codes.is_some() { "EXIT STATUS" } else { "NOTES" });
-        page.lines(codes.unwrap_or(&notes));
+    let notes = notes.map(ToString::to_string).unwrap_or_default();
+    let (codes, notes) = match notes.strip_prefix("Exit codes:\n") {
+        Some(codes) => codes.split_once("\n\n").unwrap_or((codes, "")),
+        None => ("", notes.as_str()),
+    };
+    for (title, text) in [("EXIT STATUS", codes), ("NOTES", notes)] {
+        if !text.is_empty() {
+            page.part(title);
+            page.lines(text);
+        }
     }
     page
 }

@@ -1,0 +1,133 @@
+//! Changes the host back.
+
+use crate::change::{Failed, NR_OPEN, all_or, turn};
+use crate::host::Host;
+use crate::persist::LIMITS;
+use crate::record::{Record, Setting, Written};
+use crate::want::on_one_line;
+use std::io;
+
+/// What was put back.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Undone {
+    /// Settings.
+    pub settings: usize,
+    /// Files.
+    pub files: Vec<String>,
+    /// What was left, since somebody has changed it since; in words.
+    pub left: Vec<String>,
+}
+
+/// Puts back what was there before the first change. What somebody has changed since is left, and
+/// stays in the record, unless it is done by `force`.
+///
+/// # Errors
+/// [`Failed`]; after `Some` the record is still there, and undo can be tried again.
+pub fn undo(host: &Host, force: bool) -> Result<Undone, Failed> {
+    let _turn = turn(host)?;
+    let record = Record::load(host).map_err(Failed::Record)?.of_this_boot(host);
+    let mut undoing = Undoing::new(host, force);
+    // Files first: the limit of logins must not be above fs.nr_open for a moment.
+    for file in record.files {
+        undoing.file(file);
+    }
+    undoing.has_limits = host.has(LIMITS)
+        && (!undoing.refused.is_empty() || undoing.rest.files.iter().any(|one| one.path == LIMITS));
+    for setting in record.settings.into_iter().rev() {
+        undoing.setting(setting);
+    }
+    for folder in record.folders.iter().rev() {
+        host.remove_if_empty(folder);
+    }
+    let Undoing { mut rest, done, mut refused, .. } = undoing;
+    if !refused.is_empty() {
+        refused.extend(done.left);
+        return all_or(refused).map(|()| Undone::default());
+    }
+    let noted = if done.left.is_empty() {
+        Record::forget(host)
+    } else {
+        rest.settings.reverse();
+        rest.folders = record.folders.into_iter().filter(|folder| host.has(folder)).collect();
+        (rest.managed, rest.boot) = (record.managed, record.boot);
+        rest.save(host)
+    };
+    all_or(noted.err().map(|error| format!("  {error}")).into_iter().collect())?;
+    Ok(done)
+}
+
+/// An undo that is under way.
+struct Undoing<'a> {
+    host: &'a Host,
+    force: bool,
+    /// The file of the limit of logins is there, and may say what it said.
+    has_limits: bool,
+    /// What is not put back.
+    rest: Record,
+    done: Undone,
+    refused: Vec<String>,
+}
+
+impl<'a> Undoing<'a> {
+    fn new(host: &'a Host, force: bool) -> Self {
+        let (rest, done, refused) = (Record::default(), Undone::default(), Vec::new());
+        Self { host, force, has_limits: false, rest, done, refused }
+    }
+
+    fn file(&mut self, file: Written) {
+        if !self.force && file.written_since(self.host) {
+            self.done.left.push(format!("  {}: it was written since", file.path));
+            self.rest.files.push(file);
+            return;
+        }
+        let put = match &file.before {
+            Some(text) => self.host.put(&file.path, text, false),
+            None => self.host.remove(&file.path),
+        };
+        match put {
+            Ok(()) => self.done.files.push(file.path),
+            Err(error) => self.refused.push(format!("  {}: {error}", file.path)),
+        }
+    }
+
+    fn setting(&mut self, setting: Setting) {
+        let Setting { path, before, .. } = &setting;
+        if !self.force
+            && let Some(now) = setting.set_since(self.host)
+        {
+            let [now, before] = [&now, before].map(|text| on_one_line(text));
+            self.done.left.push(format!("  {path} = {now}: it was {before} before"));
+            self.rest.settings.push(setting);
+            return;
+        }
+        match self.host.read(path) {
+            Ok(now) if now == *before => {}
+            _ if self.has_limits && path == NR_OPEN => {
+                let told = format!(
+                    "  {path} = {before}: while {LIMITS} may say more, nobody could log in"
+                );
+                self.keep(setting, told);
+                return;
+            }
+            // The card, the core or the module is gone, and its setting with it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            _ => {
+                if let Err(error) = self.host.set(path, before) {
+                    self.refused.push(format!("  {path} = {before}: {error}"));
+                    return;
+                }
+            }
+        }
+        self.done.settings += 1;
+    }
+
+    /// Leaves what must not be put back before something else is; that is refused, or was left.
+    fn keep(&mut self, setting: Setting, told: String) {
+        if self.refused.is_empty() {
+            self.done.left.push(told);
+            self.rest.settings.push(setting);
+        } else {
+            self.refused.push(told);
+        }
+    }
+}
