@@ -97,6 +97,8 @@ fn alerts_and_dashboard_speak_of_metrics_that_there_are() {
 fn the_dashboard_is_one_that_grafana_reads() {
     let board: serde_json::Value = serde_json::from_str(&text("grafana/holdfast.json")).unwrap();
     let panels = board["panels"].as_array().unwrap();
+    let said = |of: &serde_json::Value| of["description"].as_str().map_or(0, str::len);
+    assert!(said(&board) > 100, "it says what it is for");
     let mut places = BTreeSet::new();
     let mut ids = BTreeSet::new();
     for panel in panels {
@@ -105,6 +107,7 @@ fn the_dashboard_is_one_that_grafana_reads() {
         assert!(places.insert((place["y"].as_u64().unwrap(), place["x"].as_u64().unwrap())));
         if panel["type"] != "row" {
             assert!(!panel["targets"].as_array().unwrap().is_empty(), "{panel}");
+            assert!(said(panel) > 10, "{panel}");
         }
     }
 }
