@@ -6,6 +6,7 @@ use crate::scenario::share::Share;
 use crate::schedule::Order;
 use crate::schedule::size::Sizes;
 use crate::slo::Slo;
+use crate::units::{typed_count, typed_seconds};
 use crate::weak::Weak;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, ValueEnum};
@@ -206,6 +207,12 @@ fn factor(text: &str) -> Result<f64, String> {
     fits.ok_or_else(|| "a factor is a number from 0.000001 to 1000000, such as 0.1".to_owned())
 }
 
+/// A heartbeat, as far as the protocol can say it.
+fn heartbeat(text: &str) -> Result<u16, String> {
+    let fits = typed_seconds(text)?.try_into();
+    fits.map_err(|_| format!("a heartbeat is up to {} s", u16::MAX))
+}
+
 /// Which hosts run it.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Hosts")]
@@ -226,12 +233,14 @@ pub(crate) struct Agents {
 pub(crate) struct Clients {
     /// How many clients
     #[arg(short = 'n', long, default_value_t = 10_000, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) connections: u32,
     /// The gateway's client address; repeat it to spread clients over several
     #[arg(long, default_value = "127.0.0.1:7500", value_name = "ADDRESS")]
     pub(crate) gateway: Vec<SocketAddr>,
     /// New connections a second
     #[arg(long, default_value_t = 5_000, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) connect_rate: u32,
     /// Local addresses to connect from; on loopback they are chosen by themselves
     #[arg(long, value_name = "IP")]
@@ -259,11 +268,12 @@ pub(crate) struct Clients {
     #[arg(long, value_name = "ID")]
     pub(crate) key_id: Option<String>,
     /// The heartbeat to ask for in seconds; 0 leaves it to the gateway
-    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    #[arg(long, default_value_t = 0, value_name = "SECONDS", value_parser = heartbeat)]
     pub(crate) heartbeat: u16,
     /// Pings a second over all clients in turn, besides heartbeats, while the phases last: the
     /// smallest exchange there is. Whoever is away when its turn comes does not ping
     #[arg(long, default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) pings: u32,
     /// A tag that every session carries
     #[arg(long)]
@@ -299,6 +309,7 @@ pub(crate) struct Clients {
     pub(crate) io: Io,
     /// How long after the last connect every client must be logged in, in seconds
     #[arg(long, default_value_t = 30, value_name = "SECONDS")]
+    #[arg(value_parser = |text: &str| typed_seconds(text).map(u64::from))]
     pub(crate) login_timeout: u64,
 }
 
@@ -324,15 +335,19 @@ pub(crate) struct Pushes {
     pub(crate) api_key_file: Option<PathBuf>,
     /// Messages offered a second, whatever the gateway does; 0 for none
     #[arg(long, default_value_t = 2_000, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) rate: u32,
     /// How long to push, in seconds
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(value_parser = typed_seconds)]
     pub(crate) duration: u32,
     /// How long to hold still between the last login and the first push, in seconds
     #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    #[arg(value_parser = typed_seconds)]
     pub(crate) settle: u32,
     /// How long to wait at most for what is still in flight, in seconds
     #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(value_parser = typed_seconds)]
     pub(crate) drain: u32,
     /// Body sizes in bytes: 256-1024 (uniform), 512 (fixed) or 64,256,4096 (each as likely)
     #[arg(long, default_value = "256-1024")]
@@ -360,6 +375,7 @@ pub(crate) struct Pushes {
     pub(crate) receipts: bool,
     /// Time to live in seconds; 0 leaves it to the gateway
     #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    #[arg(value_parser = typed_seconds)]
     pub(crate) ttl: u32,
     /// What chooses targets, sizes and who churns
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -422,6 +438,7 @@ pub(crate) struct Output {
     pub(crate) plain: bool,
     /// Seconds between two progress lines
     #[arg(long, default_value_t = 1, value_name = "SECONDS")]
+    #[arg(value_parser = typed_seconds)]
     pub(crate) every: u32,
     /// Let the gateway end connections unasked without failing the run
     #[arg(long)]

@@ -38,6 +38,7 @@ use self::subject::Subject;
 pub(crate) const NOTES: &str = "Servers: Debian's packages mosquitto, nats-server, nginx and \
     libnginx-mod-nchan. They are started as children on free ports of loopback, and ended with \
     the run; no service of the system is touched. Settings: loadgen/peers/ of the repository.\n\n\
+    The table is Markdown, to be pasted; mosquitto has a row for each quality of service.\n\n\
     Exit codes: 0 every message came, 1 a server lost, doubled or refused one, 2 a server or the \
     run failed, 3 interrupted.";
 

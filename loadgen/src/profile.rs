@@ -20,6 +20,9 @@ const LONGEST: usize = 7 * 24 * 3_600;
 #[serde(deny_unknown_fields)]
 pub(crate) struct Profile {
     version: u32,
+    /// The most users who had a session at a look; 0 where it is not known.
+    #[serde(default)]
+    pub(crate) clients: u32,
     /// Milliseconds of an interval.
     every_ms: u64,
     /// The greatest body size of each bucket, bytes, rising.
@@ -123,8 +126,9 @@ impl Profile {
         let sizes: Vec<String> = self.sizes.iter().map(|sizes| row(sizes)).collect();
         format!(
             "# The rhythm of a load: pushes in each interval, and how many were in each bucket of \
-             sizes.\nversion = {}\nevery_ms = {}\nbounds = {}\npushes = {}\nsizes = [\n  {},\n]\n",
+             sizes.\nversion = {}\nclients = {}\nevery_ms = {}\nbounds = {}\npushes = {}\nsizes = [\n  {},\n]\n",
             self.version,
+            self.clients,
             self.every_ms,
             row(&self.bounds),
             row(&self.pushes),
@@ -158,6 +162,7 @@ mod tests {
 
     fn profile() -> Profile {
         let mut profile = Profile::new(1_000, vec![64, 256, 1_024]);
+        profile.clients = 70;
         for sizes in [vec![0, 200, 0], vec![0, 0, 0], vec![10, 0, 590]] {
             profile.add(sizes);
         }

@@ -57,11 +57,44 @@ pub(crate) fn full(value: u64) -> String {
 
 /// A whole number with its unit, such as `10 s`, times the factor that `units` has for it; `None`
 /// without a number, with another unit, or where it does not fit.
-pub(crate) fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
+fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
     let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
     let (number, unit) = text.split_at(digits);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
     number.parse::<u64>().ok()?.checked_mul(*factor)
+}
+
+/// Units of times, in milliseconds.
+const TIMES: [(&str, u64); 5] =
+    [("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000)];
+
+/// A time with its unit, such as `500 ms`, `30s`, `10m` or `2 h`, in milliseconds; a number alone
+/// is seconds. `None` where it is none.
+pub(crate) fn time(text: &str) -> Option<u64> {
+    let seconds = text.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1_000));
+    seconds.or_else(|| with_unit(text, &TIMES))
+}
+
+/// A number of things as people type it: `50000`, `50_000`, `50k` or `3M`.
+///
+/// # Errors
+/// It is none, or more than `u32` holds; the text says what is allowed.
+pub(crate) fn typed_count(text: &str) -> Result<u32, String> {
+    const UNITS: [(&str, u64); 3] = [("k", 1_000), ("K", 1_000), ("M", 1_000_000)];
+    let digits = text.replace('_', "");
+    let count = digits.parse::<u64>().ok().or_else(|| with_unit(&digits, &UNITS));
+    let count = count.and_then(|count| u32::try_from(count).ok());
+    count.ok_or_else(|| format!("a whole number up to {}, such as 50000, 50k or 3M", u32::MAX))
+}
+
+/// Whole seconds as people type them: `90`, `90s`, `10m` or `2h`.
+///
+/// # Errors
+/// It is no time, or no whole seconds, or more than `u32` holds; the text says what is allowed.
+pub(crate) fn typed_seconds(text: &str) -> Result<u32, String> {
+    let whole = time(text).filter(|millis| millis.is_multiple_of(1_000));
+    let seconds = whole.and_then(|millis| u32::try_from(millis / 1_000).ok());
+    seconds.ok_or_else(|| "whole seconds, such as 90, 90s, 10m or 2h".to_owned())
 }
 
 /// A moment, seconds since 1970 UTC, as a date and a time.
@@ -97,6 +130,22 @@ mod tests {
         assert_eq!(count(2.5), "2.5");
         assert_eq!(count(12_345.0), "12.3 k");
         assert_eq!(full(1_234_567), "1\u{202f}234\u{202f}567");
+    }
+
+    #[test]
+    fn counts_and_times_are_read_as_people_type_them() {
+        for (text, count) in [("0", 0), ("50_000", 50_000), ("50k", 50_000), ("3M", 3_000_000)] {
+            assert_eq!(typed_count(text), Ok(count), "{text}");
+        }
+        for text in ["", "k", "-1", "1.5k", "5G", "5000M", "3m"] {
+            assert!(typed_count(text).is_err(), "{text}");
+        }
+        for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("10min", 600)] {
+            assert_eq!(typed_seconds(text), Ok(seconds), "{text}");
+        }
+        for text in ["", "s", "1500ms", "-1", "1d", "1.5", "99999999999"] {
+            assert!(typed_seconds(text).is_err(), "{text}");
+        }
     }
 
     #[test]

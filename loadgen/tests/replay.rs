@@ -27,7 +27,7 @@ fn loadgen(arguments: &[&str]) -> Output {
 }
 
 /// Metrics of two shards which, the so manieth time they are asked for, have so many pushes more:
-/// a quarter of them of up to 64 bytes, the rest of up to 256.
+/// a quarter of them of up to 64 bytes, the rest of up to 256; and an eighth as many clients.
 fn metrics(more: &'static [u64]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -47,6 +47,7 @@ fn metrics(more: &'static [u64]) -> SocketAddr {
                 bucket("64.0", shard, half / 4)
                     + &bucket("256.0", shard, half)
                     + &bucket("+Inf", shard, half)
+                    + &format!("holdfast_users{{shard=\"{shard}\"}} {}\n", more / 16)
             };
             let page = shard(0) + &shard(1);
             let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n\r\n{page}").as_bytes());
@@ -60,10 +61,10 @@ fn record(from: SocketAddr, length: &str, to: &Path) -> Output {
     loadgen(&["record", "--metrics", &url, "--for", length, "-o", to.to_str().unwrap()])
 }
 
-/// Replays a profile at a gateway, with these options besides.
+/// Replays a profile at a gateway, with these options besides, to as many clients as it tells.
 fn replay(gateway: &Gateway, profile: &Path, extra: &[&str]) -> Value {
     let (clients, api) = (gateway.clients.to_string(), gateway.api.to_string());
-    let common = ["run", "--replay", profile.to_str().unwrap(), "--connections", "40", "--settle"];
+    let common = ["run", "--replay", profile.to_str().unwrap(), "--settle"];
     let rest = ["0", "--gateway", &clients, "--api", &api, "--quiet", "--json", "-"];
     let output = loadgen(&[&common[..], &rest, extra].concat());
     let said = String::from_utf8(output.stderr).unwrap();
@@ -84,6 +85,7 @@ fn two_rates_in_turn_are_recorded_and_offered_again() {
         assert!(text.contains(array) && text.contains("50,150"), "{text}");
         let gateway = Gateway::start(Script::default());
         let report = replay(&gateway, &profile, &[]);
+        assert_eq!(report["clients"], 100);
         assert_eq!(report["pushes"]["offered"], 1_200);
         assert_eq!(report["pushes"]["delivered"], 1_200);
         assert_eq!(report["phases"].as_array().unwrap().last().unwrap()["kind"], "replay");
@@ -117,7 +119,7 @@ fn what_cannot_be_recorded_or_replayed_is_said() {
     };
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     refused(record(nobody, "1s", &profile), "no metrics at");
-    refused(record(nobody, "1 day", &profile), "a time is a number with");
+    refused(record(nobody, "1 day", &profile), "a time is up to 168h");
     let url = ["record", "--metrics", "https://x/", "--for", "1s", "-o", "x"];
     refused(loadgen(&url), "allowed: http://HOST:PORT/metrics");
     let named = profile.to_str().unwrap();
@@ -149,6 +151,7 @@ fn the_pushes_of_a_real_gateway_are_all_in_its_profile() {
     let recorded = recording.join().unwrap();
     assert_eq!(recorded.status.code(), Some(0), "{recorded:?}");
     let read: Value = serde_json::from_slice(&fs::read(&profile).unwrap()).unwrap();
+    assert_eq!(read["clients"], 40);
     let pushes: u64 =
         read["pushes"].as_array().unwrap().iter().map(|one| one.as_u64().unwrap()).sum();
     assert_eq!(pushes, 600);

@@ -5,7 +5,7 @@ use super::Profile;
 use super::scrape::{Seen, scrape};
 use crate::interrupt::Interrupt;
 use crate::secret;
-use crate::units::with_unit;
+use crate::units;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::path::PathBuf;
@@ -42,12 +42,10 @@ pub(crate) struct Args {
 
 /// A time such as 10m.
 fn time(text: &str) -> Result<Duration, String> {
-    const UNITS: [(&str, u64); 5] =
-        [("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000)];
-    let millis = with_unit(text, &UNITS);
+    let millis = units::time(text);
     let fits = millis.filter(|millis| (1..=7 * 24 * 3_600_000).contains(millis));
     fits.map(Duration::from_millis)
-        .ok_or_else(|| "a time is a number with ms, s, m or h, up to 168h, such as 10m".to_owned())
+        .ok_or_else(|| "a time is up to 168h, such as 90s, 10m or 2h".to_owned())
 }
 
 /// A time from a second to a minute.
@@ -85,9 +83,10 @@ fn run(args: &Args) -> Result<u8, String> {
     let json = args.output.extension().is_some_and(|end| end == "json");
     fs::write(&args.output, profile.text(json)).map_err(cannot)?;
     eprintln!(
-        "{} pushes in {} s: {shown}",
+        "{} pushes in {} s to {} clients at most: {shown}",
         profile.count(),
-        profile.length() / crate::clock::SECOND
+        profile.length() / crate::clock::SECOND,
+        profile.clients
     );
     if profile.count() == 0 {
         eprintln!("holdfast-loadgen: there was no push, so there is nothing to replay");
@@ -138,6 +137,10 @@ fn record(
     let mut last = source.seen()?;
     let millis = u64::try_from(every.as_millis()).unwrap_or(u64::MAX);
     let mut profile = Profile::new(millis, last.bounds());
+    let see = |profile: &mut Profile, seen: &Seen| {
+        profile.clients = profile.clients.max(u32::try_from(seen.users).unwrap_or(u32::MAX));
+    };
+    see(&mut profile, &last);
     let began = Instant::now();
     let intervals = u32::try_from(length.as_nanos().div_ceil(every.as_nanos())).unwrap_or(u32::MAX);
     let mut missed = 0;
@@ -149,6 +152,7 @@ fn record(
         match source.seen() {
             Ok(now) => {
                 spread(&mut profile, &now.since(&last), std::mem::take(&mut missed) + 1);
+                see(&mut profile, &now);
                 last = now;
             }
             Err(why) => {
@@ -180,13 +184,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn times_are_read_with_their_units() {
+    fn times_are_read_with_their_units_or_as_seconds() {
+        assert_eq!(time("10"), Ok(Duration::from_secs(10)));
         assert_eq!(time("10m"), Ok(Duration::from_mins(10)));
         assert_eq!(
             (time("90s"), time("2h").map(|two| two.as_secs())),
             (Ok(Duration::from_secs(90)), Ok(7_200))
         );
-        for wrong in ["", "10", "m", "-1s", "5d", "200h", "0s"] {
+        for wrong in ["", "m", "-1s", "5d", "200h", "0s"] {
             assert!(time(wrong).is_err(), "{wrong}");
         }
         assert!(interval("1s").is_ok() && interval("500ms").is_err() && interval("2m").is_err());

@@ -1,4 +1,4 @@
-//! What a gateway's metrics say of the sizes of bodies, at one moment.
+//! What a gateway's metrics say of the sizes of bodies and of its users, at one moment.
 
 use crate::page;
 use std::collections::BTreeMap;
@@ -6,10 +6,16 @@ use std::io;
 use std::net::SocketAddr;
 
 const BUCKET: &str = "holdfast_push_body_bytes_bucket{";
+const USERS: &str = "holdfast_users{";
 
-/// Messages up to each size since the gateway's start, over all its shards.
+/// What was seen, over all shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Seen(BTreeMap<u64, u64>);
+pub(super) struct Seen {
+    /// Messages up to each size since the gateway's start.
+    up_to: BTreeMap<u64, u64>,
+    /// Users who have a session now.
+    pub(super) users: u64,
+}
 
 /// Asks the gateway; `None` where its page does not speak of sizes.
 pub(super) fn scrape(
@@ -30,16 +36,21 @@ impl Seen {
             let bound = bound.trim_end_matches('"');
             let bound = if bound == "+Inf" { u64::MAX } else { whole(bound)? };
             let count = whole(value.split_whitespace().next()?)?;
-            let sum = seen.0.entry(bound).or_default();
+            let sum = seen.up_to.entry(bound).or_default();
             *sum = sum.saturating_add(count);
         }
-        (!seen.0.is_empty()).then_some(seen)
+        for line in text.lines().filter_map(|line| line.strip_prefix(USERS)) {
+            let (_, value) = line.split_once("} ")?;
+            seen.users = seen.users.saturating_add(whole(value.split_whitespace().next()?)?);
+        }
+        (!seen.up_to.is_empty()).then_some(seen)
     }
 
     /// The greatest size of each bucket.
     pub(super) fn bounds(&self) -> Vec<u64> {
-        let mut bounds: Vec<u64> = self.0.keys().copied().filter(|one| *one < u64::MAX).collect();
-        if self.0.contains_key(&u64::MAX) {
+        let mut bounds: Vec<u64> =
+            self.up_to.keys().copied().filter(|one| *one < u64::MAX).collect();
+        if self.up_to.contains_key(&u64::MAX) {
             bounds.push(bounds.last().map_or(1, |last| last.saturating_mul(2)));
         }
         bounds
@@ -47,10 +58,11 @@ impl Seen {
 
     /// Messages in each bucket since `earlier`; all of them where the gateway was started anew.
     pub(super) fn since(&self, earlier: &Self) -> Vec<u64> {
-        let anew = self.0.iter().any(|(bound, count)| earlier.0.get(bound) > Some(count));
+        let anew = self.up_to.iter().any(|(bound, count)| earlier.up_to.get(bound) > Some(count));
         let mut below = 0;
         let each = |(bound, count): (&u64, &u64)| {
-            let before = if anew { 0 } else { earlier.0.get(bound).copied().unwrap_or_default() };
+            let before =
+                if anew { 0 } else { earlier.up_to.get(bound).copied().unwrap_or_default() };
             let up_to = count - before;
             // The buckets of several shards are read one after another: what came in between may
             // be in a greater one alone.
@@ -58,7 +70,7 @@ impl Seen {
             below = below.max(up_to);
             here
         };
-        self.0.iter().map(each).collect()
+        self.up_to.iter().map(each).collect()
     }
 }
 
@@ -78,7 +90,8 @@ mod tests {
                 "{BUCKET}le=\"64.0\",shard=\"{shard}\"}} {small}\n\
                  {BUCKET}le=\"128.0\",shard=\"{shard}\"}} {large}\n\
                  {BUCKET}le=\"+Inf\",shard=\"{shard}\"}} {all}\n\
-                 holdfast_push_body_bytes_count{{shard=\"{shard}\"}} {all}\n"
+                 holdfast_push_body_bytes_count{{shard=\"{shard}\"}} {all}\n\
+                 {USERS}shard=\"{shard}\"}} {large}\n"
             )
         };
         format!("# TYPE x\n{}{}", shard(0, first), shard(1, second))
@@ -91,6 +104,7 @@ mod tests {
         assert_eq!(after.bounds(), [64, 128, 256]);
         assert_eq!(after.since(&before), [14, 6, 1]);
         assert_eq!(after.since(&after), [0, 0, 0]);
+        assert_eq!((before.users, after.users), (2, 22));
         // Started anew: what it says now is what came.
         assert_eq!(before.since(&after), [1, 1, 0]);
     }

@@ -2,7 +2,10 @@
 
 use super::file::File;
 use super::library::{self, NAMED};
+use super::phase::{Behaviour, Kind, Phase};
+use super::plan::share_of;
 use crate::clock::SECOND;
+use crate::units;
 use std::process::ExitCode;
 
 /// A scenario is wrong, or there is none of that name.
@@ -79,13 +82,53 @@ fn table() -> String {
 /// What a scenario comes to, in a line.
 fn summary(file: &File) -> String {
     let seconds = file.phases.iter().map(|phase| phase.length).sum::<u64>().div_ceil(SECOND);
-    let pushes: u64 = file.phases.iter().map(super::phase::Phase::pushed).sum();
-    let broadcasts: u32 = file.phases.iter().map(super::phase::Phase::broadcast).sum();
+    let pushes: u64 = file.phases.iter().map(Phase::pushed).sum();
+    let broadcasts: u32 = file.phases.iter().map(Phase::broadcast).sum();
     let clients = file.clients.count.map_or("any number of".to_owned(), |count| count.to_string());
-    let kinds: Vec<&str> = file.phases.iter().map(|phase| phase.kind.name()).collect();
+    let kinds: Vec<String> = file.phases.iter().map(|phase| words(phase, file)).collect();
     format!(
-        "{clients} clients, {}; {seconds} s after the ramp, {pushes} pushes, {broadcasts} \
+        "{clients} clients, {}; {seconds} s after the first ramp, {pushes} pushes, {broadcasts} \
          broadcasts",
         kinds.join(", ")
     )
+}
+
+/// A phase's kind, and of a ramp whom it brings where there are several.
+fn words(phase: &Phase, file: &File) -> String {
+    let joins = |phase: &Phase| match phase.clients {
+        Behaviour::Join { from, to } => Some((from, to)),
+        _ => None,
+    };
+    let first = || file.phases.iter().find_map(joins).map(|(from, _)| (0.0, from));
+    let part = joins(phase).or_else(|| (phase.kind == Kind::Ramp).then(first)?);
+    let name = phase.kind.name();
+    let Some((from, to)) = part else { return name.to_owned() };
+    let share = units::percent((to - from) * 100.0);
+    match file.clients.count {
+        Some(count) => {
+            let brought = share_of(count, to) - share_of(count, from);
+            format!("{name} of {brought} ({share})")
+        }
+        None => format!("{name} of {share}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_summary_says_how_many_clients_each_ramp_brings() {
+        let later = "[[phase]]\nkind = \"ramp\"\nduration = 10\nshare = 0.25\n";
+        let first = "about = \"x\"\n[clients]\ncount = 500\n[[phase]]\nkind = \"ramp\"\n";
+        let words = |text: &str| summary(&File::read("a.toml", text).unwrap());
+        let several = words(&format!("{first}{}", later.repeat(2)));
+        let begins = "500 clients, ramp of 250 (50.0 %), ramp of 125 (25.0 %), ramp of 125 ";
+        assert!(several.starts_with(begins), "{several}");
+        assert!(several.contains("; 20 s after the first ramp, "), "{several}");
+        let open = words(&format!("{first}{later}").replace("[clients]\ncount = 500\n", ""));
+        let begins = "any number of clients, ramp of 75.0 %, ramp of 25.0 %; 10 s";
+        assert!(open.starts_with(begins), "{open}");
+        assert!(words(first).starts_with("500 clients, ramp; 0 s"), "{}", words(first));
+    }
 }

@@ -73,6 +73,21 @@ const CLIENTS: [&str; 11] = [
     "population",
 ];
 
+const PUSHES: [&str; 3] = ["batch", "ttl", "receipts"];
+const POPULATION: [&str; 4] = ["product", "prefix", "share", "tag"];
+
+/// The table that has such a key, for one that stands in another.
+fn home(key: &str) -> Option<&'static str> {
+    let tables: [(&str, &[&str]); 5] = [
+        ("[clients]", &CLIENTS),
+        ("[pushes]", &PUSHES),
+        ("[[clients.population]]", &POPULATION),
+        ("[[phase]]", &phases::KEYS),
+        ("the head of the file", &KEYS),
+    ];
+    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name)
+}
+
 impl File {
     /// Reads the text of the file called `name`.
     ///
@@ -97,7 +112,7 @@ fn read(table: &Table<'_>) -> File {
     table.only(&KEYS);
     let pushes = table.table("pushes");
     if let Some(pushes) = &pushes {
-        pushes.only(&["batch", "ttl", "receipts"]);
+        pushes.only(&PUSHES);
     }
     let of_pushes = pushes.as_ref();
     let (batch, ttl) = (kinds::number(1, PUSH_TARGETS as u64), kinds::time(0));
@@ -147,7 +162,7 @@ fn clients(table: &Table<'_>) -> Clients {
 }
 
 fn population(table: &Table<'_>) -> Option<Asked> {
-    table.only(&["product", "prefix", "share", "tag"]);
+    table.only(&POPULATION);
     let product = table.need("product", &kinds::text(1, PRODUCT_BYTES));
     let prefix = table.get("prefix", &kinds::text(0, USER_BYTES - 10));
     let share = table.get("share", &kinds::weight());
@@ -175,6 +190,9 @@ fn phases(whole: &Table<'_>) -> Vec<Phase> {
         broadcasts += phase.broadcast() as usize;
         if broadcasts > BROADCASTS_MAX {
             at.wrong(format!("all phases together may have {BROADCASTS_MAX} broadcasts"));
+        }
+        if phase.name != phase.kind.name() && phases.iter().any(|other| other.name == phase.name) {
+            at.wrong(format!("there is a phase called \"{}\" already", phase.name));
         }
         let to = phase.broadcasts.as_ref().and_then(|broadcasts| broadcasts.product.as_ref());
         if let Some(product) = to.filter(|product| !products.contains(*product)) {

@@ -69,6 +69,8 @@ fn replayed(mut options: Options, typed: &Typed, path: &Path) -> Result<Options,
         ));
     }
     let profile = Profile::read(path)?;
+    let recorded = Some(profile.clients).filter(|clients| *clients > 0);
+    typed.under("connections", &mut options.clients.connections, recorded);
     let (order, durable) = (options.push.targets, options.durable());
     let replay = Phase::replay("replay".to_owned(), &profile, order, durable);
     let (rate, time) = (options.choice.rate_scale, options.choice.time_scale);

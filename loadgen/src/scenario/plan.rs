@@ -130,7 +130,7 @@ impl Plan {
     clippy::cast_sign_loss,
     reason = "a share is from 0 to 1, so it is no more than there are"
 )]
-fn share_of(clients: u32, share: f64) -> u32 {
+pub(super) fn share_of(clients: u32, share: f64) -> u32 {
     (f64::from(clients) * share) as u32
 }
 

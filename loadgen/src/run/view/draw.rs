@@ -83,7 +83,7 @@ fn cores(cores: f64) -> String {
 
 /// Draws all of it.
 pub(super) fn draw(frame: &mut Frame<'_>, shot: &Snapshot) {
-    let accounts = accounts(&shot.totals);
+    let accounts = accounts(&shot.totals, frame.area().width);
     let below = u16::try_from(accounts.len()).unwrap_or(1) + 1;
     let above = if frame.area().height < HEAD + below { 1 } else { HEAD };
     let [head, rest] =
@@ -118,17 +118,29 @@ fn notices(all: &[String], width: u16) -> (Paragraph<'_>, u16) {
 fn draw_head(frame: &mut Frame<'_>, area: Rect, shot: &Snapshot) {
     let left = shot.stage.left.map_or(String::new(), |left| format!(", {} left", clock(left)));
     let text = format!("{}  {} passed{left}", shot.stage.name, clock(shot.stage.passed));
-    let text = Paragraph::new(text).bold();
+    let text = Paragraph::new(cut(text, area.width)).bold();
     if area.height < HEAD {
         frame.render_widget(text, area);
         return;
     }
     let [plan, stage, bar] = Layout::vertical([Constraint::Length(1); 3]).areas(area);
-    frame.render_widget(Paragraph::new(shot.plan.as_str()).dim(), plan);
+    frame.render_widget(Paragraph::new(cut(shot.plan.clone(), area.width)).dim(), plan);
     frame.render_widget(text, stage);
     let done = if shot.stage.done.is_finite() { shot.stage.done.clamp(0.0, 1.0) } else { 0.0 };
     let gauge = Gauge::default().ratio(done).gauge_style(Style::new().fg(Color::Blue));
     frame.render_widget(gauge, bar);
+}
+
+/// As much of a line as there is room for, with a sign where that is not all.
+fn cut(mut line: String, width: u16) -> String {
+    let width = usize::from(width);
+    if let Some((last, _)) = line.char_indices().nth(width.saturating_sub(1))
+        && line.chars().count() > width
+    {
+        line.truncate(last);
+        line.push('…');
+    }
+    line
 }
 
 /// Hours, minutes and seconds, as far as there are some.
@@ -197,7 +209,7 @@ fn title(plot: &Plot, shot: &Snapshot) -> Line<'static> {
 }
 
 /// Where everything went so far.
-fn accounts(totals: &Totals) -> Vec<Line<'static>> {
+fn accounts(totals: &Totals, width: u16) -> Vec<Line<'static>> {
     let on_the_way = totals.accepted.saturating_sub(totals.delivered);
     let lines = [
         format!("clients {} of {} online", full(totals.online), full(totals.clients)),
@@ -217,7 +229,7 @@ fn accounts(totals: &Totals) -> Vec<Line<'static>> {
     ];
     let errors = float(totals.errors) > 0.0;
     let line = |(place, text)| {
-        let line = Line::from(text);
+        let line = Line::from(cut(text, width));
         if place == 3 && errors { line.fg(Color::Red) } else { line }
     };
     lines.into_iter().enumerate().map(line).collect()
@@ -308,7 +320,7 @@ mod tests {
             drawn(&shot(), size);
         }
         let lines = |height| drawn(&shot(), (28, height));
-        assert_eq!(lines(1), "rush hour  1:02:05 passed, 1");
+        assert_eq!(lines(1), "rush hour  1:02:05 passed, …");
         let five: Vec<_> = lines(5).lines().map(str::to_owned).collect();
         assert!(five[0].starts_with("rush hour") && five[1].starts_with("clients 998"), "{five:?}");
         assert!(five[4].starts_with("broadcasts delivered"), "{five:?}");

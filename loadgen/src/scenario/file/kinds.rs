@@ -2,7 +2,7 @@
 
 use crate::clock::MILLISECOND;
 use crate::schedule::size::Sizes;
-use crate::units::with_unit;
+use crate::units;
 use toml::de::DeValue;
 
 /// Reads a value; `None` where it is not allowed.
@@ -58,21 +58,19 @@ pub(super) fn weight() -> Kind<f64> {
     })
 }
 
-/// Units of times in milliseconds.
-const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("min", 60_000), ("h", 3_600_000)];
 /// The longest time, in milliseconds.
 const LONGEST: u64 = 7 * 24 * 3_600_000;
 
 /// A time of at least `low` milliseconds, in nanoseconds.
 pub(super) fn time(low: u64) -> Kind<u64> {
     let allowed = format!(
-        "a time from {low} ms to {} h, such as \"500 ms\", \"30 s\" or \"5 min\", or a number of \
-         seconds",
+        "a time from {low} ms to {} h, such as \"500 ms\", \"30 s\", \"5 min\" or \"2 h\", or a \
+         number of seconds",
         LONGEST / 3_600_000
     );
     Kind::new(allowed, move |value| {
         let millis = match value {
-            DeValue::String(text) => with_unit(text, &UNITS)?,
+            DeValue::String(text) => units::time(text)?,
             other => whole(other)?.checked_mul(1_000)?,
         };
         (low..=LONGEST).contains(&millis).then_some(millis * MILLISECOND)
@@ -143,12 +141,16 @@ mod tests {
     #[test]
     fn times_are_read_with_their_units_and_within_bounds() {
         let kind = time(1);
-        for (text, millis) in
-            [("\"1 ms\"", 1), ("\"250ms\"", 250), ("3", 3_000), ("\"5 min\"", 300_000)]
-        {
+        for (text, millis) in [
+            ("\"1 ms\"", 1),
+            ("\"250ms\"", 250),
+            ("3", 3_000),
+            ("\"3\"", 3_000),
+            ("\"5 min\"", 300_000),
+        ] {
             assert_eq!(read(&kind, text), Some(millis * MILLISECOND), "{text}");
         }
-        for text in ["0", "\"5\"", "\"5 days\"", "\"-1 s\"", "1.5", "\"200 h\"", "true", "\"s\""] {
+        for text in ["0", "\"5 days\"", "\"-1 s\"", "1.5", "\"200 h\"", "true", "\"s\""] {
             assert_eq!(read(&kind, text), None, "{text}");
         }
     }

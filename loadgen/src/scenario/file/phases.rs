@@ -23,6 +23,27 @@ const PUSHING: [&str; 6] = ["size", "arrivals", "burst", "scatter", "targets", "
 const BROADCASTING: [&str; 4] =
     ["broadcast_size", "broadcast_users", "broadcast_bits", "broadcast_product"];
 
+/// What only phases have, of one kind or another.
+pub(super) const KEYS: [&str; 17] = [
+    "kind",
+    "name",
+    "duration",
+    "rate",
+    "size",
+    "arrivals",
+    "burst",
+    "scatter",
+    "targets",
+    "class",
+    "durable",
+    "broadcasts",
+    "broadcast_size",
+    "broadcast_users",
+    "broadcast_bits",
+    "broadcast_product",
+    "profile",
+];
+
 /// How many broadcasts a phase may have by itself; the run has its own limit.
 const BROADCASTS: u64 = crate::scenario::plan::BROADCASTS_MAX as u64;
 const CLASSES: [(&str, Class); 2] = [("online", Class::Online), ("durable", Class::Durable)];

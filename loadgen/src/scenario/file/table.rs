@@ -97,7 +97,9 @@ impl<'a> Table<'a> {
     pub(super) fn only(&self, known: &[&str]) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&&**key.get_ref())) {
             let meant = meant(key.get_ref(), known.iter().copied());
-            let meant = meant.map_or(String::new(), |one| format!("; did you mean {one}?"));
+            let meant = meant.map(|one| format!("; did you mean {one}?"));
+            let home = || Some(format!("; it belongs into {};", super::home(key.get_ref())?));
+            let meant = meant.or_else(home).unwrap_or_default();
             let (written, name, allowed) = (key.get_ref(), &self.name, known.join(", "));
             let end = if meant.is_empty() { ";" } else { "" };
             let what = format!("{written}: no such key in {name}{meant}{end} allowed: {allowed}");

@@ -70,6 +70,14 @@ fn an_unknown_key_is_refused_with_its_place_and_the_one_that_was_meant() {
         "[pushes]\nzzz = 5\n",
         "a.toml:5:1: zzz: no such key in [pushes]; allowed: batch, ttl, ",
     );
+    refused(
+        "[pushes]\nheartbeat = 5\n",
+        "a.toml:5:1: heartbeat: no such key in [pushes]; it belongs into [clients]; allowed: batch",
+    );
+    refused(
+        "[clients]\nrate = 5\n",
+        "a.toml:5:1: rate: no such key in [clients]; it belongs into [[phase]]; allowed: count",
+    );
 }
 
 #[test]
@@ -97,6 +105,15 @@ fn a_wrong_value_is_refused_with_its_place_and_what_is_allowed() {
         "[[phase]]\nkind = \"push\"\nduration = 1\n",
         "a.toml:4:1: a phase of kind \"push\" needs rate",
     );
+}
+
+#[test]
+fn a_name_is_of_one_phase() {
+    let hold = |name: &str| format!("[[phase]]\nkind = \"hold\"\nduration = 1\n{name}");
+    let twice = hold("name = \"rest\"\n").repeat(2);
+    refused(&twice, "a.toml:8:1: there is a phase called \"rest\" already");
+    let unnamed = format!("about = \"x\"\n[[phase]]\nkind = \"ramp\"\n{}", hold("").repeat(2));
+    assert!(File::read("a.toml", &unnamed).is_ok());
 }
 
 #[test]
