@@ -154,12 +154,10 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Goal")]
 pub(crate) struct LoadArgs {
     /// Connections of clients at the same time
-    #[arg(long, default_value_t = 1_000_000, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(1..=1_000_000_000))]
+    #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = goal::some)]
     connections: u64,
     /// Messages a second that are pushed to single users
-    #[arg(long, default_value_t = 20_000, value_name = "N",
-          value_parser = clap::value_parser!(u64).range(0..=1_000_000_000))]
+    #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = goal::count)]
     pushes: u64,
     /// Ports that the gateway listens on
     #[arg(long, value_name = "PORT", value_delimiter = ',', default_values_t = PORTS)]

@@ -86,6 +86,33 @@ pub fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than there can be"))
 }
 
+/// The most connections or pushes of a goal.
+const MOST: u64 = 1_000_000_000;
+
+/// A number of things, as people type them: `3000000`, `3_000_000`, `3M`, `50k`.
+///
+/// # Errors
+/// It is none, or over 1000000000; the text says what is allowed.
+pub fn count(text: &str) -> Result<u64, String> {
+    let units = [('k', 1_000), ('K', 1_000), ('M', 1_000_000)];
+    let written = text.trim().replace('_', "");
+    let unit = units.into_iter().find(|(letter, _)| written.ends_with(*letter));
+    let digits = unit.map_or(written.as_str(), |_| &written[..written.len() - 1]);
+    let number: Option<u64> = digits.parse().ok();
+    let count = number.and_then(|number| number.checked_mul(unit.map_or(1, |(_, factor)| factor)));
+    count
+        .filter(|count| *count <= MOST)
+        .ok_or_else(|| format!("a whole number up to {MOST}, such as 3000000, 3M or 50k"))
+}
+
+/// The same, and at least one.
+///
+/// # Errors
+/// As [`count`]'s, and for 0.
+pub fn some(text: &str) -> Result<u64, String> {
+    count(text).and_then(|count| if count > 0 { Ok(count) } else { Err("at least 1".to_owned()) })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +126,16 @@ mod tests {
         for wrong in ["", "G", "64X", "-1", "99999999T"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn numbers_are_read_as_people_type_them() {
+        assert_eq!((count("3M"), count("50k"), count("0")), (Ok(3_000_000), Ok(50_000), Ok(0)));
+        assert_eq!((count("3_000_000"), some("1K")), (Ok(3_000_000), Ok(1_000)));
+        for wrong in ["", "M", "3m", "1.5M", "-1", "2000M", "99999999999999M", "3G"] {
+            assert!(count(wrong).is_err(), "{wrong}");
+        }
+        assert!(some("0").is_err());
     }
 
     #[test]

@@ -126,7 +126,8 @@ impl Profile {
         let sizes: Vec<String> = self.sizes.iter().map(|sizes| row(sizes)).collect();
         format!(
             "# The rhythm of a load: pushes in each interval, and how many were in each bucket of \
-             sizes.\nversion = {}\nclients = {}\nevery_ms = {}\nbounds = {}\npushes = {}\nsizes = [\n  {},\n]\n",
+             sizes.\nversion = {}\n\
+             clients = {}\nevery_ms = {}\nbounds = {}\npushes = {}\nsizes = [\n  {},\n]\n",
             self.version,
             self.clients,
             self.every_ms,
