@@ -29,7 +29,7 @@ use crate::logs::gate::{Gate, Pass};
 use crate::mailbox::Mailbox;
 use crate::mailbox::room::{Mailroom, RESERVE};
 use crate::mesh::{Ends, ToHome, ToOrigin, ToSession};
-use crate::metrics::{Counter, ShardMetrics};
+use crate::metrics::{Counter, Gauge, ShardMetrics};
 use compact_str::CompactString;
 use drain::Drain;
 use holdfast_store::{Port, Recovered, Seen};
@@ -181,6 +181,7 @@ impl<I: Io> Shard<I> {
         let owner = Owner::new(place, products, jobs);
         let metrics = Own { all: metrics, index: usize::from(number) };
         debug_assert!(metrics.index < metrics.all.len(), "shard {number} has nothing to count in");
+        metrics.set(Gauge::ConnectionsLimit, settings.clients_share(number));
         Self {
             number,
             io,

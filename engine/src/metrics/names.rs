@@ -169,6 +169,8 @@ names! {
         StoreTrouble = "store_trouble";
         /// Whether this shard accepts no connections for want of descriptors or memory.
         AcceptPaused = "accept_paused";
+        /// This shard's part of the connections of clients that the gateway holds at most.
+        ConnectionsLimit = "connections_limit";
     }
 }
 

@@ -104,4 +104,31 @@ impl Settings {
         let wanted = if wanted == 0 { self.heartbeat } else { wanted };
         wanted.clamp(self.heartbeat_min, self.heartbeat_max)
     }
+
+    /// This shard's part of the clients that may be there: over all shards, as many as there may
+    /// be in all.
+    pub fn clients_share(&self, shard: u16) -> u64 {
+        share(self.clients_max as u64, self.clients_total, (shard, self.shards))
+    }
+}
+
+/// The part of one of so many shards, each of which has places for `each`, in at most `total`.
+fn share(each: u64, total: Option<u64>, (shard, shards): (u16, u16)) -> u64 {
+    let (shard, shards) = (u64::from(shard), u64::from(shards.max(1)));
+    total.map_or(each, |total| each.min(total / shards + u64::from(shard < total % shards)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::share;
+
+    #[test]
+    fn the_parts_of_all_shards_are_what_there_may_be_in_all() {
+        let sum = |each, total| (0..3).map(|shard| share(each, total, (shard, 3))).sum::<u64>();
+        assert_eq!(sum(100, None), 300);
+        assert_eq!(sum(100, Some(250)), 250);
+        assert_eq!(sum(84, Some(250)), 250);
+        assert_eq!(sum(83, Some(250)), 249, "each shard's own places end first");
+        assert_eq!(sum(100, Some(2)), 2);
+    }
 }
