@@ -12,6 +12,7 @@ mod facts;
 use crate::host::find;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
+use crate::room::{self, Room};
 use crate::run::Publisher;
 use crate::scenario::{Scenario, overlay};
 use calibrate::{Calibrated, Mix};
@@ -100,6 +101,7 @@ fn run(args: Args, typed: &Typed) -> Result<u8, String> {
     let asked = Asked::of(&options, &scenario.plan, local);
     let mut findings = checks::all(&asked, &facts);
     findings.push(reached(&options));
+    findings.push(checks::room(room::most(&options, &scenario.plan), Room::ask(&options)));
     let show = |finding: &Finding| {
         if shown {
             println!("{finding}");

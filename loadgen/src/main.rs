@@ -30,6 +30,7 @@ mod page;
 mod peers;
 mod profile;
 mod report;
+mod room;
 mod run;
 mod scenario;
 mod schedule;

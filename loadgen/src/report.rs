@@ -256,9 +256,7 @@ impl Report {
     pub(crate) fn read(path: &Path) -> Result<Self, String> {
         let shown = path.display();
         let bytes = fs::read(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
-        serde_json::from_slice(&bytes).map_err(|error| {
-            format!("{shown} is no report of `holdfast-loadgen run --json`: {error}")
-        })
+        serde_json::from_slice(&bytes).map_err(|_| foreign(&shown.to_string(), &bytes))
     }
 
     /// A count by its name; 0 where a run does not count it.
@@ -290,6 +288,27 @@ impl Report {
     pub(crate) fn meets_slo(&self) -> bool {
         let judged = self.slo.is_empty() || self.generator.kept_up();
         judged && self.slo.iter().all(|judged| judged.met)
+    }
+}
+
+/// Why what a file holds is no report: it is something else, or of another version.
+fn foreign(shown: &str, bytes: &[u8]) -> String {
+    #[derive(Deserialize)]
+    struct Of {
+        version: String,
+        #[serde(rename = "connection_reasons")]
+        _own: serde::de::IgnoredAny,
+    }
+    let ours = env!("CARGO_PKG_VERSION");
+    match serde_json::from_slice::<Of>(bytes) {
+        Ok(of) if of.version != ours => format!(
+            "{shown} is a report of holdfast-loadgen {}, and this is {ours}: take the run again, \
+             or read it with that version",
+            of.version
+        ),
+        _ => format!(
+            "{shown} is no report of `holdfast-loadgen run --json` (version {ours} is expected)"
+        ),
     }
 }
 

@@ -6,6 +6,7 @@ pub(crate) mod failure;
 mod progress;
 mod pusher;
 mod recorder;
+mod remedy;
 mod report;
 mod stages;
 mod view;

@@ -55,6 +55,29 @@ pub(crate) fn full(value: u64) -> String {
     text
 }
 
+/// A count with its word, which gets its plural where it needs one.
+pub(crate) fn counted(count: u64, what: &str) -> String {
+    let end = match count {
+        1 => "",
+        _ if ["sh", "ch", "s", "x"].iter().any(|end| what.ends_with(end)) => "es",
+        _ => "s",
+    };
+    format!("{count} {what}{end}")
+}
+
+/// A text with `{one|several}` in it, made to agree with a count.
+pub(crate) fn agreeing(count: u64, text: &str) -> String {
+    let mut parts = text.split('{');
+    let mut agreed = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let (forms, rest) = part.split_once('}').unwrap_or((part, ""));
+        let (one, several) = forms.split_once('|').unwrap_or((forms, forms));
+        agreed.push_str(if count == 1 { one } else { several });
+        agreed.push_str(rest);
+    }
+    agreed
+}
+
 /// A whole number with its unit, such as `10 s`, times the factor that `units` has for it; `None`
 /// without a number, with another unit, or where it does not fit.
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
@@ -128,6 +151,12 @@ mod tests {
         assert_eq!(percent(0.01), "0.0100 %");
         assert_eq!(percent(80.0), "80.0 %");
         assert_eq!(count(2.5), "2.5");
+        assert_eq!(counted(1, "push"), "1 push");
+        assert_eq!(counted(0, "push"), "0 pushes");
+        assert_eq!(counted(2, "client"), "2 clients");
+        let text = "{body is|bodies are} corrupt";
+        assert_eq!(agreeing(1, text), "body is corrupt");
+        assert_eq!(agreeing(2, text), "bodies are corrupt");
         assert_eq!(count(12_345.0), "12.3 k");
         assert_eq!(full(1_234_567), "1\u{202f}234\u{202f}567");
     }

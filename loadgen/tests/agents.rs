@@ -245,7 +245,7 @@ fn a_target_outside_of_the_allow_list_is_not_connected_to() {
     let (key, gateway) = (Key::new(KEY), Gateway::start(Script::default()));
     let agent = [Agent::start(&key, &gateway.clients.to_string())];
     let ran = second(&agent, &key, &gateway);
-    assert_eq!(ran.code, 2);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
     let says = format!("{} is not in this agent's --allow list", gateway.api);
     assert!(ran.stderr.contains(&says), "{}", ran.stderr);
     assert_eq!(gateway.seen().hellos, 0);

@@ -9,8 +9,11 @@
 #[path = "support/gateway.rs"]
 #[allow(dead_code, reason = "other tests ask more of it")]
 mod gateway;
+#[path = "support/holdfast.rs"]
+mod holdfast;
 
 use gateway::{Gateway, Script};
+use holdfast::Holdfast;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::process::Command;
@@ -118,4 +121,26 @@ fn it_takes_scenarios_and_refuses_what_a_run_refuses() {
         assert_eq!(code, Some(2), "{words:?}: {stderr}");
         assert!(stderr.contains(says), "{words:?}: {stderr}");
     }
+}
+
+#[test]
+fn a_gateway_without_room_is_said_by_doctor_and_before_a_run() {
+    let gateway = Holdfast::serve(&[]);
+    let [clients, api, admin] =
+        [gateway.clients, gateway.api, gateway.admin].map(|a| a.to_string());
+    let to = ["--gateway", &clients, "--api", &api, "--admin", &admin, "--rate", "0"];
+    let quick = [&to[..], &["--no-calibration", "-n"]].concat();
+    let (code, stdout, stderr) = doctor(&[&quick[..], &["1024"]].concat());
+    assert_eq!(code, Some(0), "{stdout}{stderr}");
+    assert!(stdout.contains("ok       room         1024 clients more"), "{stdout}");
+    let (code, stdout, stderr) = doctor(&[&quick[..], &["1025"]].concat());
+    assert_eq!(code, Some(6), "{stdout}{stderr}");
+    assert!(stdout.contains("cannot   room         1025 clients more"), "{stdout}");
+    assert!(stdout.contains("holdfast-tuning check --connections 1025`"), "{stdout}");
+    let mut run = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
+    let run = run.arg("run").args(to).args(["-n", "1025"]).output().unwrap();
+    let said = String::from_utf8(run.stderr).unwrap();
+    assert_eq!(run.status.code(), Some(2), "{said}");
+    assert!(said.contains("1025 clients, but the gateway holds at most 1024 clients"), "{said}");
+    assert!(said.contains("holdfast-tuning check --connections 1025`"), "{said}");
 }

@@ -190,6 +190,32 @@ fn runs_are_compared_and_only_what_is_worse_fails() {
     assert!(Path::new(&fast).exists() && said(&missing).contains("/no/such/file.json"));
 }
 
+#[test]
+fn a_file_that_is_no_report_or_of_another_version_is_said_to_be_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("other.json");
+    let page = folder.path().join("page.html");
+    let other = r#"{"version": "0.0.1", "connection_reasons": {}}"#;
+    for (text, says) in [
+        (r#"{"dependencies": {}}"#, "is no report of `holdfast-loadgen run --json`"),
+        ("not even JSON", "is no report of `holdfast-loadgen run --json`"),
+        (other, "is a report of holdfast-loadgen 0.0.1, and this is "),
+    ] {
+        fs::write(&file, text).unwrap();
+        let shown = file.to_str().unwrap();
+        for words in [
+            ["report", shown, "--html", page.to_str().unwrap()],
+            ["compare", shown, shown, "--strict"],
+        ] {
+            let output = loadgen(&words);
+            let stderr = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(output.status.code(), Some(2), "{stderr}");
+            assert!(stderr.contains(shown) && stderr.contains(says), "{stderr}");
+            assert!(!stderr.contains("missing field") && !stderr.contains("column"), "{stderr}");
+        }
+    }
+}
+
 /// An admin page of two shards that sends ten messages more each time it is asked.
 fn admin() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -208,6 +208,8 @@ struct Talk<'a> {
     release: Option<Release>,
     sent: Vec<Sent>,
     ended: Option<Result<Box<Findings>, Failure>>,
+    /// Whether the load may not be run here.
+    refused: bool,
     /// Why it is over.
     why: String,
 }
@@ -231,11 +233,13 @@ impl<'a> Talk<'a> {
             release: None,
             sent: Vec::new(),
             ended: None,
+            refused: false,
             why: "the run is over".to_owned(),
         }
     }
 
-    /// Until the session is over; says whether what was found was told.
+    /// Until the session is over; says whether the controller was told what was found, or why
+    /// nothing will be.
     fn run(&mut self, words: &mpsc::Receiver<Word>) -> bool {
         let mut told = false;
         while !self.session.is_over() {
@@ -246,7 +250,7 @@ impl<'a> Talk<'a> {
                 self.act(deed);
             }
         }
-        told
+        told || self.refused
     }
 
     /// What a word means to the machine; nothing if it is answered here.
@@ -297,6 +301,7 @@ impl<'a> Talk<'a> {
             Err(why) => {
                 self.why = format!("refused the load: {why}");
                 tell(&mut self.sender, &ToController::Refused(Text::of(&why)));
+                self.refused = true;
                 Event::Gone
             }
         }

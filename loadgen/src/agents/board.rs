@@ -148,8 +148,10 @@ impl Board {
     /// Something is heard of an agent, or it is gone.
     pub(super) fn hear(&self, agent: usize, said: Result<ToController, Loss>) {
         let mut inner = self.lock();
-        // What was on its way when an agent was given up comes too late: others have its part.
-        if inner.finished || !inner.lives(agent) {
+        // What was on its way when an agent was given up comes too late, for others have its part;
+        // but not why it could not take it.
+        let why = matches!(said, Ok(ToController::Refused(_) | ToController::Failed(..)));
+        if inner.finished || !(why || inner.lives(agent)) {
             return;
         }
         let now = self.shared.clock.now();

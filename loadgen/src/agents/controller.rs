@@ -13,6 +13,7 @@ use crate::host::{self, Sample};
 use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::report::Report;
+use crate::room;
 use crate::run::company::{Alone, Barrier, Company};
 use crate::run::failure::Failure;
 use crate::run::{Passed, Progress};
@@ -34,6 +35,7 @@ const LOOK: Duration = Duration::from_millis(20);
 pub(crate) fn run(options: &Options, interrupt: Interrupt) -> Result<Report, Failure> {
     let scenario = Scenario::elsewhere(options).map_err(Failure::generators)?;
     check(options).map_err(Failure::nobodys)?;
+    room::check(options, &scenario.plan)?;
     let shared = Arc::new(Shared::elsewhere(scenario, interrupt));
     let (agents, ears) = engage(options).map_err(Failure::nobodys)?;
     let board = Arc::new(Board::new(agents, &shared));

@@ -4,6 +4,10 @@ use super::Comparison;
 use super::decide::{Finding, Verdict};
 use std::fmt::Write;
 
+/// What helps where the runs do not say.
+const REMEDY: &str = "to tell more: longer runs, or three or more on each side \
+                      (--base FILE... --new FILE...)";
+
 /// The whole table.
 pub(super) fn table(comparison: &Comparison) -> String {
     let mut text = String::new();
@@ -27,7 +31,11 @@ fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
         out,
         "\na difference is more than {tolerance} %; each verdict alone is {sure:.1} % sure or more"
     )?;
-    writeln!(out, "{}\n", overall(comparison))
+    writeln!(out, "{}", overall(comparison))?;
+    if comparison.metrics.iter().any(|finding| finding.verdict == Verdict::CannotTell) {
+        writeln!(out, "{REMEDY}")?;
+    }
+    writeln!(out)
 }
 
 fn row(finding: &Finding, out: &mut String) -> std::fmt::Result {

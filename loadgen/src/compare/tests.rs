@@ -101,7 +101,9 @@ fn other_plans_are_refused_unless_wanted() {
     assert!(refused.contains("something else") && refused.contains("--anyway"), "{refused}");
     let compared = one(&base, &new, (&all, RULES), true).unwrap();
     assert!(compared.doubts.iter().any(|doubt| doubt.contains("plan differs")));
-    assert!(show::table(&compared).contains("cannot tell"));
+    let shown = show::table(&compared);
+    assert!(shown.contains("cannot tell"));
+    assert!(shown.trim_end().lines().last().unwrap().starts_with("to tell more"), "{shown}");
 }
 
 /// The same side, with an agent that died in each of these runs.

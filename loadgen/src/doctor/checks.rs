@@ -5,11 +5,12 @@ use super::facts::Facts;
 use crate::clock::SECOND;
 use crate::options::Options;
 use crate::report::float;
+use crate::room::Room;
 use crate::scenario::phase::Behaviour;
 use crate::scenario::plan::Plan;
 use crate::scenario::{DESCRIPTORS_SPARE, threads};
 use crate::sources::Sources;
-use crate::units::{bytes, percent};
+use crate::units::{bytes, counted, percent};
 use serde::Serialize;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
@@ -175,7 +176,7 @@ fn descriptors(asked: &Asked, facts: &Facts) -> Finding {
             let each = clients.div_ceil(threads.max(1));
             let says = format!(
                 "{clients} clients on {}, at most {each} in a table of {table}",
-                counted(threads, "thread")
+                counted(u64::from(threads), "thread")
             );
             Finding::ok("descriptors", says)
         }
@@ -184,6 +185,20 @@ fn descriptors(asked: &Asked, facts: &Facts) -> Finding {
             let mend = format!("ulimit -n {}", needed + DESCRIPTORS_SPARE);
             Finding::cannot("descriptors", why, mend)
         }
+    }
+}
+
+/// Whether the gateway can hold the clients, by what it says of itself.
+pub(super) fn room(clients: u32, room: Option<Room>) -> Finding {
+    let Some(room) = room else {
+        let says = "how many clients the gateway holds is not known: its admin page was not read \
+                    (--admin), or there are several addresses";
+        return Finding::ok("room", says.to_owned());
+    };
+    let says = format!("{} more; {}", counted(u64::from(clients), "client"), room.in_words());
+    match room.lacks(clients) {
+        Some(mend) => Finding::cannot("room", says, mend),
+        None => Finding::ok("room", says),
     }
 }
 
@@ -290,8 +305,8 @@ fn cores(asked: &Asked, facts: &Facts) -> Finding {
     let whose = if asked.local { ", and the gateway has the same" } else { "" };
     let says = format!(
         "{} for {} of clients and one that pushes{whose}",
-        counted(facts.cores, "core"),
-        counted(threads, "thread")
+        counted(u64::from(facts.cores), "core"),
+        counted(u64::from(threads), "thread")
     );
     if facts.cores < own + u32::from(asked.local) {
         let mend = if asked.local {
@@ -302,11 +317,6 @@ fn cores(asked: &Asked, facts: &Facts) -> Finding {
         return Finding::warning("cores", says, mend);
     }
     Finding::ok("cores", says)
-}
-
-/// A count with its word, which gets an s where it needs one.
-fn counted(count: u32, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What the generator itself can offer.

@@ -11,10 +11,11 @@ use super::view::{Second, Totals};
 use crate::clock::{SECOND, duration};
 use crate::fleet::shared::Shared;
 use crate::histogram::Latency;
-use crate::host::{self, find, meter::Meter};
+use crate::host::{self, meter::Meter};
 use crate::options::Output;
 use crate::report::float;
 use crate::report::timeline::{Mark, Timeline};
+use crate::room;
 use admin::Admin;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,9 +27,6 @@ const PERIOD: u64 = SECOND;
 /// What is left of a second at the end is a sample of its own, which is no shorter than this: over
 /// less, a processor's time says nothing.
 const REST: u64 = SECOND / 5;
-/// Where a gateway's admin page is, unless it is told otherwise.
-const USUAL_ADMIN: SocketAddr =
-    SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7700);
 
 /// A timeline while it is recorded.
 pub(super) struct Recorder {
@@ -100,8 +98,7 @@ impl Recorder {
 /// Where to ask for the load of the shards: as told, or at the usual place if the gateway that is
 /// measured listens there, and not another one.
 fn admin_address(server: Option<u32>, options: &Output) -> Option<SocketAddr> {
-    let usual = || server.filter(|pid| find::listener(USUAL_ADMIN) == Some(*pid));
-    options.admin.or_else(|| usual().map(|_| USUAL_ADMIN))
+    options.admin.or_else(|| room::usual(server))
 }
 
 /// The recording thread's own.

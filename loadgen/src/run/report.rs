@@ -16,6 +16,7 @@ use crate::options::{ClassName, Options};
 use crate::report::timeline::Timeline;
 use crate::report::{Agent, Covers, Cpu, Durable, Memory, Report, Seconds, float};
 use crate::scenario::Scenario;
+use crate::units::{agreeing, counted};
 use crate::verify::judge::{self, Broadcasts, Pushes};
 use crate::verify::ledger::Code;
 use std::collections::BTreeMap;
@@ -150,11 +151,6 @@ fn plan(options: &Options) -> String {
     )
 }
 
-/// A count with its word, which gets an s where it needs one.
-fn counted(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
 /// What is wrong, each in a sentence.
 fn verdict(
     (pushes, broadcasts, tally): (&Pushes, &Broadcasts, &Tally),
@@ -171,32 +167,37 @@ fn verdict(
         reasons.iter().filter(|(why, _)| !excused(why)).map(|(_, count)| count).sum()
     };
     let findings = [
-        (nothing, "messages were offered and none was delivered"),
-        (never_sent(&pushes.refused), "messages could not be handed to the API in time"),
-        (never_sent(&broadcasts.refused), "copies of broadcasts could not be handed to the API"),
-        (pushes.lost_total(), "pushed messages are lost"),
-        (broadcasts.lost, "copies of broadcasts are lost"),
+        (nothing, "{message was|messages were} offered and none was delivered"),
+        (never_sent(&pushes.refused), "{message|messages} could not be handed to the API in time"),
+        (
+            never_sent(&broadcasts.refused),
+            "{copy|copies} of broadcasts could not be handed to the API",
+        ),
+        (pushes.lost_total(), "pushed {message is|messages are} lost"),
+        (broadcasts.lost, "{copy of a broadcast is|copies of broadcasts are} lost"),
         (
             unanswered(&pushes.unanswered),
-            "pushed messages did not arrive and have no answer: whether the gateway took them is \
-             not known",
+            "pushed {message|messages} did not arrive and {has|have} no answer: whether the \
+             gateway took {it|them} is not known",
         ),
         (
             unanswered(&broadcasts.unanswered),
-            "copies of broadcasts did not arrive, and whether the gateway took them is not known",
+            "{copy|copies} of broadcasts did not arrive, and whether the gateway took {it|them} \
+             is not known",
         ),
-        (pushes.contradicted, "messages arrived that the gateway had refused"),
-        (tally.duplicates, "messages came twice"),
-        (tally.disorder, "messages came out of order"),
-        (tally.corrupt, "bodies are corrupt"),
-        (tally.misdelivered, "messages came to another user"),
+        (pushes.contradicted, "{message|messages} arrived that the gateway had refused"),
+        (tally.duplicates, "{message|messages} came twice"),
+        (tally.disorder, "{message|messages} came out of order"),
+        (tally.corrupt, "{body is|bodies are} corrupt"),
+        (tally.misdelivered, "{message|messages} came to another user"),
         (
             tally.foreign,
-            "messages came that this run did not send (kept from before it, or somebody else's)",
+            "{message|messages} came that this run did not send (kept from before it, or somebody \
+             else's)",
         ),
-        (tally.sequence_fell_back, "resumed sessions fell back in their sequence"),
-        (tally.unasked_ends * disconnects, "connections ended unasked"),
-        (away * disconnects, "clients were not logged in when the run ended"),
+        (tally.sequence_fell_back, "resumed {session|sessions} fell back in sequence"),
+        (tally.unasked_ends * disconnects, "{connection|connections} ended unasked"),
+        (away * disconnects, "{client was|clients were} not logged in when the run ended"),
         (u64::from(!pushes.closes()), "sum of pushes does not close: a bug of the generator"),
         (
             u64::from(!broadcasts.closes()),
@@ -206,7 +207,7 @@ fn verdict(
     findings
         .into_iter()
         .filter(|(count, _)| *count > 0)
-        .map(|(count, what)| format!("{count} {what}"))
+        .map(|(count, what)| format!("{count} {}", agreeing(count, what)))
         .collect()
 }
 

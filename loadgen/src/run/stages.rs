@@ -5,6 +5,7 @@ use super::company::{Barrier, Company};
 use super::failure::{Failure, Whose};
 use super::progress::Progress;
 use super::pusher::{Pushed, Pusher};
+use super::remedy;
 use super::report::findings::{Evidence, Findings};
 use super::report::{self, Course, Passed};
 use crate::clock::{MILLISECOND, SECOND};
@@ -16,8 +17,10 @@ use crate::interrupt::Interrupt;
 use crate::options::Options;
 use crate::report::Report;
 use crate::report::timeline::Timeline;
+use crate::room;
 use crate::scenario::Scenario;
 use crate::secret;
+use crate::units;
 use crate::verify::judge::{self, Sent};
 use crate::weak::Weak;
 use holdfast_client::{Backend, Error, Outcome};
@@ -84,6 +87,9 @@ pub(crate) fn execute(
 ) -> Result<Ended, Failure> {
     let scenario = Scenario::new(options).map_err(Failure::generators)?;
     reachable(&scenario).map_err(Failure::nobodys)?;
+    if scenario.share.is_whole() {
+        room::check(options, &scenario.plan)?;
+    }
     let shared = Arc::new(Shared::new(scenario, interrupt));
     // Before the API's connection is opened: a thread's descriptor table begins as a copy of this
     // one.
@@ -413,15 +419,36 @@ impl Pushing {
     }
 }
 
-/// What to say when not every client came online.
+/// What to say when not every client came online: clients, and apart from them the attempts, of
+/// which each client may have made many.
 fn not_online(online: u32, clients: u32, counted: &Tally) -> String {
-    let mut text = format!("{online} of {clients} clients logged in; the others:");
+    let never = units::counted(u64::from(clients.saturating_sub(online)), "client");
+    let mut text = format!("{online} of {clients} clients logged in; {never} never did:");
     for (reason, count) in &counted.reasons {
+        let attempts = units::counted(*count, "attempt");
         // Writing into a string cannot fail.
-        let _ = write!(text, "\n  {count} x {reason}");
+        let _ = write!(text, "\n  {attempts} failed: {reason}");
+        if let Some(mend) = remedy::of(reason, clients) {
+            let _ = write!(text, "\n    mend: {mend}");
+        }
     }
     if counted.reasons.is_empty() {
         text.push_str(" no answer in time (--login-timeout)");
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_that_never_logged_in_are_told_from_attempts() {
+        let mut tally = Tally::new();
+        (0..7).for_each(|_| tally.reason("closed by the gateway: 3003 overloaded"));
+        let text = not_online(8, 10, &tally);
+        assert!(text.starts_with("8 of 10 clients logged in; 2 clients never did:"), "{text}");
+        assert!(text.contains("\n  7 attempts failed: closed by the gateway: 3003"), "{text}");
+        assert!(text.contains("mend: raise the gateway's descriptor limit"), "{text}");
+    }
 }

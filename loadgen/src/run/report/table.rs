@@ -1,14 +1,17 @@
 //! The report as a table for people.
 
 use super::super::progress::latency;
-use super::counted;
+use super::super::remedy;
 use crate::histogram::Percentiles;
 use crate::report::{Cpu, Memory, Report};
+use crate::units::counted;
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
 
 /// No gateway keeps a connection in less than this, in bytes.
 const PLAUSIBLE: f64 = 64.0;
+/// With fewer clients, what does not grow with them is most of the memory of each.
+const FEW: u32 = 1_000;
 /// What the names of latencies do not say by themselves.
 const LEGEND: [(&str, &str); 8] = [
     ("api_answer", "from when a push was due to the gateway's answer to the backend"),
@@ -58,11 +61,14 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
         stage(cpu, known, out)?;
     }
     writeln!(out, "\ngenerator   {}", report.generator)?;
-    memory(&report.memory, out)?;
+    memory((&report.memory, report.clients), out)?;
     if !report.connection_reasons.is_empty() {
         writeln!(out, "\nconnections that failed or ended")?;
         for (reason, count) in &report.connection_reasons {
             writeln!(out, "  {count:>10}  {reason}")?;
+            if let Some(mend) = remedy::of(reason, report.clients) {
+                writeln!(out, "              mend: {mend}")?;
+            }
         }
     }
     write!(out, "\n{}", verdict(report))
@@ -86,7 +92,7 @@ pub(super) fn verdict(report: &Report) -> String {
     text.push_str("all is accounted for: nothing lost, doubled, out of order or corrupt\n");
     let refused: u64 = report.pushes.refused.values().sum();
     if refused > 0 {
-        let _ = writeln!(text, "the gateway refused {refused} pushes");
+        let _ = writeln!(text, "the gateway refused {}", counted(refused, "push"));
     }
     text
 }
@@ -265,12 +271,16 @@ fn stage(cpu: &Cpu, known: bool, out: &mut String) -> std::fmt::Result {
     )
 }
 
-fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
+fn memory((memory, clients): (&Memory, u32), out: &mut String) -> std::fmt::Result {
     writeln!(out, "\nmemory for each connection, settled")?;
     match (memory.server_anonymous_per_connection, memory.server_rss_per_connection) {
         // Memory that earlier connections left behind is used again.
         (Some(anonymous), _) if anonymous < PLAUSIBLE => {
-            writeln!(out, "  gateway    unknown: it had served connections before")?;
+            writeln!(
+                out,
+                "  gateway    unknown: it had served connections before; restart it before a \
+                 measured run"
+            )?;
         }
         (Some(anonymous), Some(rss)) => {
             writeln!(out, "  gateway    {anonymous:.0} B anonymous, {rss:.0} B resident")?;
@@ -282,7 +292,12 @@ fn memory(memory: &Memory, out: &mut String) -> std::fmt::Result {
         out,
         "  kernel     {:.0} B slab, whole machine (both ends)",
         memory.slab_per_connection
-    )
+    )?;
+    if clients < FEW {
+        let few = counted(u64::from(clients), "client");
+        writeln!(out, "  note       fixed costs are spread over only {few}; take {FEW} or more")?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
