@@ -25,6 +25,7 @@ use crate::options::{Options, Typed};
 use crate::report::Report;
 use crate::scenario::overlay;
 use crate::slo::metric;
+use crate::verify;
 use company::{Alone, Company};
 use failure::Failure;
 use std::process::ExitCode;
@@ -53,7 +54,8 @@ Exit codes:
 
 /// What `run --help` says at its end.
 pub(crate) fn notes() -> String {
-    format!("{}\n\n{}\n\n{EXIT_CODES}", metric::HELP, bottleneck::HELP)
+    let (metrics, accounts, bottleneck) = (metric::HELP, verify::HELP, bottleneck::HELP);
+    format!("{metrics}\n\n{accounts}\n\n{bottleneck}\n\n{EXIT_CODES}")
 }
 
 /// Runs the scenario that the options name or describe; `typed` says which of them were typed.

@@ -199,7 +199,7 @@ fn accounts(report: &Report, out: &mut String) -> std::fmt::Result {
     {
         write!(out, " {} {}", name.replace('_', " "), report.counts.get(name).unwrap_or(&0))?;
     }
-    writeln!(out)
+    writeln!(out, "\n  what the words mean: `holdfast-loadgen run --help`, at its end")
 }
 
 /// The hosts, where it ran on several.
