@@ -36,14 +36,13 @@ pub(super) fn render(report: &Report) -> String {
 }
 
 fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
-    let ramps = report.phases.iter().filter(|phase| phase.kind == "ramp").count();
     writeln!(
         out,
         "\n{} on {}, source addresses: {}; the {}ramp took {:.1} s",
         counted(u64::from(report.clients), "client"),
         counted(u64::from(report.threads), "thread"),
         report.source_addresses,
-        if ramps > 1 { "first " } else { "" },
+        if ramps(report) > 1 { "first " } else { "" },
         report.seconds.ramp
     )?;
     writeln!(out, "{}", report.plan)?;
@@ -92,9 +91,15 @@ pub(super) fn verdict(report: &Report) -> String {
     text.push_str("all is accounted for: nothing lost, doubled, out of order or corrupt\n");
     let refused: u64 = report.pushes.refused.values().sum();
     if refused > 0 {
-        let _ = writeln!(text, "the gateway refused {}", counted(refused, "push"));
+        let offline = report.pushes.refused.contains_key("offline") && ramps(report) > 1;
+        let why = if offline { "; users of a later ramp are offline until it" } else { "" };
+        let _ = writeln!(text, "the gateway refused {}{why}", counted(refused, "push"));
     }
     text
+}
+
+fn ramps(report: &Report) -> usize {
+    report.phases.iter().filter(|phase| phase.kind == "ramp").count()
 }
 
 /// What was asked for with `--slo`, a line each; empty where nothing was.
@@ -318,6 +323,30 @@ mod tests {
         let text = render(&report);
         let words = "note: accounts and latencies are of the 300 of 500 clients";
         assert!(text.contains(words), "{text}");
+    }
+
+    #[test]
+    fn refusals_for_users_who_are_still_to_come_are_said_to_be_that() {
+        let mut report = sample::report();
+        (report.verdict, report.slo) = (Vec::new(), Vec::new());
+        report.pushes.refused = Reasons::from([("offline".to_owned(), 1)]);
+        assert!(verdict(&report).ends_with("the gateway refused 1 push\n"), "{}", verdict(&report));
+        let ramp = || Passed::new("ramp", "ramp", (0, 1));
+        report.phases = vec![ramp(), ramp()];
+        let says = "refused 1 push; users of a later ramp are offline until it\n";
+        assert!(verdict(&report).ends_with(says), "{}", verdict(&report));
+    }
+
+    #[test]
+    fn memory_that_says_little_is_said_to_say_little() {
+        let mut report = sample::report();
+        report.memory.server_anonymous_per_connection = Some(300.0);
+        report.clients = 999;
+        assert!(render(&report).contains("spread over only 999 clients"));
+        report.clients = 1_000;
+        assert!(!render(&report).contains("spread over"));
+        report.memory.server_anonymous_per_connection = Some(3.0);
+        assert!(render(&report).contains("served connections before; restart it"));
     }
 
     #[test]
