@@ -40,15 +40,15 @@ impl Room {
     }
 
     fn parse(text: &str) -> Option<Self> {
-        let (mut limit, mut taken) = (None, 0);
+        let (mut limit, mut taken) = (None, 0_u64);
         for line in text.lines() {
             if let Some(value) = value(line, LIMIT) {
-                limit = Some(limit.unwrap_or(0) + value);
+                limit = Some(limit.unwrap_or(0_u64).saturating_add(value));
             }
             // Who is told to go is gone before the load comes, and who says nothing may be the
             // generator itself, which has just looked whether the gateway answers.
             if !["closing", "opening"].iter().any(|state| line.contains(state)) {
-                taken += value(line, CONNECTIONS).unwrap_or(0);
+                taken = taken.saturating_add(value(line, CONNECTIONS).unwrap_or(0));
             }
         }
         limit.map(|limit| Self { limit, taken })
@@ -62,7 +62,7 @@ impl Room {
 
     /// What mends it where so many more do not fit.
     pub(crate) fn lacks(self, clients: u32) -> Option<String> {
-        let needed = self.taken + u64::from(clients);
+        let needed = self.taken.saturating_add(u64::from(clients));
         (needed > self.limit).then(|| raise(needed))
     }
 }
@@ -126,5 +126,13 @@ mod tests {
         let mend = room.lacks(76).unwrap();
         assert!(mend.contains("holdfast-tuning check --connections 101`"), "{mend}");
         assert_eq!(Room::parse("holdfast_connections{shard=\"0\",state=\"online\"} 2\n"), None);
+    }
+
+    #[test]
+    fn whatever_a_page_says_is_added_up() {
+        let most = u64::MAX;
+        let page = format!("{LIMIT}}} {most}\n{CONNECTIONS}}} {most}\n").repeat(2);
+        let room = Room::parse(&page).unwrap();
+        assert_eq!((room, room.lacks(1)), (Room { limit: most, taken: most }, None));
     }
 }
