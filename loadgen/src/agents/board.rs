@@ -353,7 +353,8 @@ impl Inner {
         let from = u64::try_from(from.as_nanos()).unwrap_or(u64::MAX);
         let from_us = self.makers.replace(heir, from).div_ceil(1_000);
         self.say(heir, &ToAgent::Broadcast { from_us }, now);
-        Some(heir)
+        // One that could not be told is lost too, and has an heir of its own.
+        self.lives(heir).then_some(heir)
     }
 
     /// What an agent that lives cannot set up is not a death: the run is a wrong one. Once its
@@ -384,9 +385,6 @@ impl Inner {
 
     /// Takes one more second of an agent, and shows the gauges of all as this process's own.
     fn count(&mut self, agent: usize, second: Second, shared: &Shared) {
-        if !self.lives(agent) {
-            return;
-        }
         let before = &self.agents[agent].tally;
         self.seconds.add(agent, &second, before);
         let recent = second.tally.push.since(&before.push);
