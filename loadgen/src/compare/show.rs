@@ -7,6 +7,8 @@ use std::fmt::Write;
 /// What helps where the runs do not say.
 const REMEDY: &str = "to tell more: longer runs, or three or more on each side \
                       (--base FILE... --new FILE...)";
+/// What helps where a side has no run without the death of an agent.
+const WHOLE: &str = "to tell anything: a run on each side that loses no agent";
 
 /// The whole table.
 pub(super) fn table(comparison: &Comparison) -> String {
@@ -32,7 +34,9 @@ fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
         "\na difference is more than {tolerance} %; each verdict alone is {sure:.1} % sure or more"
     )?;
     writeln!(out, "{}", overall(comparison))?;
-    if comparison.metrics.iter().any(|finding| finding.verdict == Verdict::CannotTell) {
+    if comparison.blind {
+        writeln!(out, "{WHOLE}")?;
+    } else if comparison.metrics.iter().any(|one| one.verdict == Verdict::CannotTell) {
         writeln!(out, "{REMEDY}")?;
     }
     writeln!(out)

@@ -127,6 +127,7 @@ fn of_a_run_that_lost_an_agent_nothing_is_told() {
         let shown = show::table(&compared);
         assert!(shown.contains("note  run1.json lost an agent (h2:7800 at 12.3 s)"), "{shown}");
         assert!(shown.contains("CANNOT TELL: an agent died"), "{shown}");
+        assert!(shown.contains("loses no agent") && !shown.contains("longer runs"), "{shown}");
         assert!(!shown.contains("nothing is worse") && !shown.contains("% sure, "), "{shown}");
     }
     let counts = chosen(&["lost".to_owned()]).unwrap();
