@@ -77,15 +77,17 @@ const PUSHES: [&str; 3] = ["batch", "ttl", "receipts"];
 const POPULATION: [&str; 4] = ["product", "prefix", "share", "tag"];
 
 /// The table that has such a key, for one that stands in another.
-fn home(key: &str) -> Option<&'static str> {
-    let tables: [(&str, &[&str]); 5] = [
+fn home(key: &str) -> Option<String> {
+    let of_phases = phases::all_keys();
+    let tables: [(&str, &[&str]); 6] = [
         ("[clients]", &CLIENTS),
         ("[pushes]", &PUSHES),
         ("[[clients.population]]", &POPULATION),
-        ("[[phase]]", &phases::KEYS),
+        ("[[phase]]", &of_phases),
+        ("[network]", &network::KEYS),
         ("the head of the file", &KEYS),
     ];
-    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name)
+    tables.iter().find(|(_, keys)| keys.contains(&key)).map(|(name, _)| (*name).to_owned())
 }
 
 impl File {
@@ -191,7 +193,11 @@ fn phases(whole: &Table<'_>) -> Vec<Phase> {
         if broadcasts > BROADCASTS_MAX {
             at.wrong(format!("all phases together may have {BROADCASTS_MAX} broadcasts"));
         }
-        if phase.name != phase.kind.name() && phases.iter().any(|other| other.name == phase.name) {
+        // Those without a name have that of their kind.
+        let is_named = phase.name != phase.kind.name();
+        let taken =
+            |other: &Phase| other.name == phase.name && (is_named || other.kind != phase.kind);
+        if phases.iter().any(taken) {
             at.wrong(format!("there is a phase called \"{}\" already", phase.name));
         }
         let to = phase.broadcasts.as_ref().and_then(|broadcasts| broadcasts.product.as_ref());

@@ -5,7 +5,8 @@ use super::table::Table;
 use crate::clock::SECOND;
 use crate::weak::{BUFFER, Stall, Weak};
 
-const KEYS: [&str; 8] = ["share", "delay", "jitter", "loss", "stall", "cut", "silent", "buffer"];
+pub(super) const KEYS: [&str; 8] =
+    ["share", "delay", "jitter", "loss", "stall", "cut", "silent", "buffer"];
 /// Bytes on their way, each way, at most, where the file says nothing.
 const USUAL: usize = 64 << 10;
 

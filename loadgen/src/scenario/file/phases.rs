@@ -23,27 +23,6 @@ const PUSHING: [&str; 6] = ["size", "arrivals", "burst", "scatter", "targets", "
 const BROADCASTING: [&str; 4] =
     ["broadcast_size", "broadcast_users", "broadcast_bits", "broadcast_product"];
 
-/// What only phases have, of one kind or another.
-pub(super) const KEYS: [&str; 17] = [
-    "kind",
-    "name",
-    "duration",
-    "rate",
-    "size",
-    "arrivals",
-    "burst",
-    "scatter",
-    "targets",
-    "class",
-    "durable",
-    "broadcasts",
-    "broadcast_size",
-    "broadcast_users",
-    "broadcast_bits",
-    "broadcast_product",
-    "profile",
-];
-
 /// How many broadcasts a phase may have by itself; the run has its own limit.
 const BROADCASTS: u64 = crate::scenario::plan::BROADCASTS_MAX as u64;
 const CLASSES: [(&str, Class); 2] = [("online", Class::Online), ("durable", Class::Durable)];
@@ -66,7 +45,8 @@ pub(super) fn read(table: Table<'_>, first: bool) -> Option<Phase> {
     let place = if first { "the first" } else { "a" };
     let table = table.called(format!("{place} phase of kind \"{}\"", kind.name()));
     let begins = first && kind == Kind::Ramp;
-    table.only(&if begins { FIRST.to_vec() } else { known(kind) });
+    let known = if begins { FIRST.to_vec() } else { known(kind) };
+    table.only_or(&known, |key| elsewhere(key).or_else(|| super::home(key)));
     let name = table.get("name", &kinds::text(1, 64)).unwrap_or_else(|| kind.name().to_owned());
     if begins {
         let clients = Behaviour::Stay;
@@ -122,6 +102,18 @@ fn known(kind: Kind) -> Vec<&'static str> {
         Kind::Replay => return REPLAY.to_vec(),
     };
     [&COMMON[..], own, &["rate", "class", "broadcasts"], &PUSHING, &BROADCASTING].concat()
+}
+
+/// The keys of all kinds.
+pub(super) fn all_keys() -> Vec<&'static str> {
+    Kind::NAMES.iter().flat_map(|(_, kind)| known(*kind)).collect()
+}
+
+/// The phases that have such a key, for one that stands in another phase.
+fn elsewhere(key: &str) -> Option<String> {
+    let kinds = Kind::NAMES.iter().filter(|(_, kind)| known(*kind).contains(&key));
+    let kinds: Vec<&str> = kinds.map(|(name, _)| *name).collect();
+    (!kinds.is_empty()).then(|| format!("other phases, of kind {}", kinds.join(", ")))
 }
 
 fn pushes(table: &Table<'_>, kind: Kind) -> Option<Pushes> {

@@ -95,10 +95,15 @@ impl<'a> Table<'a> {
 
     /// Refuses every key that is not one of `known`.
     pub(super) fn only(&self, known: &[&str]) {
+        self.only_or(known, super::home);
+    }
+
+    /// The same, where `home` says of a key what has it instead.
+    pub(super) fn only_or(&self, known: &[&str], home: impl Fn(&str) -> Option<String>) {
         for (key, _) in self.entries.iter().filter(|(key, _)| !known.contains(&&**key.get_ref())) {
             let meant = meant(key.get_ref(), known.iter().copied());
             let meant = meant.map(|one| format!("; did you mean {one}?"));
-            let home = || Some(format!("; it belongs into {};", super::home(key.get_ref())?));
+            let home = || Some(format!("; it belongs in {};", home(key.get_ref())?));
             let meant = meant.or_else(home).unwrap_or_default();
             let (written, name, allowed) = (key.get_ref(), &self.name, known.join(", "));
             let end = if meant.is_empty() { ";" } else { "" };

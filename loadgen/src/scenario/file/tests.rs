@@ -72,12 +72,25 @@ fn an_unknown_key_is_refused_with_its_place_and_the_one_that_was_meant() {
     );
     refused(
         "[pushes]\nheartbeat = 5\n",
-        "a.toml:5:1: heartbeat: no such key in [pushes]; it belongs into [clients]; allowed: batch",
+        "a.toml:5:1: heartbeat: no such key in [pushes]; it belongs in [clients]; allowed: batch",
     );
     refused(
         "[clients]\nrate = 5\n",
-        "a.toml:5:1: rate: no such key in [clients]; it belongs into [[phase]]; allowed: count",
+        "a.toml:5:1: rate: no such key in [clients]; it belongs in [[phase]]; allowed: count",
     );
+    let elsewhere = |key: &str, home: &str| {
+        let says = format!("a.toml:5:1: {key}: no such key in [pushes]; it belongs in {home}; all");
+        refused(&format!("[pushes]\n{key} = 1\n"), &says);
+    };
+    elsewhere("pause", "[[phase]]");
+    elsewhere("loss", "[network]");
+    let hold = "[[phase]]\nkind = \"hold\"\nduration = 1\n";
+    let misplaced = |key: &str, home: &str| {
+        let says = format!("{key}: no such key in a phase of kind \"hold\"; it belongs in {home};");
+        refused(&format!("{hold}{key} = 1\n"), &format!("a.toml:7:1: {says} allowed: kind"));
+    };
+    misplaced("pause", "other phases, of kind churn, storm, offline");
+    misplaced("seed", "the head of the file");
 }
 
 #[test]
@@ -114,6 +127,9 @@ fn a_name_is_of_one_phase() {
     refused(&twice, "a.toml:8:1: there is a phase called \"rest\" already");
     let unnamed = format!("about = \"x\"\n[[phase]]\nkind = \"ramp\"\n{}", hold("").repeat(2));
     assert!(File::read("a.toml", &unnamed).is_ok());
+    let push = "[[phase]]\nkind = \"push\"\nduration = 1\nrate = 1\n";
+    let others = format!("{push}name = \"hold\"\n{}", hold(""));
+    refused(&others, "a.toml:9:1: there is a phase called \"hold\" already");
 }
 
 #[test]
