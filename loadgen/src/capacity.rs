@@ -18,6 +18,7 @@ use crate::options::{Options, Typed};
 use crate::report::html::knee;
 use crate::run::Publisher;
 use crate::slo::metric;
+use crate::units::typed_some;
 use clap::ValueEnum;
 use found::{Capacity, Point};
 use probe::Probe;
@@ -85,7 +86,7 @@ pub(crate) struct SearchArgs {
     find: Find,
     /// Never try more than this
     #[arg(long, default_value_t = 10_000_000, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(value_parser = typed_some)]
     most: u32,
     /// How far apart what is found and what fails may be, in percent
     #[arg(long, default_value_t = 5, value_name = "PERCENT")]

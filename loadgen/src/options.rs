@@ -389,6 +389,7 @@ pub(crate) struct Pushes {
 pub(crate) struct Broadcasts {
     /// How many broadcasts to all of the product, spread evenly over the push phase
     #[arg(id = "broadcasts", long = "broadcasts", default_value_t = 1, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) count: u32,
     /// Body size in bytes
     #[arg(
@@ -400,6 +401,7 @@ pub(crate) struct Broadcasts {
     pub(crate) size: usize,
     /// Pace in users a second; 0 for as fast as it goes
     #[arg(id = "broadcast-users", long = "broadcast-users", default_value_t = 0, value_name = "N")]
+    #[arg(value_parser = typed_count)]
     pub(crate) users: u32,
     /// Pace in bits of body a second; 0 for as fast as it goes
     #[arg(id = "broadcast-bits", long = "broadcast-bits", default_value_t = 0, value_name = "N")]

@@ -110,6 +110,15 @@ pub(crate) fn typed_count(text: &str) -> Result<u32, String> {
     count.ok_or_else(|| format!("a whole number up to {}, such as 50000, 50k or 3M", u32::MAX))
 }
 
+/// The same, and at least one.
+///
+/// # Errors
+/// As [`typed_count`]'s, and for 0.
+pub(crate) fn typed_some(text: &str) -> Result<u32, String> {
+    typed_count(text)
+        .and_then(|count| if count > 0 { Ok(count) } else { Err("at least 1".to_owned()) })
+}
+
 /// Whole seconds as people type them: `90`, `90s`, `10m` or `2h`.
 ///
 /// # Errors
@@ -169,6 +178,7 @@ mod tests {
         for text in ["", "k", "-1", "1.5k", "5G", "5000M", "3m"] {
             assert!(typed_count(text).is_err(), "{text}");
         }
+        assert!(typed_some("0").is_err() && typed_some("3M") == Ok(3_000_000));
         for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("10min", 600)] {
             assert_eq!(typed_seconds(text), Ok(seconds), "{text}");
         }
