@@ -9,7 +9,7 @@ use holdfast_tuning::persist::LIMITS;
 use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::record;
 use holdfast_tuning::room::{Room, in_units};
-use holdfast_tuning::undo::Undone;
+use holdfast_tuning::undo::{LEFT, Undone};
 use holdfast_tuning::want::on_one_line;
 use holdfast_tuning::{Facts, Goal, Host};
 use serde_json::json;
@@ -263,8 +263,8 @@ pub(crate) fn undone(done: &Undone) -> String {
 /// What was not put back, and what to do of it.
 pub(crate) fn left(done: &Undone) -> String {
     format!(
-        "left, since somebody has changed it since `apply`:\n{}\n`holdfast-tuning undo --force` \
-         puts back what was there; to have it stay for good, remove {}\n",
+        "{LEFT}\n{}\n`holdfast-tuning undo --force` puts back what was there; to have it stay for \
+         good, remove {}\n",
         done.left.join("\n"),
         record::PATH
     )

@@ -7,6 +7,9 @@ use crate::record::{Record, Setting, Written};
 use crate::want::on_one_line;
 use std::io;
 
+/// Stands above what was left.
+pub const LEFT: &str = "left, since somebody has changed it since `apply`:";
+
 /// What was put back.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Undone {
@@ -41,7 +44,9 @@ pub fn undo(host: &Host, force: bool) -> Result<Undone, Failed> {
     }
     let Undoing { mut rest, done, mut refused, .. } = undoing;
     if !refused.is_empty() {
-        refused.extend(done.left);
+        if let Some(last) = refused.last_mut().filter(|_| !done.left.is_empty()) {
+            *last = format!("{last}\n{LEFT}\n{}", done.left.join("\n"));
+        }
         return all_or(refused).map(|()| Undone::default());
     }
     let noted = if done.left.is_empty() {

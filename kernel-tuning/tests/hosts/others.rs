@@ -94,6 +94,19 @@ fn the_kernel_s_limit_stays_while_somebody_s_limit_of_logins_does() {
 }
 
 #[test]
+fn what_was_left_is_not_counted_as_refused() {
+    let made = Made::new();
+    let budget = "/proc/sys/net/core/netdev_budget";
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    made.write(SOMAXCONN, "65535\n");
+    made.replace_by_folder(budget);
+    let (code, _, told) = ran(&made, &["undo"]);
+    assert!(code == 4 && told.contains("1 of the changes were refused"), "{told}");
+    let (refused, left) = told.split_once("left, since somebody has changed it").unwrap();
+    assert!(refused.contains(budget) && left.contains(SOMAXCONN), "{told}");
+}
+
+#[test]
 fn another_start_of_the_host_has_its_own_values_and_nobody_is_bothered() {
     let made = Made::new();
     made.write("/proc/sys/kernel/random/boot_id", "one\n");
