@@ -9,6 +9,7 @@ use holdfast_tuning::plan::{self, Finding, State};
 use holdfast_tuning::room::Room;
 use holdfast_tuning::{Facts, Goal, Host, undo};
 use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::Path;
 use std::process::ExitCode;
 
 mod command_line;
@@ -32,33 +33,29 @@ impl From<Exit> for ExitCode {
 }
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let exit = match cli.command {
-        Command::Drawn(drawn) => return drawn.run(Cli::command(), &[]),
+    let Cli { root, command } = Cli::parse();
+    let exit = match command {
+        Command::Check { goal, json, all } => on(&root, |host| check(host, &goal, json, all)),
+        Command::Apply { goal, dry_run, persist, yes } => {
+            on(&root, |host| apply(host, &goal, Manner { dry_run, persist, yes }))
+        }
+        Command::Undo { force } => on(&root, |host| set_back(host, force)),
+        Command::Explain { knob, goal } => on(&root, |host| explain(host, knob.as_deref(), &goal)),
         Command::Plan { load, memory, cores, json } => elsewhere(&load.goal(memory, cores), json),
-        command => match Host::found(&cli.root) {
-            Ok(host) => on(&host, command),
-            Err(why) => {
-                complain(&why);
-                Exit::Usage
-            }
-        },
+        Command::Drawn(drawn) => return drawn.run(Cli::command(), &[]),
     };
     exit.into()
 }
 
-/// The commands that look at a host.
-fn on(host: &Host, command: Command) -> Exit {
-    match command {
-        Command::Check { goal, json, all } => check(host, &goal, json, all),
-        Command::Apply { goal, dry_run, persist, yes } => {
-            apply(host, &goal, Manner { dry_run, persist, yes })
-        }
-        Command::Undo { force } => set_back(host, force),
-        Command::Explain { knob, goal } => explain(host, knob.as_deref(), &goal),
-        // These look at none.
-        Command::Plan { .. } | Command::Drawn(_) => Exit::Done,
-    }
+/// A command that looks at a host.
+fn on(root: &Path, command: impl FnOnce(&Host) -> Exit) -> Exit {
+    Host::found(root).map_or_else(
+        |why| {
+            complain(&why);
+            Exit::Usage
+        },
+        |host| command(&host),
+    )
 }
 
 fn elsewhere(goal: &Goal, json: bool) -> Exit {

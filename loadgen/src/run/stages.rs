@@ -422,8 +422,8 @@ impl Pushing {
 /// What to say when not every client came online: clients, and apart from them the attempts, of
 /// which each client may have made many.
 fn not_online(online: u32, clients: u32, counted: &Tally) -> String {
-    let never = units::counted(u64::from(clients.saturating_sub(online)), "client");
-    let mut text = format!("{online} of {clients} clients logged in; {never} never did:");
+    let others = units::counted(u64::from(clients.saturating_sub(online)), "client");
+    let mut text = format!("{online} of {clients} clients logged in and stayed; {others} did not:");
     for (reason, count) in &counted.reasons {
         let attempts = units::counted(*count, "attempt");
         // Writing into a string cannot fail.
@@ -447,7 +447,10 @@ mod tests {
         let mut tally = Tally::new();
         (0..7).for_each(|_| tally.reason("closed by the gateway: 3003 overloaded"));
         let text = not_online(8, 10, &tally);
-        assert!(text.starts_with("8 of 10 clients logged in; 2 clients never did:"), "{text}");
+        assert!(
+            text.starts_with("8 of 10 clients logged in and stayed; 2 clients did not:"),
+            "{text}"
+        );
         assert!(text.contains("\n  7 attempts failed: closed by the gateway: 3003"), "{text}");
         assert!(text.contains("mend: raise the gateway's descriptor limit"), "{text}");
     }
