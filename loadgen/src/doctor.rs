@@ -39,7 +39,8 @@ const AGENTS: &str = "doctor examines the host that it runs on: run it on each l
 /// What `doctor --help` says at its end.
 pub(crate) const NOTES: &str = "\
 It takes the options of `run`, so that a command can be examined before it is run: `doctor` instead
-of `run`. Those about output are taken and not used, but --json, which writes the findings.
+of `run`. Those about output are taken and not used, but --json, which writes the findings; --agents
+is refused: run it on each load host, with that host's part of --connections and --rate.
 The generator is measured against a null server: it logs clients in, passes messages and broadcasts
 on and does nothing else, in a process and, where there are several, on a core of its own. It is
 given the busiest of all phases (pushes, broadcasts at their pace, pings, drops; all of them online,

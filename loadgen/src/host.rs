@@ -205,19 +205,8 @@ pub(crate) fn processor() -> String {
     format!("{cores} x {name}")
 }
 
-/// The commit that this was built from: fixed when built, or asked of git where it runs.
-pub(crate) fn commit() -> String {
-    if let Some(commit) = option_env!("HOLDFAST_COMMIT") {
-        return commit.to_owned();
-    }
-    let git = std::process::Command::new("git")
-        .args(["-C", env!("CARGO_MANIFEST_DIR"), "describe", "--always", "--dirty", "--abbrev=12"])
-        .stderr(std::process::Stdio::null())
-        .output();
-    let text = git.ok().filter(|git| git.status.success()).map(|git| git.stdout);
-    let text = text.and_then(|text| String::from_utf8(text).ok()).unwrap_or_default();
-    if text.trim().is_empty() { "unknown".to_owned() } else { text.trim().to_owned() }
-}
+/// The commit that this was built from, `-dirty` behind it where files were not as committed.
+pub(crate) const COMMIT: &str = env!("HOLDFAST_COMMIT");
 
 #[cfg(test)]
 mod tests {

@@ -73,7 +73,7 @@ enum Command {
     Compare(compare::Args),
     /// Draw the HTML page of a report that `run --json` wrote.
     Report(report::command::Args),
-    /// Take the rhythm of a gateway's load from its metrics, for `run --replay`.
+    /// Take the rhythm of a gateway's pushes from its metrics, for `run --replay`.
     Record(profile::record::Args),
     /// The control experiment: the same socket work without a gateway.
     Floor(floor::Args),

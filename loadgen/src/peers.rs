@@ -191,6 +191,6 @@ fn terms(args: &Args) -> Terms {
         rounds: args.rounds,
         kernel: host::kernel(),
         processor: host::processor(),
-        commit: host::commit(),
+        commit: host::COMMIT.to_owned(),
     }
 }

@@ -78,35 +78,52 @@ pub(crate) fn agreeing(count: u64, text: &str) -> String {
     agreed
 }
 
-/// A whole number with its unit, such as `10 s`, times the factor that `units` has for it; `None`
-/// without a number, with another unit, or where it does not fit.
+/// A number such as `10` or `1.5`, times `factor`; `None` where it is none, does not fit, or does
+/// not come to a whole number.
+fn times(number: &str, factor: u64) -> Option<u64> {
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| {
+        let all = !text.is_empty() && text.bytes().all(|letter| letter.is_ascii_digit());
+        text.parse::<u64>().ok().filter(|_| all)
+    };
+    let below = 10_u64.checked_pow(u32::try_from(part.len()).ok()?)?;
+    let part = digits(part)?.checked_mul(factor)?;
+    let whole = digits(whole)?.checked_mul(factor)?;
+    if part.is_multiple_of(below) { whole.checked_add(part / below) } else { None }
+}
+
+/// A number with its unit, such as `10 s`, times the factor that `units` has for it; `None` without
+/// a unit, with another, or where it is no whole number then.
 fn with_unit(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let digits = text.find(|letter: char| !letter.is_ascii_digit())?;
-    let (number, unit) = text.split_at(digits);
+    let end = text.find(|letter: char| !letter.is_ascii_digit() && letter != '.')?;
+    let (number, unit) = text.split_at(end);
     let (_, factor) = units.iter().find(|(name, _)| *name == unit.trim())?;
-    number.parse::<u64>().ok()?.checked_mul(*factor)
+    times(number, *factor)
 }
 
 /// Units of times, in milliseconds.
 const TIMES: [(&str, u64); 5] =
     [("ms", 1), ("s", 1_000), ("min", 60_000), ("m", 60_000), ("h", 3_600_000)];
 
-/// A time with its unit, such as `500 ms`, `30s`, `10m` or `2 h`, in milliseconds; a number alone
+/// A time with its unit, such as `500 ms`, `1.5s`, `10m` or `2 h`, in milliseconds; a number alone
 /// is seconds. `None` where it is none.
 pub(crate) fn time(text: &str) -> Option<u64> {
-    let seconds = text.parse::<u64>().ok().and_then(|seconds| seconds.checked_mul(1_000));
-    seconds.or_else(|| with_unit(text, &TIMES))
+    times(text, 1_000).or_else(|| with_unit(text, &TIMES))
 }
 
-/// A number of things as people type it: `50000`, `50_000`, `50k` or `3M`.
+/// A number of things as people type it: `50000`, `50_000`, `50k`, `1.5M`; `None` where it is none.
+pub(crate) fn number(text: &str) -> Option<u64> {
+    const UNITS: [(&str, u64); 3] = [("k", 1_000), ("K", 1_000), ("M", 1_000_000)];
+    let digits = text.replace('_', "");
+    digits.parse().ok().or_else(|| with_unit(&digits, &UNITS))
+}
+
+/// The same on the command line.
 ///
 /// # Errors
 /// It is none, or more than `u32` holds; the text says what is allowed.
 pub(crate) fn typed_count(text: &str) -> Result<u32, String> {
-    const UNITS: [(&str, u64); 3] = [("k", 1_000), ("K", 1_000), ("M", 1_000_000)];
-    let digits = text.replace('_', "");
-    let count = digits.parse::<u64>().ok().or_else(|| with_unit(&digits, &UNITS));
-    let count = count.and_then(|count| u32::try_from(count).ok());
+    let count = number(text).and_then(|count| u32::try_from(count).ok());
     count.ok_or_else(|| format!("a whole number up to {}, such as 50000, 50k or 3M", u32::MAX))
 }
 
@@ -175,13 +192,18 @@ mod tests {
         for (text, count) in [("0", 0), ("50_000", 50_000), ("50k", 50_000), ("3M", 3_000_000)] {
             assert_eq!(typed_count(text), Ok(count), "{text}");
         }
-        for text in ["", "k", "-1", "1.5k", "5G", "5000M", "3m"] {
+        assert_eq!(typed_count("1.5k"), Ok(1_500));
+        for text in ["", "k", "-1", "1.5", ".5k", "1.k", "1.2345k", "1..5k", "5G", "5000M", "3m"] {
             assert!(typed_count(text).is_err(), "{text}");
         }
         assert!(typed_some("0").is_err() && typed_some("3M") == Ok(3_000_000));
         for (text, seconds) in [("90", 90), ("90s", 90), ("10m", 600), ("10min", 600)] {
             assert_eq!(typed_seconds(text), Ok(seconds), "{text}");
         }
+        assert_eq!(
+            (time("1.5s"), time("0.25"), time("1.5 min")),
+            (Some(1_500), Some(250), Some(90_000))
+        );
         for text in ["", "s", "1500ms", "-1", "1d", "1.5", "99999999999"] {
             assert!(typed_seconds(text).is_err(), "{text}");
         }

@@ -258,7 +258,9 @@ fn a_run_that_an_agent_cannot_set_up_is_refused_with_its_words() {
     let ran = second(&Agent::three(&key), &key, &gateway);
     assert_eq!(ran.code, 2);
     assert!(ran.stderr.contains("the agent 127.0.0.1:"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("clients logged in") && ran.stderr.contains("3502 bad_token"));
+    assert!(
+        ran.stderr.contains("clients logged in") && ran.stderr.contains("bad_token (code 3502)")
+    );
 }
 
 #[test]

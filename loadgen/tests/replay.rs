@@ -119,6 +119,7 @@ fn what_cannot_be_recorded_or_replayed_is_said() {
     };
     let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     refused(record(nobody, "1s", &profile), "no metrics at");
+    assert!(!profile.exists(), "nothing is left where nothing was recorded");
     refused(record(nobody, "1 day", &profile), "a time is up to 168h");
     let url = ["record", "--metrics", "https://x/", "--for", "1s", "-o", "x"];
     refused(loadgen(&url), "allowed: http://HOST:PORT/metrics");

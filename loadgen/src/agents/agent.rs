@@ -166,7 +166,7 @@ impl Agent {
 fn here() -> Host {
     Host {
         version: Text::of(env!("CARGO_PKG_VERSION")),
-        commit: Text::of(&host::commit()),
+        commit: Text::of(host::COMMIT),
         kernel: Text::of(&host::kernel()),
         processor: Text::of(&host::processor()),
     }

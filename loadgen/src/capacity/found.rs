@@ -132,7 +132,7 @@ impl Capacity {
         Self {
             command: crate::run::command(std::env::args()),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            commit: host::commit(),
+            commit: host::COMMIT.to_owned(),
             began: now.as_secs(),
             kernel: host::kernel(),
             processor: host::processor(),

@@ -114,6 +114,7 @@ pub(super) struct Asked {
     pub(super) gateways: Vec<SocketAddr>,
     /// Source addresses, as typed.
     pub(super) sources: Vec<IpAddr>,
+    /// New connections a second in the steepest ramp.
     pub(super) connect_rate: u32,
     /// Most connections that clients drop within a minute.
     pub(super) drops: u64,
@@ -146,7 +147,7 @@ impl Asked {
             threads: clients.threads,
             gateways: clients.gateway.clone(),
             sources: clients.source.clone(),
-            connect_rate: clients.connect_rate,
+            connect_rate: plan.steepest(clients.connections, clients.connect_rate),
             drops,
             local,
         }

@@ -60,8 +60,10 @@ impl End {
     pub(crate) fn name(&self) -> String {
         match self {
             Self::Closed(number) => match Code::from_number(*number) {
-                Some(code) => format!("closed by the gateway: {code}"),
-                None => format!("closed by the gateway: {number}"),
+                Some(code) => {
+                    format!("closed by the gateway: {} (code {number})", code.name())
+                }
+                None => format!("closed by the gateway: code {number}"),
             },
             Self::Stream => "closed by the gateway without a word".to_owned(),
             Self::Broken(error) => socket::word(*error),

@@ -71,6 +71,7 @@ fn run(args: &Args) -> Result<u8, String> {
     // Before the time is spent: a profile is never lost for want of a place.
     let shown = args.output.display();
     let cannot = |error: std::io::Error| format!("cannot write {shown}: {error}");
+    let anew = !args.output.exists();
     fs::OpenOptions::new()
         .write(true)
         .create(true)
@@ -79,7 +80,13 @@ fn run(args: &Args) -> Result<u8, String> {
         .map_err(cannot)?;
     let interrupt =
         Interrupt::listen().map_err(|error| format!("cannot wait for signals: {error}"))?;
-    let profile = record(&source, (args.length, args.every), &interrupt)?;
+    let recorded = record(&source, (args.length, args.every), &interrupt);
+    let profile = recorded.inspect_err(|_| {
+        if anew {
+            // An empty file is left at worst.
+            let _ = fs::remove_file(&args.output);
+        }
+    })?;
     let json = args.output.extension().is_some_and(|end| end == "json");
     fs::write(&args.output, profile.text(json)).map_err(cannot)?;
     eprintln!(
@@ -88,6 +95,7 @@ fn run(args: &Args) -> Result<u8, String> {
         profile.length() / crate::clock::SECOND,
         profile.clients
     );
+    eprintln!("not in it: broadcasts, classes, and that clients come and go");
     if profile.count() == 0 {
         eprintln!("holdfast-loadgen: there was no push, so there is nothing to replay");
     }
@@ -122,7 +130,10 @@ impl Source {
         let seen = scrape(self.address, &self.path, self.token.as_deref());
         let address = self.address;
         seen.map_err(|error| format!("no metrics at {address}: {error}"))?.ok_or_else(|| {
-            format!("the gateway at {address} does not tell holdfast_push_body_bytes: it is older")
+            format!(
+                "the page at {address} does not tell holdfast_push_body_bytes: it is not /metrics, \
+                 or the gateway is older"
+            )
         })
     }
 }

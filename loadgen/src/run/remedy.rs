@@ -5,7 +5,7 @@ use holdfast_protocol::close::Code;
 
 /// What mends `reason`, as the tally has it, in a run with so many clients.
 pub(super) fn of(reason: &str, clients: u32) -> Option<String> {
-    let closed = |code: &Code| reason.ends_with(&format!(": {code}"));
+    let closed = |code: &Code| reason.ends_with(&format!("(code {})", code.number()));
     let said = match Code::ALL.iter().find(|code| closed(code))? {
         Code::Overloaded => return Some(room::raise(u64::from(clients))),
         Code::HelloTimeout | Code::FrameTimeout => {

@@ -70,7 +70,7 @@ pub(crate) fn build(
     let mut report = Report {
         command: command(std::env::args()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        commit: host::commit(),
+        commit: host::COMMIT.to_owned(),
         began: course.began,
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),

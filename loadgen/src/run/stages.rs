@@ -445,13 +445,16 @@ mod tests {
     #[test]
     fn clients_that_never_logged_in_are_told_from_attempts() {
         let mut tally = Tally::new();
-        (0..7).for_each(|_| tally.reason("closed by the gateway: 3003 overloaded"));
+        (0..7).for_each(|_| tally.reason("closed by the gateway: overloaded (code 3003)"));
         let text = not_online(8, 10, &tally);
         assert!(
             text.starts_with("8 of 10 clients logged in and stayed; 2 clients did not:"),
             "{text}"
         );
-        assert!(text.contains("\n  7 attempts failed: closed by the gateway: 3003"), "{text}");
+        assert!(
+            text.contains("\n  7 attempts failed: closed by the gateway: overloaded"),
+            "{text}"
+        );
         assert!(text.contains("mend: raise the gateway's descriptor limit"), "{text}");
     }
 }

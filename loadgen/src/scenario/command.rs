@@ -4,7 +4,7 @@ use super::file::File;
 use super::library::{self, NAMED};
 use super::phase::{Behaviour, Kind, Phase};
 use super::plan::share_of;
-use crate::clock::SECOND;
+use crate::clock::duration;
 use crate::units;
 use std::process::ExitCode;
 
@@ -81,13 +81,13 @@ fn table() -> String {
 
 /// What a scenario comes to, in a line.
 fn summary(file: &File) -> String {
-    let seconds = file.phases.iter().map(|phase| phase.length).sum::<u64>().div_ceil(SECOND);
+    let time = duration(file.phases.iter().map(|phase| phase.length).sum());
     let pushes: u64 = file.phases.iter().map(Phase::pushed).sum();
     let broadcasts: u32 = file.phases.iter().map(Phase::broadcast).sum();
     let clients = file.clients.count.map_or("any number of".to_owned(), |count| count.to_string());
     let kinds: Vec<String> = file.phases.iter().map(|phase| words(phase, file)).collect();
     format!(
-        "{clients} clients, {}; {seconds} s after the first ramp, {pushes} pushes, {broadcasts} \
+        "{clients} clients, {}; {time:?} after the first ramp, {pushes} pushes, {broadcasts} \
          broadcasts",
         kinds.join(", ")
     )
@@ -125,10 +125,10 @@ mod tests {
         let several = words(&format!("{first}{}", later.repeat(2)));
         let begins = "500 clients, ramp of 250 (50.0 %), ramp of 125 (25.0 %), ramp of 125 ";
         assert!(several.starts_with(begins), "{several}");
-        assert!(several.contains("; 20 s after the first ramp, "), "{several}");
+        assert!(several.contains("; 20s after the first ramp, "), "{several}");
         let open = words(&format!("{first}{later}").replace("[clients]\ncount = 500\n", ""));
-        let begins = "any number of clients, ramp of 75.0 %, ramp of 25.0 %; 10 s";
+        let begins = "any number of clients, ramp of 75.0 %, ramp of 25.0 %; 10s";
         assert!(open.starts_with(begins), "{open}");
-        assert!(words(first).starts_with("500 clients, ramp; 0 s"), "{}", words(first));
+        assert!(words(first).starts_with("500 clients, ramp; 0ns"), "{}", words(first));
     }
 }

@@ -109,6 +109,20 @@ impl Plan {
         share_of(clients, from + (to - from) * (float(passed) / float(length)))
     }
 
+    /// New connections a second in the steepest ramp, where the first has `first`; one that is
+    /// shorter than a second has all its clients in that.
+    pub(crate) fn steepest(&self, clients: u32, first: u32) -> u32 {
+        let rate = |step: &Step| match step.phase.clients {
+            Behaviour::Join { from, to } => {
+                let joined = share_of(clients, to) - share_of(clients, from);
+                let whole = step.phase.length.div_ceil(SECOND).max(1);
+                joined.div_ceil(u32::try_from(whole).unwrap_or(u32::MAX))
+            }
+            _ => 0,
+        };
+        self.steps.iter().map(rate).fold(first, u32::max)
+    }
+
     /// What the scenario offers, in words; `None` without one.
     pub(crate) fn in_words(&self) -> Option<String> {
         let scenario = self.scenario.as_ref()?;
@@ -265,6 +279,10 @@ mod tests {
         assert_eq!([0, 9, 10, 15, 20, 29, 30].map(at), [200, 200, 200, 350, 500, 500, 500]);
         assert_eq!([35, 40, 99].map(at), [750, 1_000, 1_000]);
         assert_eq!(plan.joined(3, None), 1, "somebody is there");
+        // 300 in ten seconds, then 500.
+        assert_eq!((plan.steepest(1_000, 20), plan.steepest(1_000, 70)), (50, 70));
+        plan.steps[3].phase.length = SECOND / 100;
+        assert_eq!(plan.steepest(1_000, 20), 500);
         plan.steps.clear();
         assert_eq!((plan.joined(7, None), plan.joined(7, Some(0))), (7, 7));
     }

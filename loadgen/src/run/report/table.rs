@@ -3,13 +3,15 @@
 use super::super::progress::latency;
 use super::super::remedy;
 use crate::histogram::Percentiles;
-use crate::report::{Cpu, Memory, Report};
+use crate::report::{Cpu, Report};
 use crate::units::counted;
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
 
 /// No gateway keeps a connection in less than this, in bytes.
 const PLAUSIBLE: f64 = 64.0;
+/// No agent keeps a client in less than this, in bytes.
+const OWN: f64 = 400.0;
 /// With fewer clients, what does not grow with them is most of the memory of each.
 const FEW: u32 = 1_000;
 /// What the names of latencies do not say by themselves.
@@ -60,7 +62,7 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
         stage(cpu, known, out)?;
     }
     writeln!(out, "\ngenerator   {}", report.generator)?;
-    memory((&report.memory, report.clients), out)?;
+    memory(report, out)?;
     if !report.connection_reasons.is_empty() {
         writeln!(out, "\nconnections that failed or ended")?;
         for (reason, count) in &report.connection_reasons {
@@ -276,8 +278,11 @@ fn stage(cpu: &Cpu, known: bool, out: &mut String) -> std::fmt::Result {
     )
 }
 
-fn memory((memory, clients): (&Memory, u32), out: &mut String) -> std::fmt::Result {
-    writeln!(out, "\nmemory for each connection, settled")?;
+fn memory(report: &Report, out: &mut String) -> std::fmt::Result {
+    let (memory, clients) = (&report.memory, report.clients);
+    let held = report.phases.iter().take(2).any(|phase| phase.kind == "hold");
+    let when = if held || report.phases.is_empty() { "settled" } else { "right after the ramp" };
+    writeln!(out, "\nmemory for each connection, {when}")?;
     match (memory.server_anonymous_per_connection, memory.server_rss_per_connection) {
         // Memory that earlier connections left behind is used again.
         (Some(anonymous), _) if anonymous < PLAUSIBLE => {
@@ -292,7 +297,12 @@ fn memory((memory, clients): (&Memory, u32), out: &mut String) -> std::fmt::Resu
         }
         _ => writeln!(out, "  gateway    unknown (give --server-pid)")?,
     }
-    writeln!(out, "  generator  {:.0} B anonymous", memory.client_anonymous_per_connection)?;
+    let own = memory.client_anonymous_per_connection;
+    if !report.agents.is_empty() && own < OWN {
+        writeln!(out, "  generator  unknown: its agents had clients before, or died")?;
+    } else {
+        writeln!(out, "  generator  {own:.0} B anonymous")?;
+    }
     writeln!(
         out,
         "  kernel     {:.0} B slab, whole machine (both ends)",

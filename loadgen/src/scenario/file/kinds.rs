@@ -29,7 +29,7 @@ impl<T> Kind<T> {
 /// A whole number within bounds, both included.
 pub(super) fn number<T: TryFrom<u64>>(low: u64, high: u64) -> Kind<T> {
     Kind::new(format!("a whole number from {low} to {high}"), move |value| {
-        let number = whole(value)?;
+        let number = value.as_str().map_or_else(|| whole(value), units::number)?;
         (low..=high).contains(&number).then(|| T::try_from(number).ok())?
     })
 }
@@ -71,6 +71,7 @@ pub(super) fn time(low: u64) -> Kind<u64> {
     Kind::new(allowed, move |value| {
         let millis = match value {
             DeValue::String(text) => units::time(text)?,
+            DeValue::Float(seconds) => units::time(seconds.as_str())?,
             other => whole(other)?.checked_mul(1_000)?,
         };
         (low..=LONGEST).contains(&millis).then_some(millis * MILLISECOND)
@@ -146,11 +147,15 @@ mod tests {
             ("\"250ms\"", 250),
             ("3", 3_000),
             ("\"3\"", 3_000),
+            ("0.2", 200),
+            ("\"1.5s\"", 1_500),
             ("\"5 min\"", 300_000),
         ] {
             assert_eq!(read(&kind, text), Some(millis * MILLISECOND), "{text}");
         }
-        for text in ["0", "\"5 days\"", "\"-1 s\"", "1.5", "\"200 h\"", "true", "\"s\""] {
+        for text in
+            ["0", "\"5 days\"", "\"-1 s\"", "0.0001", "-1.5", "nan", "\"200 h\"", "true", "\"s\""]
+        {
             assert_eq!(read(&kind, text), None, "{text}");
         }
     }
@@ -160,6 +165,7 @@ mod tests {
         let kind = number::<u32>(1, 10);
         assert_eq!((read(&kind, "10"), read(&kind, "0x0a")), (Some(10), Some(10)));
         assert_eq!((read(&kind, "0"), read(&kind, "11"), read(&kind, "-1")), (None, None, None));
+        assert_eq!(read(&number::<u32>(1, 2_000), "\"1k\""), Some(1_000));
         assert_eq!((read(&share(true), "0"), read(&share(false), "0")), (Some(0.0), None));
         assert_eq!((read(&share(false), "1"), read(&share(false), "1.01")), (Some(1.0), None));
         assert_eq!(read(&share(true), "nan"), None);

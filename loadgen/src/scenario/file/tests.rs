@@ -237,3 +237,14 @@ fn a_phase_may_be_followed_by_no_more_broadcasts_than_a_client_can_tell_apart() 
     let phase = "[[phase]]\nkind = \"broadcast\"\nduration = 9\nbroadcasts = 40\n";
     refused(&phase.repeat(2), "a.toml:8:1: all phases together may have 64 broadcasts");
 }
+
+#[test]
+fn every_key_of_every_table_is_on_the_page_that_scenarios_prints() {
+    const PAGE: &str = include_str!("../../../scenarios/README.md");
+    let tables: [&[&str]; 4] = [&KEYS, &CLIENTS, &PUSHES, &POPULATION];
+    for key in tables.concat() {
+        let shown =
+            [format!("`{key}`"), format!("[{key}]"), format!("[{key}."), format!(".{key}]")];
+        assert!(shown.iter().any(|text| PAGE.contains(text)), "{key}");
+    }
+}
