@@ -367,7 +367,7 @@ fn refused_logins_are_said_with_their_reason_and_exit_2() {
     let run = run(&Gateway::start(script), &[]);
     assert_eq!(run.code, 2);
     assert!(
-        run.stderr.contains("0 of 40") && run.stderr.contains("3502 bad_token"),
+        run.stderr.contains("0 of 40") && run.stderr.contains("bad_token (code 3502)"),
         "{}",
         run.stderr
     );

@@ -163,14 +163,14 @@ fn a_run_fits_its_terminal_whatever_size_that_gets() {
         terminal.resize(columns, rows);
         // What is left of an older size stands beside what is new until all is drawn again.
         let fits = |lines: &[String]| {
-            let accounts = lines.iter().filter(|line| line.starts_with("clients 40 o")).count();
+            let accounts = lines.iter().filter(|line| line.starts_with("clients 40 ")).count();
             let plots = lines.iter().filter(|line| line.starts_with('┌')).count();
             let wide = lines.iter().any(|line| line.chars().count() == usize::from(columns));
             match rows {
                 1 => begins(lines.first(), "p"),
                 2..8 => {
                     begins(lines.first(), "push")
-                        && begins(lines.get(1), "clients 40 o")
+                        && begins(lines.get(1), "clients 40 ")
                         && plots == 0
                 }
                 _ => begins(lines.last(), "q or Ctrl-C") && accounts == 1 && plots > 0 && wide,

@@ -19,6 +19,8 @@ use ratatui::widgets::{Axis, Block, Chart, Dataset, Gauge, GraphType, Paragraph,
 const WIDE: u16 = 100;
 /// Lines of the plan, the stage and its bar; where there is no room for them, the stage's alone.
 const HEAD: u16 = 3;
+/// Where there are so many columns, what is cut off has a sign.
+const SIGNED: usize = 8;
 /// A chart is drawn in so many lines or not at all.
 const LINES: u16 = 6;
 /// So many lines at most say what happened that nobody expects; the last of it is seen.
@@ -131,10 +133,12 @@ fn draw_head(frame: &mut Frame<'_>, area: Rect, shot: &Snapshot) {
     frame.render_widget(gauge, bar);
 }
 
-/// As much of a line as there is room for, with a sign where that is not all.
+/// As much of a line as there is room for, with a sign where that is not all; in a few columns
+/// every letter counts more.
 fn cut(mut line: String, width: u16) -> String {
     let width = usize::from(width);
     if let Some((last, _)) = line.char_indices().nth(width.saturating_sub(1))
+        && width >= SIGNED
         && line.chars().count() > width
     {
         line.truncate(last);
