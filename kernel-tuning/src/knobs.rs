@@ -7,7 +7,7 @@ mod memory;
 mod network;
 mod tracking;
 
-pub(crate) use memory::tcp_pages;
+pub(crate) use memory::tcp_pages_needed;
 
 use crate::facts::Facts;
 use crate::goal::Goal;

@@ -8,7 +8,7 @@ use holdfast_tuning::overruled::Overruled;
 use holdfast_tuning::persist::LIMITS;
 use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::record;
-use holdfast_tuning::room::{Room, in_units};
+use holdfast_tuning::room::{Room, has_less_memory, in_units};
 use holdfast_tuning::undo::{LEFT, Undone};
 use holdfast_tuning::want::on_one_line;
 use holdfast_tuning::{Facts, Goal, Host};
@@ -88,7 +88,7 @@ pub(crate) fn check(
 
 /// That the goal is of another host than this one, where it is.
 fn smaller(goal: &Goal, facts: &Facts) -> String {
-    if goal.memory <= facts.memory && goal.cores <= facts.cores {
+    if !has_less_memory(goal, facts) && goal.cores <= facts.cores {
         return String::new();
     }
     format!(

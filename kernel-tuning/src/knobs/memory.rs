@@ -11,8 +11,13 @@ use crate::want::{Bound, Want};
 /// reaches everybody needs one for each connection. No more than half of the memory.
 pub(crate) fn tcp_pages(goal: &Goal, facts: &Facts) -> [u64; 3] {
     let most = goal.memory.min(facts.memory) / 2 / facts.page.max(1);
-    let high = (goal.connections + goal.connections / 4).max(16_384).min(most);
+    let high = tcp_pages_needed(goal).min(most);
     [high / 2, high / 4 * 3, high]
+}
+
+/// The pages that they take while everybody gets a message, whatever the host has.
+pub(crate) fn tcp_pages_needed(goal: &Goal) -> u64 {
+    (goal.connections + goal.connections / 4).max(16_384)
 }
 
 pub(super) const KNOBS: &[Knob] = &[
