@@ -36,8 +36,11 @@ Mann and Whitney). Three runs a side are the fewest that can decide at 95 %, fou
 run a side, blocks of its seconds are drawn at random 4000 times (bootstrap): this says whether the
 two runs differ, not whether two more would.
 Faults (lost, duplicated and so on) where there were none are worse without any statistics.
-A run that lost an agent is left out: from then on it offered less. Where a side has no other,
-nothing can be told.
+A run that lost an agent is left out: from then on it offered less. So is a run in which the
+generator was the bottleneck: its figures are of the generator. Where a side has no other, nothing
+can be told.
+Take the runs of base and new in turn (base, new, base, new and so on): what changes on the host
+meanwhile then meets both sides alike.
 Exit codes: 0 same, better or cannot tell; 1 something is worse; 2 nothing could be compared; with
 --strict, 5 where nothing is worse and something cannot be told";
 
@@ -95,6 +98,11 @@ pub(crate) struct Comparison {
     confidence_percent: f64,
     /// Runs that lost an agent, and when; nothing is concluded from them.
     lost_agents: Vec<String>,
+    /// Runs in which the generator was the bottleneck, and why; nothing is concluded from them.
+    generator_bound: Vec<String>,
+    /// Why nothing is told, where a side has none but runs of which nothing is concluded.
+    #[serde(skip)]
+    nothing_told: Option<&'static str>,
     /// Whether a side has none but such runs.
     blind: bool,
     /// What makes the comparison doubtful.
@@ -214,14 +222,35 @@ impl Side {
         })
     }
 
-    /// The runs that lost no agent; all of them where each did.
-    fn whole(&self) -> Cow<'_, Self> {
-        let whole = || self.files.iter().zip(&self.runs).filter(|(_, run)| run.is_whole());
-        if matches!(whole().count(), 0) || self.runs.iter().all(Report::is_whole) {
+    /// In which runs the generator was the bottleneck, and why.
+    fn generator_bound(&self) -> impl Iterator<Item = String> {
+        let runs = self.files.iter().zip(&self.runs);
+        let bound = runs.filter(|(_, run)| !run.generator.kept_up());
+        bound.map(|(file, run)| format!("{file}: {}", run.generator.verdict()))
+    }
+
+    /// The runs that say something of the gateway; all of them where none does.
+    fn telling(&self) -> Cow<'_, Self> {
+        if self.runs.iter().all(tells) || !self.runs.iter().any(tells) {
             return Cow::Borrowed(self);
         }
-        let (files, runs) = whole().map(|(file, run)| (file.clone(), run.clone())).unzip();
+        let telling = self.files.iter().zip(&self.runs).filter(|(_, run)| tells(run));
+        let (files, runs) = telling.map(|(file, run)| (file.clone(), run.clone())).unzip();
         Cow::Owned(Self { files, runs })
+    }
+
+    /// Why no run of it says anything of the gateway; `None` where one does.
+    fn tells_nothing(&self) -> Option<&'static str> {
+        let all = |fails: fn(&Report) -> bool| self.runs.iter().all(fails);
+        if self.runs.iter().any(tells) {
+            None
+        } else if all(|run| !run.is_whole()) {
+            Some("an agent died in every run of a side")
+        } else if all(|run| !run.generator.kept_up()) {
+            Some("the generator was the bottleneck in every run of a side")
+        } else {
+            Some("every run of a side lost an agent or was bound by its generator")
+        }
     }
 
     /// What is the same in all runs; all of it where they differ.
@@ -231,6 +260,11 @@ impl Side {
         all.dedup();
         all.join(" | ")
     }
+}
+
+/// Whether a run says something of the gateway.
+fn tells(run: &Report) -> bool {
+    run.is_whole() && run.generator.kept_up()
 }
 
 /// The places of two runs that are one and the same, which would seem surer than it is.
@@ -261,15 +295,21 @@ fn one(
         ));
     }
     let lost_agents: Vec<String> = base.lost_agents().chain(new.lost_agents()).collect();
-    let whole = (&*base.whole(), &*new.whole());
-    let found = chosen.iter().filter_map(|measure| decide::find(measure, whole, rules));
-    let is_whole = |side: &Side| side.runs.iter().all(Report::is_whole);
-    let blind = !(is_whole(whole.0) && is_whole(whole.1));
-    let metrics: Vec<Finding> =
-        found.map(|finding| if blind { finding.untold() } else { finding }).collect();
+    let generator_bound: Vec<String> =
+        base.generator_bound().chain(new.generator_bound()).collect();
+    let telling = (&*base.telling(), &*new.telling());
+    let nothing_told = base.tells_nothing().or_else(|| new.tells_nothing());
+    let metrics: Vec<Finding> = chosen
+        .iter()
+        .filter_map(|measure| decide::find(measure, telling, rules))
+        .map(|finding| match nothing_told {
+            Some(why) => finding.untold(why),
+            None => finding,
+        })
+        .collect();
     if metrics.is_empty() {
         let nothing = "the reports have nothing in common that could be compared".to_owned();
-        return Err([vec![nothing], lost_agents].concat().join("; "));
+        return Err([vec![nothing], lost_agents, generator_bound].concat().join("; "));
     }
     Ok(Comparison {
         base: base.files.clone(),
@@ -278,9 +318,11 @@ fn one(
         new_commit: new.common(|run| run.commit.clone()),
         tolerance_percent: rules.tolerance * 100.0,
         confidence_percent: (1.0 - rules.risk) * 100.0,
-        doubts: doubts(whole.0, whole.1, anyway),
+        doubts: doubts(telling.0, telling.1, anyway),
         lost_agents,
-        blind,
+        generator_bound,
+        blind: nothing_told.is_some(),
+        nothing_told,
         verdict: Verdict::of_all(metrics.iter().map(|finding| finding.verdict)),
         metrics,
     })

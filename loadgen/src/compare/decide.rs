@@ -105,13 +105,13 @@ pub(crate) fn find(
 }
 
 impl Finding {
-    /// Of a side that has no run without the death of an agent: its values are shown, and say
-    /// nothing.
-    pub(super) fn untold(self) -> Self {
+    /// Of a side that has no run which says something of the gateway: its values are shown, and say
+    /// nothing, for this reason.
+    pub(super) fn untold(self, why: &str) -> Self {
         Self {
             verdict: Verdict::CannotTell,
             confidence_percent: None,
-            because: "an agent died in every run of a side".to_owned(),
+            because: why.to_owned(),
             ..self
         }
     }

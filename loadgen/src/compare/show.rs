@@ -7,8 +7,9 @@ use std::fmt::Write;
 /// What helps where the runs do not say.
 const REMEDY: &str = "to tell more: longer runs, or three or more on each side \
                       (--base FILE... --new FILE...)";
-/// What helps where a side has no run without the death of an agent.
-const WHOLE: &str = "to tell anything: a run on each side that loses no agent";
+/// What helps where a side has no run that says something of the gateway.
+const TELLING: &str = "to tell anything: a run on each side that loses no agent and whose \
+                       generator keeps up";
 
 /// The whole table.
 pub(super) fn table(comparison: &Comparison) -> String {
@@ -21,8 +22,9 @@ pub(super) fn table(comparison: &Comparison) -> String {
 fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
     writeln!(out, "base  {}, commit {}", comparison.base.join(" "), comparison.base_commit)?;
     writeln!(out, "new   {}, commit {}", comparison.new.join(" "), comparison.new_commit)?;
-    for doubt in comparison.lost_agents.iter().chain(&comparison.doubts) {
-        writeln!(out, "note  {doubt}")?;
+    let left_out = comparison.lost_agents.iter().chain(&comparison.generator_bound);
+    for note in left_out.chain(&comparison.doubts) {
+        writeln!(out, "note  {note}")?;
     }
     writeln!(out, "\n{:<22} {:>12} {:>12} {:>9}  verdict", "metric", "base", "new", "change")?;
     for finding in &comparison.metrics {
@@ -35,7 +37,7 @@ fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(out, "{}", overall(comparison))?;
     if comparison.blind {
-        writeln!(out, "{WHOLE}")?;
+        writeln!(out, "{TELLING}")?;
     } else if comparison.metrics.iter().any(|one| one.verdict == Verdict::CannotTell) {
         writeln!(out, "{REMEDY}")?;
     }
@@ -64,12 +66,10 @@ fn overall(comparison: &Comparison) -> String {
     };
     match comparison.verdict {
         Verdict::Worse => format!("WORSE: {}", named(Verdict::Worse)),
-        Verdict::CannotTell if comparison.blind => {
-            "CANNOT TELL: an agent died in every run of a side".to_owned()
-        }
-        Verdict::CannotTell => {
-            format!("nothing is worse; cannot tell: {}", named(Verdict::CannotTell))
-        }
+        Verdict::CannotTell => comparison.nothing_told.map_or_else(
+            || format!("nothing is worse; cannot tell: {}", named(Verdict::CannotTell)),
+            |why| format!("CANNOT TELL: {why}"),
+        ),
         Verdict::Better => format!("BETTER: {}; nothing is worse", named(Verdict::Better)),
         Verdict::Same => "SAME".to_owned(),
     }

@@ -146,6 +146,45 @@ fn a_run_that_lost_an_agent_is_left_out_among_several() {
     assert_ne!(one(&base, &new(&[]), (&measure, RULES), false).unwrap().verdict, Verdict::Same);
 }
 
+/// The same side, with a generator that was the bottleneck in each of these runs.
+fn generator_bound(mut side: Side, runs: &[usize]) -> Side {
+    for run in runs {
+        side.runs[*run].generator.bottleneck = vec!["its clients read late".to_owned()];
+    }
+    side
+}
+
+#[test]
+fn of_a_run_whose_generator_was_the_bottleneck_nothing_is_told() {
+    let all = chosen(&[]).unwrap();
+    let (fine, bound) = (side(&[1, 1, 1]), generator_bound(side(&[900, 901, 902]), &[0, 1, 2]));
+    for (base, new) in [(&fine, &bound), (&bound, &fine)] {
+        let compared = one(base, new, (&all, RULES), false).unwrap();
+        assert_eq!((compared.verdict, compared.blind), (Verdict::CannotTell, true));
+        assert!(compared.metrics.iter().all(|one| one.verdict == Verdict::CannotTell));
+        let shown = show::table(&compared);
+        assert!(shown.contains("note  run3.json: the GENERATOR was the bottleneck"), "{shown}");
+        assert!(shown.contains("CANNOT TELL: the generator was the bottleneck in"), "{shown}");
+        assert!(shown.contains("whose generator keeps up"), "{shown}");
+        assert!(!shown.contains("agent died") && !shown.contains("% sure, "), "{shown}");
+    }
+    let mixed = without_an_agent(generator_bound(side(&[1, 2]), &[0]), &[1]);
+    let shown = show::table(&one(&fine, &mixed, (&all, RULES), false).unwrap());
+    assert!(shown.contains("CANNOT TELL: every run of a side lost an agent or was"), "{shown}");
+}
+
+#[test]
+fn a_run_whose_generator_was_the_bottleneck_is_left_out_among_several() {
+    let measure = chosen(&["p99".to_owned()]).unwrap();
+    let base = side(&[1_000, 1_010, 990]);
+    let new = |bound: &[usize]| generator_bound(side(&[1_000, 9_000, 1_005, 995]), bound);
+    let compared = one(&base, &new(&[1]), (&measure, RULES), false).unwrap();
+    assert_eq!((compared.verdict, compared.generator_bound.len()), (Verdict::Same, 1));
+    let because = &compared.metrics[0].because;
+    assert!(!compared.blind && because.contains('3'), "{because}");
+    assert_ne!(one(&base, &new(&[]), (&measure, RULES), false).unwrap().verdict, Verdict::Same);
+}
+
 #[test]
 fn an_unknown_metric_is_refused_with_those_that_are_known() {
     let wrong = chosen(&["p98".to_owned()]).err().unwrap();
