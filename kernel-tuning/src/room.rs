@@ -15,12 +15,12 @@ const SYSTEM_BYTES: u64 = 1 << 30;
 const SHARD_BYTES: u64 = 4 << 20;
 /// An entry of the firewall's table.
 const TRACKED_BYTES: u64 = 320;
-/// CPU of a push, store and delivery included, in nanoseconds: the most that a durable one may take
-/// (`durable_rate` in BENCHMARKS.md, where it took 12,000 to 15,000); one of class online takes less.
+/// CPU of a push, store and delivery included, in nanoseconds: the most that a durable one may
+/// take (`durable_rate` in BENCHMARKS.md, where it took 12,000 to 15,000).
 const PUSH_NS: u64 = 25_000;
 /// CPU of a heartbeat and its answer, in nanoseconds: the most that was measured (`idle_cpu`).
 const HEARTBEAT_NS: u64 = 25_000;
-/// What the kernel keeps to itself of the memory that a machine is sold with is less than this part.
+/// What the kernel keeps of the memory that a machine is sold with is less than this part.
 const NOMINAL: u64 = 10;
 /// Seconds between two heartbeats of a client.
 const HEARTBEAT_S: u64 = 300;

@@ -16,6 +16,9 @@
 //! ([`PART`]) of the latency that was measured. A gateway that answers after 500 ms is slow,
 //! whether the generator adds 6 ms to it or not.
 //!
+//! The gateway has no core where other processes have them all: then neither it nor the generator
+//! is what the run ran into, but the host ([`Starved`]).
+//!
 //! Everything here is read from the finished report; nothing is measured.
 
 use crate::report::Report;
@@ -30,6 +33,11 @@ const LEAST_US: u64 = 5_000;
 /// The 99th percentile of what was measured, divided by this, is what the generator must reach to
 /// be held for the cause.
 const PART: u64 = 2;
+/// Of the time, for the gateway to be called short of a core: less is ordinary scheduling.
+const WAITED: f64 = 0.1;
+/// Of what the gateway's busiest thread ran, what one must have waited besides: a thread that has
+/// nearly a core waits a little for others now and then, and is its own bound.
+const BESIDE: f64 = 1.0 / 3.0;
 
 /// What `run --help` says of it.
 pub(crate) const HELP: &str = "\
@@ -39,7 +47,10 @@ The generator was the bottleneck, and the run says so, if while something was of
          gateway's window had room,
   lag    or client threads came round to what had arrived so late, in 1 % of the time;
 late and lag only where they are half of the p99 of the measured latency or more: then the figures
-are of the generator, not of the gateway. Give it more cores, spread it over hosts, or offer less.";
+are of the generator, not of the gateway. Give it more cores, spread it over hosts, or offer less.
+The host's CPU was the bound, and the run says so, if one of the gateway's threads waited for a core
+in 10 % of that time or more, and for more than a third of what its busiest thread ran: other
+processes had the cores. Seen where the gateway runs on this host and may be read.";
 
 /// How the generator fared while something was offered.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -139,6 +150,33 @@ impl fmt::Display for Generator {
     }
 }
 
+/// A gateway that was short of a core while something was offered.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Starved {
+    /// The share of the time in which the thread that waited most was ready, and had no core.
+    pub(crate) waited: f64,
+    /// The share in which the busiest thread ran.
+    pub(crate) ran: f64,
+}
+
+impl Starved {
+    /// Judges the gateway of a run; `None` if it had its cores, as far as is known.
+    pub(crate) fn of(report: &Report) -> Option<Self> {
+        let line = &report.timeline;
+        Self::judged(line.mean(&line.server_waited)?, line.mean(&line.server_busiest)?)
+    }
+
+    fn judged(waited: f64, ran: f64) -> Option<Self> {
+        (waited >= WAITED && waited > ran * BESIDE).then_some(Self { waited, ran })
+    }
+
+    /// That the host was the bound, and why, as one line.
+    pub(crate) fn verdict(&self) -> String {
+        let share = percent(self.waited * 100.0);
+        format!("the host's CPU was the bound: the gateway waited for a core {share} of the time")
+    }
+}
+
 /// A count as a figure to show.
 fn float(us: u64) -> f64 {
     crate::report::float(us)
@@ -190,6 +228,27 @@ mod tests {
         report.timeline.client_wanted[6..].fill(Some(0.97));
         let fared = Generator::of(&report);
         assert!(!fared.kept_up() && fared.verdict().contains("97.0 %"), "{}", fared.verdict());
+    }
+
+    #[test]
+    fn a_gateway_is_short_of_a_core_where_it_waits_long_and_not_little_beside_what_it_ran() {
+        assert_eq!(Starved::judged(0.099, 0.01), None, "the scheduler's ordinary doing");
+        assert!(Starved::judged(0.1, 0.29).is_some());
+        assert_eq!(Starved::judged(0.1, 0.31), None, "it had most of what it wanted");
+        assert_eq!(Starved::judged(0.3, 0.9), None, "its own bound");
+        assert!(Starved::judged(0.87, 0.1).is_some());
+    }
+
+    #[test]
+    fn a_report_says_that_its_gateway_waited_where_that_is_known() {
+        let mut report = sample::report();
+        assert_eq!(Starved::of(&report), None);
+        report.timeline.server_waited = vec![Some(0.9); report.timeline.at.len()];
+        let says = Starved::of(&report).unwrap().verdict();
+        let wanted = "the host's CPU was the bound: the gateway waited for a core 90.0 % of the";
+        assert!(says.starts_with(wanted), "{says}");
+        report.timeline.server_waited.clear();
+        assert_eq!(Starved::of(&report), None, "an older report");
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! [`search`] says which load to try next, [`probe`] tries it with a whole run of its own,
 //! [`found`] keeps what came of it, [`show`] draws it. A load passes when nothing is wrong with its
 //! run, every clause of the SLO held, and the generator was not the bottleneck; what it was the
-//! bottleneck of is said to be the generator's bound, never the gateway's.
+//! bottleneck of is said to be the generator's bound, never the gateway's. Where the gateway was
+//! short of a core, the bound is the host's.
 
 pub(crate) mod found;
 mod plot;
@@ -33,8 +34,8 @@ const INTERRUPTED: u8 = 3;
 const NOTHING_HOLDS: u8 = 4;
 /// It had to end before it knew where the bound is, or had confirmed it.
 const UNCONFIRMED: u8 = 5;
-/// The generator was what it ran into.
-const GENERATORS: u8 = 6;
+/// The generator, or the host's CPU, was what it ran into.
+const ANOTHERS: u8 = 6;
 
 const NOTES: &str = "\
 How it searches: it tries --rate (or --connections), doubles while a load passes, then halves the
@@ -44,7 +45,8 @@ of its own. With --scenario it is the scenario's rates that are scaled (as by --
 rate that is named is that of its busiest phase.
 A try passes when every clause of --slo held, nothing was lost, doubled, out of order or corrupt,
 and the generator was not the bottleneck (see `run --help` for when it is). A bound that is the
-generator's is said to be its own.
+generator's is said to be its own, and where the gateway waited for a core, the host's (see
+`run --help` for when).
 Exit codes:
   0  found, and what is above it is the gateway's bound, or --most was reached
   2  the search could not be set up, or not gone on with (no gateway any more, an agent that
@@ -52,7 +54,7 @@ Exit codes:
   3  it was interrupted
   4  not even the least load that was tried meets the SLO
   5  --tries were too few to find where it ends, or to confirm it
-  6  the bound is the generator's: the gateway may take more";
+  6  the bound is the generator's, or the host's CPU: the gateway may take more";
 
 /// What `capacity --help` says at its end.
 pub(crate) fn notes() -> String {
@@ -152,7 +154,7 @@ fn run(args: &Args, typed: &Typed) -> Result<u8, String> {
     }
     publisher.write(&capacity, || knee::render(&capacity))?;
     broke_off.map_or(Ok(()), Err)?;
-    Ok(code(end, search.bound()))
+    Ok(code(end, capacity.bound.is_some() && !capacity.is_gateways()))
 }
 
 /// Tries one load after the other; gives how it ended, which is `None` where it was interrupted.
@@ -175,12 +177,12 @@ fn go_through(
     }
 }
 
-fn code(end: Option<End>, bound: Option<(u64, Verdict)>) -> u8 {
-    let generators = matches!(bound, Some((_, Verdict::Limited)));
+/// The exit code; `anothers` says that what is above is not the gateway's bound.
+fn code(end: Option<End>, anothers: bool) -> u8 {
     match end {
         None => INTERRUPTED,
         Some(End::Unconfirmed(_)) => UNCONFIRMED,
-        Some(_) if generators => GENERATORS,
+        Some(_) if anothers => ANOTHERS,
         Some(End::Nothing) => NOTHING_HOLDS,
         Some(End::Found(_)) => 0,
     }
@@ -192,14 +194,11 @@ mod tests {
 
     #[test]
     fn each_end_has_its_exit_code() {
-        let missed = Some((20, Verdict::Missed));
-        let limited = Some((20, Verdict::Limited));
-        assert_eq!(code(Some(End::Found(10)), missed), 0);
-        assert_eq!(code(Some(End::Found(10)), None), 0);
-        assert_eq!(code(Some(End::Found(10)), limited), GENERATORS);
-        assert_eq!(code(Some(End::Nothing), missed), NOTHING_HOLDS);
-        assert_eq!(code(Some(End::Nothing), limited), GENERATORS);
-        assert_eq!(code(Some(End::Unconfirmed(10)), limited), UNCONFIRMED);
-        assert_eq!(code(None, missed), INTERRUPTED);
+        assert_eq!(code(Some(End::Found(10)), false), 0);
+        assert_eq!(code(Some(End::Found(10)), true), ANOTHERS);
+        assert_eq!(code(Some(End::Nothing), false), NOTHING_HOLDS);
+        assert_eq!(code(Some(End::Nothing), true), ANOTHERS);
+        assert_eq!(code(Some(End::Unconfirmed(10)), true), UNCONFIRMED);
+        assert_eq!(code(None, false), INTERRUPTED);
     }
 }

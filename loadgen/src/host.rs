@@ -124,11 +124,15 @@ fn thread_times(root: &Path) -> impl Iterator<Item = (u32, Times)> + use<> {
     let of_thread = |thread: fs::DirEntry| {
         let number = thread.file_name().to_str()?.parse().ok()?;
         let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        let mut counts = text.split_whitespace().map_while(|count| count.parse().ok());
-        let run = counts.next()?;
-        Some((number, Times { run, waited: counts.next().unwrap_or_default() }))
+        Some((number, times(&text)?))
     };
     fs::read_dir(root.join("task")).into_iter().flatten().flatten().filter_map(of_thread)
+}
+
+/// The two times of a schedstat file; what an older kernel does not say of waiting is zero.
+fn times(schedstat: &str) -> Option<Times> {
+    let mut counts = schedstat.split_whitespace().map_while(|count| count.parse().ok());
+    Some(Times { run: counts.next()?, waited: counts.next().unwrap_or_default() })
 }
 
 /// User and system time of a /proc stat line, in ticks.
@@ -216,6 +220,14 @@ mod tests {
     fn times_are_read_behind_a_name_with_spaces_and_parentheses() {
         let stat = "42 (a ) b) S 1 2 3 4 5 6 7 8 9 10 123 45 0 0 20 0";
         assert_eq!(ticks(stat), Some((123, 45)));
+    }
+
+    #[test]
+    fn a_thread_ran_and_waited_by_the_first_two_counts() {
+        let both = Times { run: 2_800_000_000, waited: 18_500_000_000 };
+        assert_eq!(times("2800000000 18500000000 4711\n"), Some(both));
+        assert_eq!(times("7\n"), Some(Times { run: 7, waited: 0 }));
+        assert_eq!((times(""), times("none 3 4")), (None, None));
     }
 
     #[test]

@@ -10,7 +10,7 @@ pub(crate) mod html;
 pub(crate) mod sample;
 pub(crate) mod timeline;
 
-use crate::bottleneck::Generator;
+use crate::bottleneck::{Generator, Starved};
 use crate::histogram::{Distribution, Percentiles};
 use crate::host::Sample;
 use crate::slo::Judged;
@@ -70,6 +70,9 @@ pub(crate) struct Report {
     /// How the generator itself fared.
     #[serde(default)]
     pub(crate) generator: Generator,
+    /// How the gateway was short of a core; absent where it was not, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) starved: Option<Starved>,
     /// The hosts that it ran on; empty where it ran in one process.
     #[serde(default)]
     pub(crate) agents: Vec<Agent>,

@@ -83,6 +83,7 @@ impl Seconds {
         let pick = |values: &[Option<f64>]| picked(values, &places);
         all.server_cpu = pick(&beside.server_cpu);
         all.server_busiest = pick(&beside.server_busiest);
+        all.server_waited = pick(&beside.server_waited);
         all.ksoftirqd_cpu = pick(&beside.ksoftirqd_cpu);
         all.server_rss = picked(&beside.server_rss, &places);
         all.slab = places

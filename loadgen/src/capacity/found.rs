@@ -2,6 +2,7 @@
 
 use super::search::{End, Verdict};
 use super::{Args, Find};
+use crate::bottleneck::Starved;
 use crate::host;
 use crate::report::{Report, float};
 use crate::slo::Slo;
@@ -52,6 +53,9 @@ pub(crate) struct Bound {
     pub(crate) load: u64,
     pub(crate) verdict: Verdict,
     pub(crate) why: Vec<String>,
+    /// How the gateway was short of a core then; absent where it was not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) starved: Option<Starved>,
 }
 
 /// One try.
@@ -76,6 +80,9 @@ pub(crate) struct Point {
     /// The share of the time in which the generator's busiest thread ran or waited for a core,
     /// percent.
     pub(crate) generator_percent: Option<f64>,
+    /// How the gateway was short of a core; absent where it was not, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) starved: Option<Starved>,
 }
 
 impl Point {
@@ -94,6 +101,7 @@ impl Point {
             refused: 0,
             cpu_percent: None,
             generator_percent: None,
+            starved: None,
         }
     }
 
@@ -112,6 +120,7 @@ impl Point {
             refused: report.pushes.refused.values().sum(),
             cpu_percent: line.mean(&line.server_busiest).map(|cores| cores * 100.0),
             generator_percent: report.generator.busy.map(|share| share * 100.0),
+            starved: report.starved,
             ..Self::none(load, verdict, String::new())
         }
     }
@@ -167,11 +176,12 @@ impl Capacity {
         let failed = |load, verdict| {
             let tried = self.points.iter().rev();
             let mut same = tried.filter(|point| point.load == load && point.verdict == verdict);
-            same.next().map_or_else(Vec::new, |point| point.why.clone())
+            same.next().map_or_else(Default::default, |point| (point.why.clone(), point.starved))
         };
-        let bound =
-            bound.map(|(load, verdict)| Bound { load, verdict, why: failed(load, verdict) });
-        self.bound = bound;
+        self.bound = bound.map(|(load, verdict)| {
+            let (why, starved) = failed(load, verdict);
+            Bound { load, verdict, why, starved }
+        });
     }
 
     /// One entry for each load, ascending, with the median of its values on the curve and the worst
@@ -192,7 +202,9 @@ impl Capacity {
 
     /// Whether what failed above it is the gateway's doing.
     pub(crate) fn is_gateways(&self) -> bool {
-        self.bound.as_ref().is_some_and(|bound| bound.verdict == Verdict::Missed)
+        self.bound
+            .as_ref()
+            .is_some_and(|bound| bound.verdict == Verdict::Missed && bound.starved.is_none())
     }
 
     /// The first line of all that is shown: what was searched for.

@@ -58,12 +58,17 @@ fn bound(capacity: &Capacity) -> String {
         return "nothing that was tried failed: the gateway may take more (--most)".to_owned();
     };
     let (load, why) = (capacity.load(bound.load), bound.why.join("; "));
-    match bound.verdict {
-        Verdict::Limited => format!(
+    match (bound.verdict, &bound.starved) {
+        (Verdict::Limited, _) => format!(
             "the bound is the GENERATOR's: at {load} it was the bottleneck ({why}). The gateway \
              may take more: give the generator more cores or hosts"
         ),
-        _ => format!("the bound is the gateway's: at {load} it failed ({why})"),
+        (_, Some(starved)) => format!(
+            "{}: at {load} it failed ({why}). The gateway may take more where other processes \
+             leave it the cores",
+            starved.verdict()
+        ),
+        (_, None) => format!("the bound is the gateway's: at {load} it failed ({why})"),
     }
 }
 
@@ -142,5 +147,37 @@ const fn sign(verdict: Verdict) -> char {
         Verdict::Met => 'o',
         Verdict::Missed => 'x',
         Verdict::Limited => 'g',
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// What is said of a search whose load of 20 did not hold, with this of the gateway's cores.
+    fn said(starved: Option<serde_json::Value>) -> String {
+        let mut bound = json!({ "load": 20, "verdict": "missed", "why": ["p99 < 50ms: 80 ms"] });
+        if let Some(starved) = starved {
+            bound["starved"] = starved;
+        }
+        let found = json!({
+            "command": [], "version": "", "commit": "", "began": 0, "kernel": "", "processor": "",
+            "scenario": null, "unit": "pushes/s", "slo": ["p99 < 50ms"], "curve": "p99",
+            "limit_us": 50_000.0, "resolution_percent": 5, "confirmations": 3, "found": 10,
+            "confirmed": true, "interrupted": false, "bound": bound, "points": [],
+        });
+        verdict(&serde_json::from_value(found).unwrap())
+    }
+
+    #[test]
+    fn a_bound_is_the_gateways_unless_it_waited_for_a_core() {
+        let own = said(None);
+        assert!(own.contains("CAPACITY 10") && own.contains("the bound is the gateway's"), "{own}");
+        let hosts = said(Some(json!({ "waited": 0.87, "ran": 0.1 })));
+        let wanted = "the host's CPU was the bound: the gateway waited for a core 87.0 % of the \
+                      time: at 20 pushes/s it failed (p99 < 50ms: 80 ms)";
+        assert!(hosts.contains("CAPACITY at least 10") && hosts.contains(wanted), "{hosts}");
+        assert!(!hosts.contains("gateway's"), "{hosts}");
     }
 }

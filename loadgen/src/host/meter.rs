@@ -17,6 +17,8 @@ pub(crate) struct Reading {
     pub(crate) busiest: f64,
     /// Of the thread that had or wanted most: the time in which it ran or waited for a core.
     pub(crate) wanted: f64,
+    /// Of the thread that waited most: ready, while it had no core.
+    pub(crate) waited: f64,
     /// Resident memory now, bytes.
     pub(crate) rss: u64,
 }
@@ -56,21 +58,27 @@ impl Meter {
             return None;
         }
         // A thread that is new began from nothing.
-        let used = |(thread, times): (&u32, &Times)| {
+        let spent = |(thread, times): (&u32, &Times)| {
             let before = self.threads.get(thread).copied().unwrap_or_default();
             let run = times.run.saturating_sub(before.run);
-            (run, run + times.waited.saturating_sub(before.waited))
+            (run, times.waited.saturating_sub(before.waited))
         };
-        let (mut all, mut most, mut wanted) = (0, 0, 0);
-        for (run, wished) in now.iter().map(used) {
+        let (mut all, mut most, mut wished, mut idle) = (0, 0, 0, 0);
+        for (run, ready) in now.iter().map(spent) {
             all += run;
             most = most.max(run);
-            wanted = wanted.max(wished);
+            wished = wished.max(run + ready);
+            idle = idle.max(ready);
         }
         self.threads = now;
         let cores = |ns: u64| ns as f64 / 1e9 / passed.max(1e-3);
-        let (busiest, wanted) = (cores(most), cores(wanted));
-        Some(Reading { cores: cores(all), busiest, wanted, rss: self.resident() })
+        Some(Reading {
+            cores: cores(all),
+            busiest: cores(most),
+            wanted: cores(wished),
+            waited: cores(idle),
+            rss: self.resident(),
+        })
     }
 
     fn times(&self) -> HashMap<u32, Times> {
@@ -103,7 +111,7 @@ mod tests {
             }
         };
         assert!(used.rss > 0 && used.cores >= used.busiest, "{used:?} {sum}");
-        assert!(used.wanted >= used.busiest, "{used:?}");
+        assert!(used.wanted >= used.busiest && used.wanted >= used.waited, "{used:?}");
         assert_eq!(Meter::new(u32::MAX).read(1.0), None);
     }
 }

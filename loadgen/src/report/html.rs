@@ -133,6 +133,7 @@ fn head(report: &Report, outcome: Outcome) -> Markup {
                 ul.findings { @for finding in &report.verdict { li { (finding) } } }
             }
             @if !report.generator.kept_up() { p.caution { (report.generator.verdict()) "." } }
+            @if let Some(starved) = &report.starved { p.caution { (starved.verdict()) "." } }
             @if report.interrupted {
                 p { "The run was ended early; this is of what was offered until then." }
             }

@@ -43,6 +43,8 @@ pub(crate) struct Timeline {
     /// CPU time of the gateway and of its busiest thread in cores; absent if it cannot be read.
     pub(crate) server_cpu: Vec<Option<f64>>,
     pub(crate) server_busiest: Vec<Option<f64>>,
+    /// Of the gateway's thread that waited most for a core: for how long, in cores.
+    pub(crate) server_waited: Vec<Option<f64>>,
     /// The same of the generator.
     pub(crate) client_cpu: Vec<Option<f64>>,
     pub(crate) client_busiest: Vec<Option<f64>>,
@@ -107,6 +109,7 @@ impl Timeline {
             max_us: end(&self.max_us),
             server_cpu: Vec::new(),
             server_busiest: Vec::new(),
+            server_waited: Vec::new(),
             client_cpu: end(&self.client_cpu),
             client_busiest: end(&self.client_busiest),
             client_wanted: end(&self.client_wanted),

@@ -260,6 +260,7 @@ impl Tape {
         let client = self.client.read(passed);
         line.server_cpu.push(server.map(|reading| round(reading.cores)));
         line.server_busiest.push(server.map(|reading| round(reading.busiest)));
+        line.server_waited.push(server.map(|reading| round(reading.waited)));
         line.server_rss.push(server.map(|reading| reading.rss));
         line.client_cpu.push(client.map(|reading| round(reading.cores)));
         line.client_busiest.push(client.map(|reading| round(reading.busiest)));

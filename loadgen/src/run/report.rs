@@ -9,7 +9,7 @@ mod table;
 pub(crate) use crate::report::Passed;
 use findings::Findings;
 
-use crate::bottleneck::Generator;
+use crate::bottleneck::{Generator, Starved};
 use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
@@ -98,6 +98,7 @@ pub(crate) fn build(
         broadcasts,
         timeline: course.timeline,
         generator: Generator::default(),
+        starved: None,
         covers: Covers::of(&course.agents),
         agents: course.agents,
         slo: Vec::new(),
@@ -105,6 +106,7 @@ pub(crate) fn build(
         verdict,
     };
     report.generator = Generator::of(&report);
+    report.starved = Starved::of(&report);
     for agent in &report.agents {
         // One host that could not keep up is few among many, and spoils its share all the same.
         report.generator.add(&agent.name, &agent.generator);

@@ -41,11 +41,13 @@ pub(crate) fn render(capacity: &Capacity) -> Result<String, String> {
 
 fn outcome(capacity: &Capacity) -> (&'static str, &'static str) {
     let limited = capacity.bound.as_ref().is_some_and(|bound| bound.verdict == Verdict::Limited);
+    let starved = capacity.bound.as_ref().is_some_and(|bound| bound.starved.is_some());
     match capacity.found {
         _ if capacity.interrupted => ("interrupted", "badge fair"),
         None => ("nothing passed", "badge bad"),
         Some(_) if !capacity.confirmed => ("unconfirmed", "badge fair"),
         Some(_) if limited => ("generator's bound", "badge fair"),
+        Some(_) if starved => ("host's bound", "badge fair"),
         Some(_) => ("capacity", "badge good"),
     }
 }
@@ -56,6 +58,9 @@ fn bound(capacity: &Capacity) -> String {
         Some(bound) => {
             let whose = match bound.verdict {
                 Verdict::Limited => "the generator's, and the gateway may take more",
+                _ if bound.starved.is_some() => {
+                    "the host's, where the gateway waited for a core, and the gateway may take more"
+                }
                 Verdict::Met | Verdict::Missed => "the gateway's",
             };
             let (load, why) = (full(bound.load), bound.why.join("; "));

@@ -54,6 +54,7 @@ impl Timeline {
             max_us: some(&self.max_us, step),
             server_cpu: some(&self.server_cpu, step),
             server_busiest: some(&self.server_busiest, step),
+            server_waited: some(&self.server_waited, step),
             client_cpu: some(&self.client_cpu, step),
             client_busiest: some(&self.client_busiest, step),
             client_wanted: some(&self.client_wanted, step),

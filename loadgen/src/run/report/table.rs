@@ -87,6 +87,9 @@ pub(super) fn verdict(report: &Report) -> String {
     if !report.generator.kept_up() {
         let _ = writeln!(text, "{}\n", report.generator.verdict());
     }
+    if let Some(starved) = &report.starved {
+        let _ = writeln!(text, "warning: {}\n", starved.verdict());
+    }
     if !report.verdict.is_empty() {
         return text + &format!("FAILED: {}\n", report.verdict.join("; "));
     }
