@@ -67,7 +67,7 @@ pub fn round_up(value: u64, step: u64) -> u64 {
     value.div_ceil(step) * step
 }
 
-/// Bytes, as people write them: `64G`, `512M`, `1024`; a unit is 1024 of the one below.
+/// Bytes, as people write them: `64G`, `23.5 GiB`, `512M`, `1024`; a unit is 1024 of the one below.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -82,8 +82,14 @@ pub fn bytes(text: &str) -> Result<u64, String> {
         "t" | "tb" => 40,
         unit => return Err(format!("`{unit}` is no unit of memory; write 64G, 512M or bytes")),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("`{text}` is no amount of memory"))?;
-    number.checked_mul(1 << shift).ok_or_else(|| format!("`{text}` is more than there can be"))
+    let none = || format!("`{text}` is no amount of memory");
+    let (whole, tenth) = digits.trim_end().split_once('.').unwrap_or((digits.trim_end(), "0"));
+    let number: u64 = whole.parse().map_err(|_| none())?;
+    // One place behind the point, as `check` writes it.
+    let tenth = tenth.parse::<u64>().ok().filter(|_| tenth.len() == 1).ok_or_else(none)?;
+    let bytes =
+        number.checked_mul(1 << shift).and_then(|all| all.checked_add((tenth << shift) / 10));
+    bytes.ok_or_else(|| format!("`{text}` is more than there can be"))
 }
 
 /// The most connections or pushes of a goal.
@@ -123,7 +129,8 @@ mod tests {
         assert_eq!(bytes("64GiB"), Ok(64 << 30));
         assert_eq!(bytes("512m"), Ok(512 << 20));
         assert_eq!(bytes("1024"), Ok(1024));
-        for wrong in ["", "G", "64X", "-1", "99999999T"] {
+        assert_eq!((bytes("23.5 GiB"), bytes("1.5k")), (Ok(47 << 29), Ok(1536)));
+        for wrong in [".5G", "1.G", "1.25G", "1.-5G", "", "G", "64X", "-1", "99999999T"] {
             assert!(bytes(wrong).is_err(), "{wrong}");
         }
     }

@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser};
 use command_line::{Cli, Command, GoalArgs};
 use holdfast_tuning::change::{self, Failed, Plan};
 use holdfast_tuning::elsewhere::Elsewhere;
+use holdfast_tuning::knobs;
 use holdfast_tuning::overruled::overruled;
 use holdfast_tuning::plan::{self, Finding, State};
 use holdfast_tuning::room::Room;
@@ -178,7 +179,9 @@ fn explain(host: &Host, name: Option<&str>, args: &GoalArgs) -> Exit {
         say(show::knobs(&findings).trim_end());
         return Exit::Done;
     };
-    match holdfast_tuning::knobs::named(name) {
+    // A knob of several files is known by each of them too, which is what `check` calls it.
+    let shown = findings.iter().find(|one| one.knob.label(&one.place) == name);
+    match shown.map_or_else(|| knobs::named(name), |one| Ok(one.knob)) {
         Ok(knob) => say(show::knob(knob, &findings).trim_end()),
         Err(near) => {
             let near = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();

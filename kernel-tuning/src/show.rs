@@ -270,15 +270,9 @@ pub(crate) fn left(done: &Undone) -> String {
     )
 }
 
-/// Every knob in a line.
+/// All that is known of every knob.
 pub(crate) fn knobs(findings: &[Finding]) -> String {
-    let mut text = String::new();
-    for knob in knobs::all() {
-        let mine = findings.iter().find(|one| one.knob.name == knob.name);
-        let want = mine.map_or("as it is".to_owned(), |one| one.want.to_string());
-        let _ = writeln!(text, "{:36} {want}", knob.name);
-    }
-    text
+    knobs::all().map(|one| knob(one, findings)).collect::<Vec<_>>().join("\n")
 }
 
 /// All that is known of a knob.

@@ -390,6 +390,16 @@ fn exit_codes_are_those_of_the_help() {
     assert_eq!(code(&["apply", "--dry-run", "--connections", "50000000"]), 3);
     assert_eq!(code(&["explain", "fs.nropen"]), 2);
     assert_eq!(code(&["explain", "fs.nr_open"]), 0);
+    let all = made.command(PROGRAM, &["explain"]).output().unwrap();
+    let all = String::from_utf8(all.stdout).unwrap();
+    assert!(all.matches("\n  why ").count() > 20 && all.matches("\n  source ").count() > 20);
+    let shown = made.command(PROGRAM, &["check", "--all"]).output().unwrap();
+    for line in String::from_utf8(shown.stdout).unwrap().lines() {
+        let name = line.split_whitespace().next().unwrap_or_default();
+        if name.starts_with("/sys/") || name.starts_with("/proc/") {
+            assert_eq!(code(&["explain", name]), 0, "{name}");
+        }
+    }
     assert_eq!(code(&["undo"]), 0);
     assert_eq!(code(&["check"]), 1);
     made.write(record::PATH, "{");
