@@ -41,6 +41,11 @@ impl Host {
         })
     }
 
+    /// Whether this program runs on it.
+    pub fn is_this_one(&self) -> bool {
+        self.root.canonicalize().is_ok_and(|root| root == Path::new("/"))
+    }
+
     /// Where a file of the host is; `path` begins with `/`.
     pub fn place(&self, path: &str) -> PathBuf {
         self.root.join(path.trim_start_matches('/'))

@@ -120,9 +120,8 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
     for one in overruled(host, &findings) {
         complain(&one.to_string());
     }
-    let program = std::env::current_exe().ok();
-    let program = program.as_deref().and_then(|path| path.to_str()).unwrap_or("holdfast-tuning");
-    let plan = Plan::new(host, &goal, &findings, manner.persist.then_some(program));
+    let program = manner.persist.then(|| program(host));
+    let plan = Plan::new(host, &goal, &findings, program.as_deref());
     if plan.is_empty() {
         say(if lacking.is_empty() {
             "nothing to do: the host is as the goal needs it"
@@ -144,6 +143,14 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
         }
         Some(_) => Exit::CannotMeet,
     }
+}
+
+/// The path that this program has when the host starts: in an image that is built here, not the
+/// one that it has here.
+fn program(host: &Host) -> String {
+    let here = if host.is_this_one() { std::env::current_exe().ok() } else { None };
+    let here = here.as_deref().and_then(Path::to_str);
+    here.unwrap_or("/usr/bin/holdfast-tuning").to_owned()
 }
 
 /// Makes a change that was shown, unless it shall only be shown.

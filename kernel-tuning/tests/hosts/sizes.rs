@@ -50,6 +50,26 @@ fn the_service_that_sets_the_kernel_takes_a_host_that_falls_short() {
 }
 
 #[test]
+fn an_image_gets_the_path_that_the_program_will_have_and_files_that_are_documented() {
+    let made = Made::new();
+    let before = made.everything();
+    let (code, _, told) = on(&made, &["apply", "--yes", "--persist"], &[]);
+    assert_eq!(code, 0, "{told}");
+    let unit = made.read("/etc/systemd/system/holdfast-tuning.service");
+    assert!(unit.contains("\nExecStart=\"/usr/bin/holdfast-tuning\" apply --yes --conn"), "{unit}");
+    let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../packaging/README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let after = made.everything();
+    let new = |path: &&String| !before.contains_key(*path) && after[*path].is_some();
+    let kept = |path: &&String| ["etc/", "var/"].iter().any(|folder| path.starts_with(folder));
+    let written: Vec<_> = after.keys().filter(new).filter(kept).collect();
+    assert_eq!(written.len(), 7, "{written:?}");
+    for path in written {
+        assert!(readme.contains(&format!("| `/{path}` |")), "{path} is not in {readme}");
+    }
+}
+
+#[test]
 fn a_host_that_is_elsewhere_is_planned_without_looking_at_this_one() {
     let nowhere = |words: &[&str], goal: &[&str]| {
         let mut command = Command::new(PROGRAM);
