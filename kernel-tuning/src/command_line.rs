@@ -100,7 +100,8 @@ pub(crate) enum Command {
     Plan {
         #[command(flatten)]
         load: LoadArgs,
-        /// Memory of that host, such as 64G
+        /// Memory of that host as it is sold, such as 64G; what its kernel counts is some per cent
+        /// less
         #[arg(long, value_name = "BYTES", value_parser = goal::bytes, help_heading = "Goal")]
         memory: u64,
         /// Its cores
@@ -140,7 +141,7 @@ pub(crate) enum Command {
     /// Say why a knob is turned, what that costs, and who says so
     #[command(after_help = EXPLAIN)]
     Explain {
-        /// The knob; all of them if none is named
+        /// The knob, or its file, as `check` shows it; all of them if none is named
         knob: Option<String>,
         #[command(flatten)]
         goal: GoalArgs,
@@ -156,7 +157,8 @@ pub(crate) struct LoadArgs {
     /// Connections of clients at the same time
     #[arg(long, default_value_t = 1_000_000, value_name = "N", value_parser = goal::some)]
     connections: u64,
-    /// Messages a second that are pushed to single users
+    /// Messages a second that are pushed to single users, durable or online; the cores that they
+    /// take are estimated as if all were durable
     #[arg(long, default_value_t = 20_000, value_name = "N", value_parser = goal::count)]
     pushes: u64,
     /// Ports that the gateway listens on
@@ -170,7 +172,8 @@ pub(crate) struct LoadArgs {
 pub(crate) struct GoalArgs {
     #[command(flatten)]
     load: LoadArgs,
-    /// Memory, such as 64G; all that the host has if it is not said
+    /// Memory that the host shall have, such as 64G or 23.5G; up to a tenth less counts as the same
+    /// size. All that the host has if it is not said
     #[arg(long, value_name = "BYTES", value_parser = goal::bytes)]
     memory: Option<u64>,
     /// Cores for shards; all that the host has if it is not said

@@ -90,6 +90,11 @@ pub fn named(name: &str) -> Result<&'static Knob, Option<&'static str>> {
     if let Some(knob) = all().find(|knob| knob.name == name) {
         return Ok(knob);
     }
+    // Without its beginning, as many say it: `somaxconn`.
+    let end = format!(".{name}");
+    if let Some(knob) = all().find(|knob| knob.name.ends_with(&end)) {
+        return Err(Some(knob.name));
+    }
     let scored = all().map(|knob| (strsim::jaro_winkler(knob.name, name), knob.name));
     let best = scored.max_by(|a, b| a.0.total_cmp(&b.0));
     Err(best.filter(|(score, _)| *score > 0.75).map(|(_, name)| name))
@@ -127,6 +132,9 @@ mod tests {
     #[test]
     fn a_name_that_is_nearly_one_is_told() {
         assert_eq!(named("net.core.somaxcon").unwrap_err(), Some("net.core.somaxconn"));
+        assert_eq!(named("tcp_mem").unwrap_err(), Some("net.ipv4.tcp_mem"));
+        assert_eq!(named("somaxconn").unwrap_err(), Some("net.core.somaxconn"));
+        assert_eq!(named("").unwrap_err(), None);
         assert_eq!(named("zzz").unwrap_err(), None);
         assert!(named("fs.nr_open").is_ok());
     }
