@@ -3,7 +3,8 @@
 //! Every agent begins to record at one barrier and takes its samples by the clock, so sample by
 //! sample they speak of the same second, as near as the barrier is one moment. Counts and cores add
 //! up, a busiest thread is the busiest of all, and the percentiles of a second are those of one
-//! histogram of all agents.
+//! histogram of all agents. A host that is busy samples late: its rates are made counts again by
+//! its own seconds, so that the rates of the whole by its seconds are what was counted.
 
 use super::PATIENCE;
 use super::wire::Second;
@@ -16,6 +17,8 @@ const OPEN: usize = 12;
 const _: () = assert!(OPEN as u64 > PATIENCE.as_secs(), "who is late is still heard");
 /// Most seconds: thirty days.
 const MOST: usize = 30 * 24 * 3_600;
+/// Seconds that a row lasts at least: what is shorter is of the row before.
+const SHORTEST: f64 = 0.05;
 
 /// One second of all agents.
 #[derive(Debug, Default)]
@@ -24,7 +27,7 @@ struct Row {
     at: f64,
     connected: u64,
     online: u64,
-    rates: [f64; RATES],
+    counts: [f64; COUNTS],
     cpu: Option<f64>,
     busiest: Option<f64>,
     wanted: Option<f64>,
@@ -37,14 +40,14 @@ struct Row {
 }
 
 /// Offered, accepted, refused, delivered, broadcasts, logins, errors.
-const RATES: usize = 7;
+const COUNTS: usize = 7;
 
 /// All seconds so far.
 #[derive(Debug, Default)]
 pub(super) struct Seconds {
     rows: BTreeMap<usize, Row>,
-    /// The last sample of each agent.
-    last: BTreeMap<usize, usize>,
+    /// The last sample of each agent: its row, and when it was taken.
+    last: BTreeMap<usize, (usize, f64)>,
 }
 
 impl Seconds {
@@ -52,15 +55,15 @@ impl Seconds {
     pub(super) fn add(&mut self, agent: usize, second: &Second, before: &Tally) {
         let line = &second.line;
         let Some(at) = line.at.first().map(|at| at - line.from) else { return };
-        let last = self.last.get(&agent).copied().unwrap_or_default();
+        let (last, ended) = self.last.get(&agent).copied().unwrap_or_default();
         let place = nearest(at).max(last + 1);
         if !at.is_finite() || place > MOST {
             return;
         }
-        self.last.insert(agent, place);
+        self.last.insert(agent, (place, at));
         let row = self.rows.entry(place).or_default();
         row.at = row.at.max(at);
-        row.add(line);
+        row.add(line, at - ended);
         if !row.closed {
             row.push.get_or_insert_with(Latency::new).add(&second.tally.push.since(&before.push));
         }
@@ -71,14 +74,16 @@ impl Seconds {
     }
 
     /// The timeline; `beside` is what the controller recorded of the gateway in the same time.
-    pub(super) fn timeline(mut self, beside: Timeline) -> Timeline {
+    pub(super) fn timeline(self, beside: Timeline) -> Timeline {
         let near = by_second(&beside);
         let mut all = Timeline { from: beside.from, stages: beside.stages, ..Timeline::default() };
+        let rows = self.closed();
         let places: Vec<Option<usize>> =
-            self.rows.keys().map(|place| near.get(place).copied()).collect();
-        for row in self.rows.values_mut() {
-            row.close();
-            row.put(&mut all);
+            rows.iter().map(|(place, _)| near.get(place).copied()).collect();
+        let mut ended = 0.0;
+        for (_, row) in rows {
+            row.put(&mut all, row.at - ended);
+            ended = row.at;
         }
         let pick = |values: &[Option<f64>]| picked(values, &places);
         all.server_cpu = pick(&beside.server_cpu);
@@ -99,10 +104,24 @@ impl Seconds {
         all.shards = beside.shards.iter().map(shard).collect();
         all
     }
+
+    /// The rows and which second each is, each some time after the one before.
+    fn closed(self) -> Vec<(usize, Row)> {
+        let mut closed: Vec<(usize, Row)> = Vec::with_capacity(self.rows.len());
+        for (place, mut row) in self.rows {
+            row.close();
+            match closed.last_mut() {
+                Some((_, before)) if row.at < before.at + SHORTEST => before.take(&row),
+                _ => closed.push((place, row)),
+            }
+        }
+        closed
+    }
 }
 
 impl Row {
-    fn add(&mut self, line: &Timeline) {
+    /// One agent's sample, of what it counted in so many seconds.
+    fn add(&mut self, line: &Timeline, seconds: f64) {
         let first = |values: &[f64]| values.first().copied().unwrap_or_default();
         self.connected += line.connected.first().copied().unwrap_or_default();
         self.online += line.online.first().copied().unwrap_or_default();
@@ -115,8 +134,8 @@ impl Row {
             &line.logins,
             &line.errors,
         ];
-        for (sum, more) in self.rates.iter_mut().zip(rates) {
-            *sum += first(more);
+        for (sum, rate) in self.counts.iter_mut().zip(rates) {
+            *sum += first(rate) * seconds;
         }
         let known = |values: &[Option<f64>]| values.first().copied().flatten();
         if let Some(cores) = known(&line.client_cpu) {
@@ -143,7 +162,17 @@ impl Row {
         }
     }
 
-    fn put(&self, all: &mut Timeline) {
+    /// What was counted in a row that ended with this one.
+    fn take(&mut self, other: &Self) {
+        for (sum, more) in self.counts.iter_mut().zip(other.counts) {
+            *sum += more;
+        }
+        self.at = self.at.max(other.at);
+        self.points = self.points.or(other.points);
+    }
+
+    /// As the next of a timeline, where it lasted so many seconds.
+    fn put(&self, all: &mut Timeline, seconds: f64) {
         all.at.push(all.from + self.at);
         all.connected.push(self.connected);
         all.online.push(self.online);
@@ -156,8 +185,8 @@ impl Row {
             &mut all.logins,
             &mut all.errors,
         ];
-        for (values, rate) in rates.into_iter().zip(self.rates) {
-            values.push((rate * 1e3).round() / 1e3);
+        for (values, count) in rates.into_iter().zip(self.counts) {
+            values.push((count / seconds * 1e3).round() / 1e3);
         }
         let points = [&mut all.p50_us, &mut all.p99_us, &mut all.max_us];
         for (place, values) in points.into_iter().enumerate() {
@@ -215,10 +244,10 @@ mod tests {
         let (mut one, mut other, nothing) = (Tally::new(), Tally::new(), Tally::new());
         one.push.record(1_000_000);
         other.push.record(9_000_000);
-        seconds.add(0, &second(1.01, 10.0, &one), &nothing);
-        seconds.add(1, &second(0.99, 20.0, &other), &nothing);
+        seconds.add(0, &second(1.25, 10.0, &one), &nothing);
+        seconds.add(1, &second(1.0, 20.0, &other), &nothing);
         seconds.add(0, &second(2.0, 5.0, &one), &one);
-        seconds.add(0, &second(2.3, 1.0, &one), &one);
+        seconds.add(0, &second(2.25, 1.0, &one), &one);
         let beside = Timeline {
             from: 100.0,
             at: vec![101.0, 102.1],
@@ -227,8 +256,9 @@ mod tests {
             ..Timeline::default()
         };
         let line = seconds.timeline(beside);
-        assert_eq!(line.at, [101.01, 102.0, 102.3]);
-        assert_eq!(line.delivered, [30.0, 5.0, 1.0]);
+        assert_eq!(line.at, [101.25, 102.0, 102.25]);
+        // 10 a second for 1.25 s and 20 for one, in the 1.25 s of both.
+        assert_eq!(line.delivered, [26.0, 5.0, 1.0]);
         assert_eq!((line.online, line.client_cpu[0]), (vec![20, 10, 10], Some(1.0)));
         assert_eq!((line.client_busiest[0], line.max_us[1]), (Some(0.2), None));
         assert_eq!(line.p50_us[0].map(|us| us / 100), Some(10));
@@ -251,6 +281,26 @@ mod tests {
         let line = seconds.timeline(Timeline::default());
         assert_eq!((line.delivered[0], line.at.len()), (5.0, late));
         assert_eq!(line.max_us[0].map(|us| us / 100), Some(90));
+    }
+
+    #[test]
+    fn rates_by_their_seconds_are_what_was_counted_however_late_the_samples_are() {
+        let mut seconds = Seconds::default();
+        let nothing = Tally::new();
+        // Of three agents, each 10 a second for 3.4 s; the rows 3 and 4 end at one moment.
+        for (agent, ends) in
+            [&[1.0, 2.0, 3.4][..], &[1.4, 2.3, 3.0, 3.4], &[0.8, 2.6, 3.4]].into_iter().enumerate()
+        {
+            for at in ends {
+                seconds.add(agent, &second(*at, 10.0, &nothing), &nothing);
+            }
+        }
+        let line = seconds.timeline(Timeline::default());
+        let before = std::iter::once(0.0).chain(line.at.iter().copied());
+        let lengths: Vec<f64> = line.at.iter().zip(before).map(|(at, ended)| at - ended).collect();
+        assert!(lengths.iter().all(|length| *length >= SHORTEST), "{lengths:?}");
+        let sum: f64 = line.delivered.iter().zip(lengths).map(|(rate, length)| rate * length).sum();
+        assert!((sum - 102.0).abs() < 0.01, "{sum}");
     }
 
     #[test]
