@@ -20,8 +20,9 @@ const TIMES: [(&str, f64); 3] = [("us", 1.0), ("ms", 1e3), ("s", 1e6)];
 const SIZES: [(&str, f64); 4] =
     [("B", 1.0), ("KiB", KIB), ("MiB", KIB * KIB), ("GiB", KIB * KIB * KIB)];
 const SHARES: [(&str, f64); 1] = [("%", 1.0)];
-const COUNTS: [(&str, f64); 1] = [("", 1.0)];
-const RATES: [(&str, f64); 2] = [("", 1.0), ("/s", 1.0)];
+const COUNTS: [(&str, f64); 3] = [("", 1.0), ("k", 1e3), ("M", 1e6)];
+const RATES: [(&str, f64); 6] =
+    [("", 1.0), ("k", 1e3), ("M", 1e6), ("/s", 1.0), ("k/s", 1e3), ("M/s", 1e6)];
 
 /// What is wrong, and where.
 struct Wrong {

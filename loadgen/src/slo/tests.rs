@@ -53,6 +53,10 @@ fn every_sign_and_unit_is_understood() {
         ("memory < 2KiB", false),
         ("delivered > 0/s", true),
         ("delivered > 1000000", false),
+        ("delivered < 1M", true),
+        ("delivered > 1.5k/s", false),
+        ("refused < 1k", true),
+        ("refused > 0.009k", true),
     ] {
         assert_eq!(met(text), expected, "{text}");
     }
@@ -95,7 +99,7 @@ fn a_wrong_word_is_marked_and_what_could_be_there_is_said() {
         ("memory < 1GB", "          ^^", "B, KiB, MiB or GiB"),
         ("cpu < 80", "      ^^", "with %"),
         ("logins > 5%", "          ^", "no unit"),
-        ("lost < 1ms", "        ^^", "no unit or % (of what was offered)"),
+        ("lost < 1ms", "        ^^", "no unit, k, M or % (of what was offered)"),
         ("lost = 0,", "         ^", "missing"),
         ("", "^", "missing"),
         ("< 5", "^", "no metric"),
