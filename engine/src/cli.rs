@@ -42,6 +42,7 @@ use std::process::ExitCode;
 /// Holdfast: a push gateway that holds millions of connections.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast", version, args_conflicts_with_subcommands = true)]
+#[command(long_version = concat!(env!("CARGO_PKG_VERSION"), ", commit ", env!("HOLDFAST_COMMIT")))]
 #[command(after_help = exit::HELP)]
 struct Cli {
     #[command(subcommand)]

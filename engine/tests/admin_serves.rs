@@ -146,7 +146,13 @@ fn metrics_are_those_of_the_shards_and_of_the_process() {
         "holdfast_ready 0",
         "holdfast_incarnation 7",
         "holdfast_uptime_seconds 90",
-        concat!("holdfast_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
+        concat!(
+            "holdfast_build_info{version=\"",
+            env!("CARGO_PKG_VERSION"),
+            "\",revision=\"",
+            env!("HOLDFAST_COMMIT"),
+            "\"} 1"
+        ),
         "# EOF",
     ] {
         assert!(answer.lines().any(|each| each == line), "{line} is not in\n{answer}");

@@ -92,6 +92,10 @@ pub(crate) struct Side {
 pub(crate) struct Comparison {
     base: Vec<String>,
     new: Vec<String>,
+    /// The gateways' versions and commits; empty where no run knows.
+    base_gateway: String,
+    new_gateway: String,
+    /// The generators' commits.
     base_commit: String,
     new_commit: String,
     tolerance_percent: f64,
@@ -314,6 +318,8 @@ fn one(
     Ok(Comparison {
         base: base.files.clone(),
         new: new.files.clone(),
+        base_gateway: base.common(gateway),
+        new_gateway: new.common(gateway),
         base_commit: base.common(|run| run.commit.clone()),
         new_commit: new.common(|run| run.commit.clone()),
         tolerance_percent: rules.tolerance * 100.0,
@@ -326,6 +332,10 @@ fn one(
         verdict: Verdict::of_all(metrics.iter().map(|finding| finding.verdict)),
         metrics,
     })
+}
+
+fn gateway(run: &Report) -> String {
+    run.gateway.clone().unwrap_or_default()
 }
 
 fn doubts(base: &Side, new: &Side, anyway: bool) -> Vec<String> {

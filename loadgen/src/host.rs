@@ -209,7 +209,8 @@ pub(crate) fn processor() -> String {
     format!("{cores} x {name}")
 }
 
-/// The commit that this was built from, `-dirty` behind it where files were not as committed.
+/// The commit that this was built from, `-dirty` behind it where files were not as committed;
+/// `debug` of a build for the day's work.
 pub(crate) const COMMIT: &str = env!("HOLDFAST_COMMIT");
 
 #[cfg(test)]

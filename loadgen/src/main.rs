@@ -21,6 +21,7 @@ mod compare;
 mod doctor;
 mod fleet;
 mod floor;
+mod gateway;
 mod histogram;
 mod host;
 mod interrupt;
@@ -45,6 +46,7 @@ mod weak;
 /// Measures a Holdfast gateway, and what the kernel costs without it.
 #[derive(Debug, Parser)]
 #[command(name = "holdfast-loadgen", version)]
+#[command(long_version = concat!(env!("CARGO_PKG_VERSION"), ", commit ", env!("HOLDFAST_COMMIT")))]
 struct Cli {
     #[command(subcommand)]
     command: Command,

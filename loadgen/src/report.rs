@@ -32,6 +32,9 @@ pub(crate) struct Report {
     pub(crate) command: Vec<String>,
     pub(crate) version: String,
     pub(crate) commit: String,
+    /// The gateway's version, and its commit; absent where its admin page is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) gateway: Option<String>,
     /// When the run began, seconds since 1970 UTC; 0 where it is not known.
     #[serde(default)]
     pub(crate) began: u64,

@@ -1,16 +1,11 @@
 //! How many clients the gateway under test has room for, by its own metrics: whoever is one too
 //! many is refused, again and again, until the run gives up.
 
-use crate::host::find;
+use crate::gateway;
 use crate::options::Options;
-use crate::page;
 use crate::run::failure::{Failure, Whose};
 use crate::scenario::plan::Plan;
-use crate::secret;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Where a gateway's admin page is, unless it is told otherwise.
-const USUAL_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
 /// What it holds at most, over its shards.
 const LIMIT: &str = "holdfast_connections_limit{";
 /// What it holds, by shard and state.
@@ -26,17 +21,9 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Asks the gateway; `None` where its admin page is not known, does not answer, or does not say
-    /// it, as that of an older gateway, or where there are several addresses, which may be those of
-    /// several gateways.
+    /// Asks the gateway; `None` where it does not tell, as an older one.
     pub(crate) fn ask(options: &Options) -> Option<Self> {
-        let output = &options.output;
-        let [gateway] = options.clients.gateway[..] else { return None };
-        let server = || output.server_pid.or_else(|| find::listener(gateway));
-        let address = output.admin.or_else(|| usual(server()))?;
-        let token = secret::read("", output.admin_token_file.as_deref()).ok()?;
-        let token = String::from_utf8(token).ok().filter(|token| !token.is_empty());
-        Self::parse(&page::get(address, "/metrics", token.as_deref()).ok()?)
+        Self::parse(&gateway::metrics(options)?)
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -74,11 +61,6 @@ pub(crate) fn raise(needed: u64) -> String {
          `holdfast-tuning check --connections {needed}` says which; its /metrics has the limit \
          (holdfast_connections_limit)"
     )
-}
-
-/// The usual place, if the gateway's process listens there, and not another one.
-pub(crate) fn usual(server: Option<u32>) -> Option<SocketAddr> {
-    server.filter(|pid| find::listener(USUAL_ADMIN) == Some(*pid)).map(|_| USUAL_ADMIN)
 }
 
 /// Most clients that the plan has connected at any time.

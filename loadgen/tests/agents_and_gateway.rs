@@ -34,11 +34,15 @@ fn what_agents_offer_is_what_a_real_gateway_counts() {
     let to = (gateway.clients, gateway.api);
     let load = ["--connections", "60", "--rate", "300", "--duration", "2", "--broadcasts", "2"];
     let classes = ["--durable", "0.5", "--receipts", "--churn", "0.1"];
-    let ran = started("run", (&agents, &key), to, &[&load[..], &classes].concat());
+    let admin = gateway.admin.to_string();
+    let all = [&load[..], &classes, &["--admin", &admin]].concat();
+    let ran = started("run", (&agents, &key), to, &all);
     let ran = Ran::of(ran.wait_with_output().unwrap());
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!((ran.number("/pushes/offered"), ran.sum("offered")), (600, 600));
     assert_eq!(counted(&gateway, "holdfast_push_body_bytes_count"), 600);
+    let version = ran.report["gateway"].as_str().unwrap();
+    assert!(version.starts_with(concat!(env!("CARGO_PKG_VERSION"), ", commit ")), "{version}");
     let stored = ran.number("/durable/stored");
     assert!(stored > 0 && ran.number("/durable/receipts") == stored, "{}", ran.report["durable"]);
     assert_eq!((ran.number("/broadcasts/started"), ran.number("/broadcasts/offered")), (2, 120));

@@ -36,7 +36,7 @@ impl Pages {
         let now_micros = options.now_micros;
         let process = Arc::new(Process { status, shards: Arc::clone(&shards), now_micros });
         let mut registry = Registry::with_prefix("holdfast");
-        let build = Info::new(vec![("version", Status::VERSION)]);
+        let build = Info::new(vec![("version", Status::VERSION), ("revision", Status::COMMIT)]);
         registry.register("build", "The program", build);
         registry.register_collector(Box::new(Arc::clone(&process)));
         registry.register_collector(Box::new(Shards(shards)));

@@ -35,6 +35,8 @@ pub struct Status {
 impl Status {
     /// The version of this program.
     pub const VERSION: &'static str = env!("CARGO_PKG_VERSION");
+    /// The commit that it was built from, `-dirty` behind it where files were not as committed.
+    pub const COMMIT: &'static str = env!("HOLDFAST_COMMIT");
 
     /// A process that starts, in its incarnation.
     pub const fn new(incarnation: u32) -> Self {

@@ -20,8 +20,10 @@ pub(super) fn table(comparison: &Comparison) -> String {
 }
 
 fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
-    writeln!(out, "base  {}, commit {}", comparison.base.join(" "), comparison.base_commit)?;
-    writeln!(out, "new   {}, commit {}", comparison.new.join(" "), comparison.new_commit)?;
+    let Comparison { base, base_gateway, base_commit, .. } = comparison;
+    side(out, ("base", base), base_gateway, base_commit)?;
+    let Comparison { new, new_gateway, new_commit, .. } = comparison;
+    side(out, ("new", new), new_gateway, new_commit)?;
     let left_out = comparison.lost_agents.iter().chain(&comparison.generator_bound);
     for note in left_out.chain(&comparison.doubts) {
         writeln!(out, "note  {note}")?;
@@ -42,6 +44,17 @@ fn write_all(comparison: &Comparison, out: &mut String) -> std::fmt::Result {
         writeln!(out, "{REMEDY}")?;
     }
     writeln!(out)
+}
+
+fn side(
+    out: &mut String,
+    (name, files): (&str, &[String]),
+    gateway: &str,
+    commit: &str,
+) -> std::fmt::Result {
+    let gateway = if gateway.is_empty() { "of unknown version" } else { gateway };
+    writeln!(out, "{name:<5} {}", files.join(" "))?;
+    writeln!(out, "      gateway {gateway}; generator of commit {commit}")
 }
 
 fn row(finding: &Finding, out: &mut String) -> std::fmt::Result {

@@ -51,6 +51,18 @@ fn one_run_does_not_count_twice() {
 }
 
 #[test]
+fn a_comparison_says_which_gateways_it_is_of() {
+    let (mut base, mut new) = (side(&[1, 2]), side(&[1]));
+    base.runs[0].gateway = Some("0.0.9, commit f00".to_owned());
+    new.runs[0].gateway = None;
+    let compared = one(&base, &new, (&chosen(&[]).unwrap(), RULES), false).unwrap();
+    let shown = show::table(&compared);
+    let of = "gateway 0.0.9, commit f00 | 0.1.0, commit 0123456789ab; generator of commit unknown";
+    assert!(shown.contains(&format!("base  run1.json run2.json\n      {of}\n")), "{shown}");
+    assert!(shown.contains("new   run1.json\n      gateway of unknown version; "), "{shown}");
+}
+
+#[test]
 fn too_few_runs_say_how_many_would_do() {
     let finding = p99(&[1_000, 1_001], &[2_000, 2_001]);
     assert_eq!(finding.verdict, Verdict::CannotTell);

@@ -30,6 +30,7 @@ pub(crate) fn report() -> Report {
         command: vec!["holdfast-loadgen".to_owned(), "run".to_owned()],
         version: "0.1.0".to_owned(),
         commit: "unknown".to_owned(),
+        gateway: Some("0.1.0, commit 0123456789ab".to_owned()),
         began: 1_709_251_199,
         scenario: None,
         phases: Vec::new(),

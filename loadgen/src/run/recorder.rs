@@ -10,12 +10,12 @@ use super::view::screen::Slate;
 use super::view::{Second, Totals};
 use crate::clock::{SECOND, duration};
 use crate::fleet::shared::Shared;
+use crate::gateway;
 use crate::histogram::Latency;
 use crate::host::{self, meter::Meter};
 use crate::options::Output;
 use crate::report::float;
 use crate::report::timeline::{Mark, Timeline};
-use crate::room;
 use admin::Admin;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -98,7 +98,7 @@ impl Recorder {
 /// Where to ask for the load of the shards: as told, or at the usual place if the gateway that is
 /// measured listens there, and not another one.
 fn admin_address(server: Option<u32>, options: &Output) -> Option<SocketAddr> {
-    options.admin.or_else(|| room::usual(server))
+    options.admin.or_else(|| gateway::usual(server))
 }
 
 /// The recording thread's own.

@@ -10,6 +10,7 @@ pub(crate) use crate::report::Passed;
 use findings::Findings;
 
 use crate::bottleneck::{Generator, Starved};
+use crate::gateway;
 use crate::histogram::{Distribution, Latency, Tally};
 use crate::host::{self, Process, Sample};
 use crate::options::{ClassName, Options};
@@ -71,6 +72,7 @@ pub(crate) fn build(
         command: command(std::env::args()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: host::COMMIT.to_owned(),
+        gateway: gateway::metrics(options).as_deref().and_then(gateway::version),
         began: course.began,
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),

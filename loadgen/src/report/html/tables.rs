@@ -312,12 +312,14 @@ fn environment(report: &Report) -> Markup {
     let version = format!("{}, commit {}", report.version, report.commit);
     let command = report.command.join(" ");
     let scenario = report.scenario.as_deref().unwrap_or("none");
-    let rows: [(&str, &str); 7] = [
+    let gateway = report.gateway.as_deref().unwrap_or("not known");
+    let rows: [(&str, &str); 8] = [
         ("scenario", scenario),
         ("clients", &clients),
         ("stages", &stages),
         ("kernel", &report.kernel),
         ("processor", &report.processor),
+        ("gateway", gateway),
         ("generator", &version),
         ("command", &command),
     ];

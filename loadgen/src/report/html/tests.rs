@@ -178,5 +178,6 @@ fn a_run_without_a_timeline_is_still_a_page() {
     report.distributions.clear();
     let page = page(&report);
     assert!(drawings(&page).is_empty() && page.contains("Environment"));
+    assert!(page.contains("<dt>gateway</dt><dd>0.1.0, commit 0123456789ab</dd>"));
     assert!(page.contains("too short for a timeline"));
 }

@@ -49,6 +49,9 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     )?;
     writeln!(out, "{}", report.plan)?;
     writeln!(out, "kernel {}, {}, commit {}", report.kernel, report.processor, report.commit)?;
+    if let Some(gateway) = &report.gateway {
+        writeln!(out, "gateway {gateway}")?;
+    }
     if let Some(covers) = &report.covers {
         writeln!(out, "\nnote: {}", covers.words)?;
     }
