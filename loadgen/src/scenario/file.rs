@@ -147,7 +147,7 @@ fn clients(table: &Table<'_>) -> Clients {
         connect_rate: table.get("connect_rate", &few),
         login_timeout: table.get("login_timeout", &kinds::time(1_000)).map(|ns| ns / SECOND),
         heartbeat: table
-            .get("heartbeat", &kinds::time(0))
+            .get("heartbeat", &kinds::time_to(0, u64::from(u16::MAX) * 1_000))
             .map(|ns| u16::try_from(whole_seconds(ns)).unwrap_or(u16::MAX)),
         pings: table.get("pings", &kinds::number(0, u64::from(u32::MAX))),
         user_bytes: table.get("user_bytes", &kinds::number(1, USER_BYTES as u64)),
@@ -157,7 +157,7 @@ fn clients(table: &Table<'_>) -> Clients {
         allow_disconnects: table.get("allow_disconnects", &kinds::flag()),
         populations: table.tables("population").iter().filter_map(population).collect(),
     };
-    if table.has("population") && clients.populations.is_empty() {
+    if table.has("population") && table.tables("population").is_empty() {
         table.wrong_at("population", "population is an empty list; leave it out or name one");
     }
     clients

@@ -63,10 +63,18 @@ const LONGEST: u64 = 7 * 24 * 3_600_000;
 
 /// A time of at least `low` milliseconds, in nanoseconds.
 pub(super) fn time(low: u64) -> Kind<u64> {
+    time_to(low, LONGEST)
+}
+
+/// A time of `low` to `high` milliseconds, in nanoseconds.
+pub(super) fn time_to(low: u64, high: u64) -> Kind<u64> {
+    let longest = match high {
+        high if high.is_multiple_of(3_600_000) => format!("{} h", high / 3_600_000),
+        high => format!("{} s", high / 1_000),
+    };
     let allowed = format!(
-        "a time from {low} ms to {} h, such as \"500 ms\", \"30 s\", \"5 min\" or \"2 h\", or a \
-         number of seconds",
-        LONGEST / 3_600_000
+        "a time from {low} ms to {longest}, such as \"500 ms\", \"30 s\", \"5 min\" or \"2 h\", or \
+         a number of seconds"
     );
     Kind::new(allowed, move |value| {
         let millis = match value {
@@ -74,7 +82,7 @@ pub(super) fn time(low: u64) -> Kind<u64> {
             DeValue::Float(seconds) => units::time(seconds.as_str())?,
             other => whole(other)?.checked_mul(1_000)?,
         };
-        (low..=LONGEST).contains(&millis).then_some(millis * MILLISECOND)
+        (low..=high).contains(&millis).then(|| millis * MILLISECOND)
     })
 }
 

@@ -228,6 +228,25 @@ fn everything_that_is_wrong_is_said_at_once_in_its_order() {
 }
 
 #[test]
+fn a_time_that_is_far_too_long_is_refused_whatever_it_is_of() {
+    let phase = "[[phase]]\nkind = \"hold\"\nduration = \"99999999999 h\"\n";
+    refused(phase, "a.toml:6:12: duration = \"99999999999 h\" is not allowed; allowed: a time ");
+    let heartbeat = "[clients]\nheartbeat = \"24 h\"\n";
+    refused(
+        heartbeat,
+        "a.toml:5:13: heartbeat = \"24 h\" is not allowed; allowed: a time from 0 ms to 65535 s",
+    );
+    assert!(read(&heartbeat.replace("24 h", "65535 s")).is_ok());
+}
+
+#[test]
+fn a_list_with_a_population_that_is_wrong_is_not_called_empty() {
+    let nameless = "[[clients.population]]\nshare = 1\n";
+    refused(nameless, "a.toml:4:1: [[population]] needs product; ");
+    refused("[clients]\npopulation = []\n", "a.toml:5:1: population is an empty list; ");
+}
+
+#[test]
 fn what_is_not_toml_is_refused_with_its_place() {
     refused("[clients\n", "a.toml:4:9: this is not TOML: ");
 }
