@@ -17,7 +17,7 @@ pub(crate) use search::Verdict;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
 use crate::report::html::knee;
-use crate::run::Publisher;
+use crate::run::{Publisher, print};
 use crate::slo::metric;
 use crate::units::typed_some;
 use clap::ValueEnum;
@@ -146,13 +146,14 @@ fn run(args: &Args, typed: &Typed) -> Result<u8, String> {
         Ok(end) => (end, None),
     };
     capacity.conclude(end, search.bound());
-    if publisher.shows() {
-        let text = show::text(&capacity, args.run.output.quiet);
-        print!("{text}");
+    let printed = if publisher.shows() {
+        print(&show::text(&capacity, args.run.output.quiet))
     } else {
         eprintln!("holdfast-loadgen: {}", show::verdict(&capacity));
-    }
-    publisher.write(&capacity, || knee::render(&capacity))?;
+        Ok(())
+    };
+    // The files are written also where nobody can read the text.
+    publisher.write(&capacity, || knee::render(&capacity)).and(printed)?;
     broke_off.map_or(Ok(()), Err)?;
     Ok(code(end, capacity.bound.is_some() && !capacity.is_gateways()))
 }

@@ -12,6 +12,7 @@ mod resample;
 mod show;
 
 use crate::report::Report;
+use crate::run::print;
 use decide::{Finding, Rules, Verdict};
 use measure::{FAULTS, MEASURES, Measure};
 use std::borrow::Cow;
@@ -136,14 +137,14 @@ fn compare(args: &Args) -> Result<u8, String> {
     let to_stdout = args.json.as_deref() == Some(Path::new("-"));
     if !to_stdout {
         for comparison in &comparisons {
-            print!("{}", show::table(comparison));
+            print(&show::table(comparison))?;
         }
     }
     if let Some(path) = &args.json {
         let mut json = serde_json::to_string_pretty(&comparisons).map_err(|e| e.to_string())?;
         json.push('\n');
         if to_stdout {
-            print!("{json}");
+            print(&json)?;
         } else {
             std::fs::write(path, json)
                 .map_err(|error| format!("cannot write {}: {error}", path.display()))?;

@@ -14,7 +14,7 @@ mod view;
 pub(crate) use progress::Progress;
 pub(crate) use report::command;
 pub(crate) use report::findings::Findings;
-pub(crate) use report::publish::Publisher;
+pub(crate) use report::publish::{Publisher, show as print};
 pub(crate) use report::{Course, Passed, build};
 pub(crate) use stages::{api_key, execute};
 

@@ -15,7 +15,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
@@ -43,6 +43,31 @@ fn numbers(value: &Value) -> Vec<f64> {
 
 fn said(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_report_is_written_also_where_nobody_can_read_what_is_printed() {
+    let gateway = Gateway::start(Script::default());
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("report.json");
+    let run = |stdout: Stdio| {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_holdfast-loadgen"));
+        run.args(["run", "--connections", "10", "--rate", "100", "--duration", "1", "--quiet"]);
+        run.args(["--gateway", &gateway.clients.to_string(), "--api", &gateway.api.to_string()]);
+        run.args(["--settle", "0", "--drain", "5", "--json"]).arg(&file);
+        let output = run.stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+        let report: Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+        assert!(report["verdict"].is_array(), "{report}");
+        fs::remove_file(&file).unwrap();
+        output
+    };
+    let full = run(fs::File::options().write(true).open("/dev/full").unwrap().into());
+    assert_eq!(full.status.code(), Some(2), "{}", said(&full));
+    assert!(said(&full).contains("cannot write to standard output: No space"), "{}", said(&full));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let nobody = run(writer.into());
+    assert_eq!(nobody.status.code(), Some(0), "{}", said(&nobody));
 }
 
 #[test]

@@ -49,11 +49,11 @@ impl Publisher {
     /// One of them cannot be written.
     pub(crate) fn publish(self, report: &Report) -> Result<(), String> {
         let shown = self.shows();
-        if shown && self.quiet {
-            print!("{}", table::verdict(report));
-        } else if shown {
-            print!("{}", table::render(report));
-        }
+        let printed = match (shown, self.quiet) {
+            (false, _) => Ok(()),
+            (true, true) => show(&table::verdict(report)),
+            (true, false) => show(&table::render(report)),
+        };
         // Both end with the findings: who reads both streams in one place has read them.
         if !shown || !same_file(io::stdout().as_fd(), io::stderr().as_fd()) {
             for finding in &report.verdict {
@@ -66,7 +66,8 @@ impl Publisher {
                 eprintln!("holdfast-loadgen: SLO missed: {}: {}", missed.clause, missed.says);
             }
         }
-        self.write(report, || html::render(report))
+        // The files are written also where nobody can read the table.
+        self.write(report, || html::render(report)).and(printed)
     }
 
     /// Whether standard output is for people.
@@ -97,6 +98,20 @@ impl Publisher {
                 replace(file, &json).map_err(|error| cannot_write(&path, &error))
             }
         }
+    }
+}
+
+/// Prints `text` to standard output. Whoever stopped reading, such as `head`, has seen enough.
+///
+/// # Errors
+/// It cannot be written, such as to a full disk.
+pub(crate) fn show(text: &str) -> Result<(), String> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("cannot write to standard output: {error}"))
+        }
+        _ => Ok(()),
     }
 }
 
