@@ -13,12 +13,13 @@ use crate::host::find;
 use crate::interrupt::Interrupt;
 use crate::options::{Options, Typed};
 use crate::room::{self, Room};
-use crate::run::Publisher;
+use crate::run::{Publisher, print};
 use crate::scenario::{Scenario, overlay};
 use calibrate::{Calibrated, Mix};
 use checks::{Asked, Finding, Verdict};
 use facts::Facts;
 use serde::Serialize;
+use std::fmt::Display;
 use std::net::TcpStream;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -103,12 +104,8 @@ fn run(args: Args, typed: &Typed) -> Result<u8, String> {
     let mut findings = checks::all(&asked, &facts);
     findings.push(reached(&options));
     findings.push(checks::room(room::most(&options, &scenario.plan), Room::ask(&options)));
-    let show = |finding: &Finding| {
-        if shown {
-            println!("{finding}");
-        }
-    };
-    findings.iter().for_each(show);
+    let show = |text: &dyn Display| if shown { print(&format!("{text}\n")) } else { Ok(()) };
+    findings.iter().try_for_each(|finding| show(finding))?;
     let offers = options.busiest() > 0 || Mix::of(&options).is_anything();
     let measured =
         (offers && !args.no_calibration).then(|| calibrate::measure(&options, &facts, &interrupt));
@@ -120,15 +117,13 @@ fn run(args: Args, typed: &Typed) -> Result<u8, String> {
         Some(Ok(calibrated)) => checks::generator(calibrated),
         Some(Err(why)) => checks::unknown(why),
     };
-    show(&last);
+    show(&last)?;
     findings.push(last);
     let verdict = findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok);
     let generator = measured.and_then(Result::ok);
     let diagnosis = Diagnosis { verdict, findings, generator };
     publisher.write(&diagnosis, || Ok(String::new()))?;
-    if shown {
-        println!("\n{}", verdict.in_words());
-    }
+    show(&format_args!("\n{}", verdict.in_words()))?;
     Ok(if verdict == Verdict::Cannot { CANNOT } else { 0 })
 }
 

@@ -17,6 +17,9 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// How long a run waits for what is in flight, unless it is told otherwise, seconds.
+pub(crate) const DRAIN: u32 = 10;
+
 /// How clients wait for the kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Io {
@@ -346,7 +349,7 @@ pub(crate) struct Pushes {
     #[arg(value_parser = typed_seconds)]
     pub(crate) settle: u32,
     /// How long to wait at most for what is still in flight, in seconds
-    #[arg(long, default_value_t = 10, value_name = "SECONDS")]
+    #[arg(long, default_value_t = DRAIN, value_name = "SECONDS")]
     #[arg(value_parser = typed_seconds)]
     pub(crate) drain: u32,
     /// Body sizes in bytes: 256-1024 (uniform), 512 (fixed) or 64,256,4096 (each as likely)

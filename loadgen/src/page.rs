@@ -43,6 +43,11 @@ fn read(mut from: impl Read, deadline: Instant) -> io::Result<String> {
             Ok(_) if Instant::now() > deadline => return Err(io::ErrorKind::TimedOut.into()),
             Ok(length) => answer.extend_from_slice(&part[..length]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            // So a socket says that its time is over.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                let why = format!("it does not answer within {PATIENCE:?}");
+                return Err(io::Error::new(io::ErrorKind::TimedOut, why));
+            }
             Err(error) => return Err(error),
         }
     }

@@ -27,6 +27,7 @@ use std::process::ExitCode;
 use crate::floor::machine;
 use crate::host;
 use crate::interrupt::Interrupt;
+use crate::run::print;
 
 use self::packages::Packages;
 use self::report::Terms;
@@ -102,8 +103,9 @@ pub(crate) fn main(args: &Args) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    println!("{}", report.table());
-    if let Some(Err(error)) = args.json.as_ref().map(|path| report.write(path)) {
+    let printed = print(&format!("{}\n", report.table()));
+    let written = args.json.as_ref().map_or(Ok(()), |path| report.write(path));
+    if let Err(error) = written.map_err(|error| error.to_string()).and(printed) {
         eprintln!("peers: cannot write the report: {error}");
         return ExitCode::from(2);
     }

@@ -23,7 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 /// The command line of `record`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The gateway's metrics, such as <http://127.0.0.1:7700/metrics>
+    /// The gateway's metrics, such as `http://127.0.0.1:7700/metrics`
     #[arg(long, value_name = "URL")]
     metrics: String,
     /// How long: 90s, 10m, 2h

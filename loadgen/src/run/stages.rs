@@ -357,6 +357,7 @@ impl<'a> Stage<'a> {
         deadline += clock.now() - here;
         let copies = self.copies(pushing, &sent);
         let (mut arrived, mut since) = (0, clock.now());
+        let returns = shared.scenario.plan.all_back.saturating_add(QUIET);
         let quiet = QUIET + shared.scenario.weak.as_ref().map_or(0, Weak::patience);
         self.progress.wait(deadline, || {
             let deliveries = gauges.deliveries.load(Ordering::Relaxed);
@@ -373,7 +374,9 @@ impl<'a> Stage<'a> {
                 && deliveries >= pushing.pushed.accepted.load(Ordering::Relaxed)
                 && broadcasts >= copies;
             let back = gauges.online.load(Ordering::Relaxed) >= expected;
-            let over = pushing.answered() && (complete && back || now - since > quiet);
+            // Nobody is late who is not to be back yet.
+            let due = self.shared.interrupt.came() || shared.since_start(now) >= returns;
+            let over = pushing.answered() && (complete && back || due && now - since > quiet);
             (deliveries, over)
         });
         shared.halt.store(true, Ordering::Relaxed);

@@ -3,8 +3,10 @@
 use super::file::File;
 use super::library::{self, NAMED};
 use super::phase::{Behaviour, Kind, Phase};
-use super::plan::share_of;
+use super::plan::{in_time, share_of};
 use crate::clock::duration;
+use crate::options::DRAIN;
+use crate::run::print;
 use crate::units;
 use std::process::ExitCode;
 
@@ -38,32 +40,50 @@ pub(crate) struct Scenarios {
 pub(crate) fn check(args: &Check) -> ExitCode {
     let mut code = ExitCode::SUCCESS;
     for name in &args.scenarios {
-        match library::open(name) {
-            Ok(file) => println!("{name}: right: {}", summary(&file)),
+        let done = match right(name) {
+            Ok(summary) => told(&format!("{name}: right: {summary}\n")),
             Err(wrong) => {
                 eprintln!("{wrong}");
-                code = ExitCode::from(WRONG);
+                ExitCode::from(WRONG)
             }
+        };
+        if done != ExitCode::SUCCESS {
+            code = done;
         }
     }
     code
 }
 
+/// What a scenario comes to, where a run with the options' own values would take it.
+fn right(name: &str) -> Result<String, String> {
+    let file = library::open(name)?;
+    let back = in_time(&file.phases, file.drain.unwrap_or(DRAIN));
+    back.map_err(|why| format!("{name}: {why}"))?;
+    Ok(summary(&file))
+}
+
+/// Prints; who does not read on has seen enough.
+fn told(text: &str) -> ExitCode {
+    match print(text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            eprintln!("holdfast-loadgen: {why}");
+            ExitCode::from(WRONG)
+        }
+    }
+}
+
 /// Runs `scenarios`.
 pub(crate) fn list(args: &Scenarios) -> ExitCode {
     if args.keys {
-        print!("{KEYS}");
-        return ExitCode::SUCCESS;
+        return told(KEYS);
     }
     let text = args
         .show
         .as_deref()
         .map_or_else(|| Ok(table()), |name| library::named(name).map(str::to_owned));
     match text {
-        Ok(text) => {
-            print!("{text}");
-            ExitCode::SUCCESS
-        }
+        Ok(text) => told(&text),
         Err(wrong) => {
             eprintln!("holdfast-loadgen: {wrong}");
             ExitCode::from(WRONG)
@@ -81,13 +101,14 @@ fn table() -> String {
 
 /// What a scenario comes to, in a line.
 fn summary(file: &File) -> String {
-    let time = duration(file.phases.iter().map(|phase| phase.length).sum());
+    let seconds = duration(file.phases.iter().map(|phase| phase.length).sum()).as_secs_f64();
+    let time = (seconds * 1e3).round() / 1e3;
     let pushes: u64 = file.phases.iter().map(Phase::pushed).sum();
     let broadcasts: u32 = file.phases.iter().map(Phase::broadcast).sum();
     let clients = file.clients.count.map_or("any number of".to_owned(), |count| count.to_string());
     let kinds: Vec<String> = file.phases.iter().map(|phase| words(phase, file)).collect();
     format!(
-        "{clients} clients, {}; {time:?} after the first ramp, {pushes} pushes, {broadcasts} \
+        "{clients} clients, {}; {time} s after the first ramp, {pushes} pushes, {broadcasts} \
          broadcasts",
         kinds.join(", ")
     )
@@ -125,10 +146,10 @@ mod tests {
         let several = words(&format!("{first}{}", later.repeat(2)));
         let begins = "500 clients, ramp of 250 (50.0 %), ramp of 125 (25.0 %), ramp of 125 ";
         assert!(several.starts_with(begins), "{several}");
-        assert!(several.contains("; 20s after the first ramp, "), "{several}");
+        assert!(several.contains("; 20 s after the first ramp, "), "{several}");
         let open = words(&format!("{first}{later}").replace("[clients]\ncount = 500\n", ""));
-        let begins = "any number of clients, ramp of 75.0 %, ramp of 25.0 %; 10s";
+        let begins = "any number of clients, ramp of 75.0 %, ramp of 25.0 %; 10 s";
         assert!(open.starts_with(begins), "{open}");
-        assert!(words(first).starts_with("500 clients, ramp; 0ns"), "{}", words(first));
+        assert!(words(first).starts_with("500 clients, ramp; 0 s"), "{}", words(first));
     }
 }

@@ -11,7 +11,7 @@ mod table;
 
 use super::people::Asked;
 use super::phase::{Behaviour, Kind, Phase};
-use super::plan::BROADCASTS_MAX;
+use super::plan::{BROADCASTS_MAX, in_time};
 use crate::clock::{MILLISECOND, SECOND};
 use crate::weak::Weak;
 use holdfast_protocol::limits::{PRODUCT_BYTES, PUSH_TARGETS, TAG_BYTES, USER_BYTES};
@@ -129,6 +129,9 @@ fn read(table: &Table<'_>) -> File {
         weak: table.table("network").as_ref().and_then(network::read),
         phases: phases(table),
     };
+    if let Some(Err(why)) = file.drain.map(|drain| in_time(&file.phases, drain)) {
+        table.wrong_at("drain", why);
+    }
     let durable = |phase: &Phase| phase.pushes.as_ref().is_some_and(|pushes| pushes.durable > 0.0);
     if let Some(pushes) = of_pushes.filter(|_| file.receipts == Some(true))
         && !file.phases.iter().any(durable)
@@ -145,7 +148,9 @@ fn clients(table: &Table<'_>) -> Clients {
     let clients = Clients {
         count: table.get("count", &few),
         connect_rate: table.get("connect_rate", &few),
-        login_timeout: table.get("login_timeout", &kinds::time(1_000)).map(|ns| ns / SECOND),
+        login_timeout: table
+            .get("login_timeout", &kinds::time(1_000))
+            .map(|ns| ns.div_ceil(SECOND)),
         heartbeat: table
             .get("heartbeat", &kinds::time_to(0, u64::from(u16::MAX) * 1_000))
             .map(|ns| u16::try_from(whole_seconds(ns)).unwrap_or(u16::MAX)),

@@ -2,7 +2,12 @@
 
 use super::alike::meant;
 use super::file::File;
+use std::fs;
+use std::io::{self, Read};
 use std::path::Path;
+
+/// Longest file, bytes.
+const LONGEST: u64 = 1 << 20;
 
 /// Each with its name and its text.
 pub(crate) const NAMED: [(&str, &str); 8] = [
@@ -42,9 +47,18 @@ pub(crate) fn open(typed: &str) -> Result<File, String> {
     if is_named || !looks_like_one && !path.exists() {
         return File::read(typed, named(typed)?);
     }
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| format!("cannot read the scenario {typed}: {error}"))?;
+    let text = read(path).map_err(|error| format!("cannot read the scenario {typed}: {error}"))?;
     File::read(typed, &text)
+}
+
+/// The text of a file that is no longer than a scenario can be.
+fn read(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    fs::File::open(path)?.take(LONGEST + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > LONGEST {
+        return Err(io::Error::other(format!("it is longer than {} KiB", LONGEST >> 10)));
+    }
+    Ok(text)
 }
 
 #[cfg(test)]
@@ -62,7 +76,7 @@ mod tests {
     #[test]
     fn every_file_of_the_folder_is_named() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
-        let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
         let scenarios = files.filter(|path| path.extension().is_some_and(|end| end == "toml"));
         let name =
             |path: std::path::PathBuf| path.file_stem().unwrap().to_str().unwrap().to_owned();

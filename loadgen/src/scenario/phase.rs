@@ -153,6 +153,27 @@ pub(crate) enum Behaviour {
     },
 }
 
+/// How long after the end of all phases the last client returns that one of them drops, and which
+/// phase that is; nothing where all are back by then. Nanoseconds.
+pub(crate) fn latest_return(phases: &[Phase]) -> Option<(u64, &Phase)> {
+    let all: u64 = phases.iter().map(|phase| phase.length).sum();
+    let mut from = 0;
+    let returns = phases.iter().map(|phase| {
+        let began = from;
+        from += phase.length;
+        let after = match phase.clients {
+            Behaviour::Churn { pause, .. } => phase.length.saturating_add(pause),
+            Behaviour::Wave { over, pause: Some(pause), spread, .. } => {
+                over.saturating_add(pause).saturating_add(spread)
+            }
+            Behaviour::Wave { pause: None, spread, .. } => phase.length.saturating_add(spread),
+            Behaviour::Stay | Behaviour::Join { .. } | Behaviour::Slow { .. } => 0,
+        };
+        (began.saturating_add(after).saturating_sub(all), phase)
+    });
+    returns.max_by_key(|(late, _)| *late).filter(|(late, _)| *late > 0)
+}
+
 impl Phase {
     /// Clients hold still for so many seconds.
     pub(crate) fn settle(seconds: u32) -> Self {
@@ -296,6 +317,25 @@ fn stretched(time: u64, factor: f64) -> u64 {
 mod tests {
     use super::*;
     use crate::clock::SECOND;
+
+    #[test]
+    fn the_latest_return_is_of_the_phase_whose_clients_are_away_longest() {
+        let phase = |seconds: u32, clients| Phase { clients, ..Phase::settle(seconds) };
+        let wave = |over, pause: Option<u64>, spread| Behaviour::Wave {
+            share: 1.0,
+            over: over * SECOND,
+            pause: pause.map(|pause| pause * SECOND),
+            spread: spread * SECOND,
+        };
+        let churn = Behaviour::Churn { share: 0.1, pause: 4 * SECOND };
+        let late = |phases: &[Phase]| latest_return(phases).map(|(late, _)| late / SECOND);
+        assert_eq!(late(&[]), None);
+        assert_eq!(late(&[phase(10, wave(2, Some(5), 3))]), None);
+        assert_eq!(late(&[phase(10, wave(2, Some(5), 4))]), Some(1));
+        assert_eq!(late(&[phase(10, wave(0, None, 4))]), Some(4));
+        assert_eq!(late(&[phase(10, wave(0, None, 4)), phase(3, churn)]), Some(4));
+        assert_eq!(late(&[phase(1, wave(0, Some(30), 0)), phase(3, churn)]), Some(26));
+    }
 
     #[test]
     fn rates_and_times_scale_and_what_was_something_stays_something() {

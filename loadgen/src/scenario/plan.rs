@@ -4,7 +4,7 @@
 //! does moves it. How long the first ramp takes is the gateway's matter, so it comes before.
 
 use super::people::People;
-use super::phase::{Behaviour, Broadcasts, Kind, Phase};
+use super::phase::{Behaviour, Broadcasts, Kind, Phase, latest_return};
 use crate::clock::SECOND;
 use crate::options::Options;
 use crate::profile::Slice;
@@ -53,6 +53,9 @@ pub(crate) struct Plan {
     pub(crate) settle: u64,
     /// In order.
     pub(crate) steps: Vec<Step>,
+    /// When everybody is back whom a phase drops, nanoseconds from the beginning of the timeline;
+    /// never before the end of the phases.
+    pub(crate) all_back: u64,
     /// In the order in which they are due.
     pub(crate) broadcasts: Vec<Planned>,
     /// What the way of some clients is like, in words.
@@ -63,7 +66,8 @@ impl Plan {
     /// What the options ask for: their scenario's phases, or the one that they describe themselves.
     ///
     /// # Errors
-    /// There are more broadcasts than can be followed; the text says how many may be.
+    /// There are more broadcasts than can be followed, or clients return later than the run waits
+    /// for them; the text says what may be.
     pub(crate) fn new(options: &Options, people: &People) -> Result<Self, String> {
         let asked = &options.asked;
         let mut phases = phases(options);
@@ -78,7 +82,9 @@ impl Plan {
                 slice.count = u64::from(options.share.part(count));
             }
         }
+        let late = in_time(&phases, options.push.drain)?;
         let steps = placed(phases);
+        let all_back = steps.last().map_or(0, |step| step.until).saturating_add(late);
         let broadcasts: Vec<Planned> =
             steps.iter().flat_map(|step| planned(step, people)).collect();
         if broadcasts.len() > BROADCASTS_MAX {
@@ -88,7 +94,7 @@ impl Plan {
             ));
         }
         let network = asked.weak.as_ref().map(Weak::in_words);
-        Ok(Self { scenario: asked.scenario.clone(), settle, steps, broadcasts, network })
+        Ok(Self { scenario: asked.scenario.clone(), settle, steps, all_back, broadcasts, network })
     }
 
     /// How many of `clients` have had their turn to connect `since` nanoseconds after the beginning
@@ -200,6 +206,23 @@ fn described(options: &Options) -> Vec<Phase> {
 }
 
 /// Each phase where the one before it ends.
+/// How long after the last phase the last client returns, nanoseconds.
+///
+/// # Errors
+/// That is later than a run waits with this drain, in seconds; the text says how long it must.
+pub(super) fn in_time(phases: &[Phase], drain: u32) -> Result<u64, String> {
+    let Some((late, phase)) = latest_return(phases) else { return Ok(0) };
+    let least = late.div_ceil(SECOND);
+    if least <= u64::from(drain) {
+        return Ok(late);
+    }
+    Err(format!(
+        "the last clients that \"{}\" drops return {} s after the last phase, and drain is {drain} \
+         s; allowed: a longer drain, or a phase behind it",
+        phase.name, least
+    ))
+}
+
 fn placed(phases: Vec<Phase>) -> Vec<Step> {
     let mut from = 0;
     let place = |phase: Phase| {
@@ -273,7 +296,8 @@ mod tests {
         let hold = phase(Kind::Hold, Behaviour::Stay);
         let phases = vec![hold.clone(), join(0.2, 0.5), hold, join(0.5, 1.0)];
         let (steps, broadcasts) = (placed(phases), Vec::new());
-        let mut plan = Plan { scenario: None, settle: 0, steps, broadcasts, network: None };
+        let mut plan =
+            Plan { scenario: None, settle: 0, steps, all_back: 0, broadcasts, network: None };
         let at = |second: u64| plan.joined(1_000, Some(second * SECOND));
         assert_eq!(plan.joined(1_000, None), 200);
         assert_eq!([0, 9, 10, 15, 20, 29, 30].map(at), [200, 200, 200, 350, 500, 500, 500]);

@@ -4,6 +4,7 @@
 use crate::gateway::{Fate, Gateway, Script};
 use crate::{CLIENTS, Run, interrupted, loadgen};
 use serde_json::Value;
+use std::process::{Command, Stdio};
 
 /// The clients of every file below.
 const HEAD: &str = "about = \"for a test\"\ndrain = \"5 s\"\n\
@@ -97,6 +98,35 @@ fn in_a_storm_all_clients_drop_and_return() {
     let missing = gone("/pushes/refused/offline") + gone("/pushes/gone/client_dropped");
     assert!(missing > 0, "nobody was away");
     assert_eq!(run.number("/pushes/delivered") + missing, 400);
+}
+
+#[test]
+fn a_run_waits_for_those_who_are_to_return_after_its_phases() {
+    let gateway = Gateway::start(Script::default());
+    // Longer than a run waits where nothing arrives any more.
+    let storm = "[[phase]]\nkind = \"storm\"\nduration = \"200 ms\"\npause = \"4 s\"\nrate = 100\n";
+    let run = run(&gateway, storm, &[]);
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    assert_eq!((run.number("/counts/churned"), run.number("/counts/returns")), (CLIENTS, CLIENTS));
+}
+
+#[test]
+fn who_would_return_when_nobody_waits_any_more_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.toml");
+    let storm = "[[phase]]\nkind = \"storm\"\nduration = \"1 s\"\npause = \"20 s\"\nrate = 100\n";
+    let says =
+        "the last clients that \"storm\" drops return 19 s after the last phase, and drain is";
+    let name = file.to_str().unwrap();
+    for (head, at) in [(HEAD, ":2:1: "), (&HEAD.replace("drain = \"5 s\"\n", ""), ": ")] {
+        std::fs::write(&file, format!("{head}{storm}")).unwrap();
+        let wrong = loadgen(&["check", name]);
+        let stderr = String::from_utf8(wrong.stderr).unwrap();
+        assert_eq!(wrong.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains(&format!("{name}{at}{says}")), "{stderr}");
+    }
+    let typed = loadgen(&["run", "--scenario", name, "--drain", "18"]);
+    assert!(String::from_utf8(typed.stderr).unwrap().contains("and drain is 18 s"));
 }
 
 #[test]
@@ -206,12 +236,34 @@ fn check_says_what_is_wrong_without_running_it() {
     let file = folder.path().join("wrong.toml");
     std::fs::write(&file, format!("{HEAD}[[phase]]\nkind = \"push\"\nduration = 1\nrat = 5\n"))
         .unwrap();
+    let endless = loadgen(&["check", "/dev/zero"]);
+    assert!(String::from_utf8(endless.stderr).unwrap().contains("it is longer than 1024 KiB"));
     let wrong = loadgen(&["check", "idle", file.to_str().unwrap(), "nothing"]);
     let stderr = String::from_utf8(wrong.stderr).unwrap();
     assert_eq!(wrong.status.code(), Some(2));
     assert!(stderr.contains("wrong.toml:11:1: rat: no such key"), "{stderr}");
     assert!(stderr.contains("no scenario called nothing"), "{stderr}");
     assert!(String::from_utf8(wrong.stdout).unwrap().starts_with("idle: right: "));
+}
+
+#[test]
+fn who_reads_no_further_is_no_error_and_a_full_disk_is() {
+    let program = env!("CARGO_BIN_EXE_holdfast-loadgen");
+    let ended = |words: &[&str], stdout: Stdio| {
+        let mut ran = Command::new(program);
+        let ran = ran.args(words).stdout(stdout).stderr(Stdio::piped()).output().unwrap();
+        (ran.status.code(), String::from_utf8(ran.stderr).unwrap())
+    };
+    let doctor = ["doctor", "--rate", "0", "--connections", "10", "--no-calibration"];
+    for words in [&["check", "idle"][..], &["scenarios"], &["scenarios", "--keys"], &doctor] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (code, said) = ended(words, writer.into());
+        assert!(code == Some(0) && !said.contains("panicked"), "{words:?}: {code:?} {said}");
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let (code, said) = ended(words, full.into());
+        assert!(code == Some(2) && said.contains("No space left"), "{words:?}: {code:?} {said}");
+    }
 }
 
 #[test]
