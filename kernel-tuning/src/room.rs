@@ -66,12 +66,15 @@ impl Room {
     fn lacks(&self, goal: &Goal, facts: &Facts) -> Vec<String> {
         let mut lacking = Vec::new();
         if self.memory_needed > self.memory_there {
+            let fitting = match self.fitting(goal, facts) {
+                0 => "hardly any fit beside shards and system".to_owned(),
+                some => format!("some {some} fit"),
+            };
             lacking.push(format!(
-                "{} connections need {} of memory, and there are {}: some {} fit",
+                "{} connections need {} of memory, and there are {}: {fitting}",
                 goal.connections,
                 in_units(self.memory_needed),
-                in_units(self.memory_there),
-                self.fitting(goal, facts)
+                in_units(self.memory_there)
             ));
         }
         if self.millicores_needed > self.millicores_there {
@@ -213,6 +216,9 @@ mod tests {
             |connections| Room::new(&Goal { connections, ..goal.clone() }, &facts).lacking;
         assert!(fitting > 500_000 && lacking(fitting).is_empty(), "{fitting}");
         assert!(!lacking(fitting + 1000).is_empty(), "{fitting}");
+        let small = Facts { memory: 1 << 30, ..facts };
+        let lacking = Room::new(&goal, &small).lacking;
+        assert!(lacking[0].ends_with(": hardly any fit beside shards and system"), "{lacking:?}");
     }
 
     #[test]
