@@ -69,6 +69,12 @@ impl Host {
         fs::read_to_string(self.place(path))
     }
 
+    /// What can be read of a file; of one that cannot be read, nothing. What is no UTF-8 is replaced.
+    pub fn words(&self, path: &str) -> String {
+        let bytes = fs::read(self.place(path)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
     /// A file's text; `None` where there is no such file.
     ///
     /// # Errors
@@ -100,6 +106,7 @@ impl Host {
     pub fn put(&self, path: &str, text: &str, private: bool) -> io::Result<()> {
         let place = self.place(path);
         let folder = place.parent().unwrap_or(Path::new("/"));
+        self.is_within(folder)?;
         fs::create_dir_all(folder)?;
         if self.is_link(path) {
             return Err(io::Error::other(
@@ -120,6 +127,16 @@ impl Host {
             let _ = fs::remove_file(&new);
         }
         written
+    }
+
+    /// Whether a folder, or what there is above it, is of this host: a link in an image that is
+    /// being built may lead to the files of the host that builds it.
+    fn is_within(&self, folder: &Path) -> io::Result<()> {
+        let there = folder.ancestors().find(|above| above.exists()).unwrap_or(folder);
+        if there.canonicalize()?.starts_with(self.root.canonicalize()?) {
+            return Ok(());
+        }
+        Err(io::Error::other(format!("a symbolic link leads out of {}", self.root.display())))
     }
 
     /// Whether a symbolic link is there. Somebody manages that file elsewhere.
@@ -223,6 +240,22 @@ mod tests {
         fs::create_dir_all(host.place("/etc/file")).unwrap();
         host.put("/etc/file", "text\n", false).unwrap_err();
         assert_eq!(host.names("/etc"), ["file"]);
+    }
+
+    #[test]
+    fn a_link_that_leads_out_of_an_image_is_not_followed() {
+        let (folder, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let host = Host::below(folder.path());
+        fs::create_dir(host.place("/etc")).unwrap();
+        std::os::unix::fs::symlink(elsewhere.path(), host.place("/etc/a")).unwrap();
+        for path in ["/etc/a/file", "/etc/a/b/file"] {
+            let refused = host.put(path, "text\n", false).unwrap_err().to_string();
+            assert!(refused.contains("leads out of"), "{refused}");
+        }
+        assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+        std::os::unix::fs::symlink("../etc", host.place("/etc/b")).unwrap();
+        host.put("/etc/b/file", "text\n", false).unwrap();
+        assert_eq!(host.text("/etc/file").unwrap(), "text\n");
     }
 
     #[test]

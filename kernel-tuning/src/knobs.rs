@@ -31,6 +31,16 @@ pub enum Limit {
     LockedMemory,
 }
 
+impl Limit {
+    /// What sets it in a unit of systemd (`systemd.exec(5)`).
+    pub(crate) const fn directive(self) -> &'static str {
+        match self {
+            Self::Descriptors => "LimitNOFILE",
+            Self::LockedMemory => "LimitMEMLOCK",
+        }
+    }
+}
+
 /// One setting and what it must be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {

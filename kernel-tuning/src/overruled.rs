@@ -1,8 +1,9 @@
-//! What other files of `sysctl.d(5)` set at the next start of the host, after ours is read.
+//! What other files set after ours are read: those of `sysctl.d(5)` at the next start of the host,
+//! and drop-ins of the service at its next start.
 
 use crate::host::Host;
-use crate::knobs::Place;
-use crate::persist::SYSCTL;
+use crate::knobs::{Limit, Place};
+use crate::persist::{DROP_IN, SYSCTL, granted};
 use crate::plan::{Finding, State};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,6 +20,14 @@ const FOLDERS: [&str; 5] = [
 /// Read behind all of them, by `sysctl --system` or by a link among them.
 const LAST: &str = "/etc/sysctl.conf";
 
+/// Where drop-ins of the service are, in the same way.
+const DROP_INS: [&str; 4] = [
+    "/etc/systemd/system/holdfast.service.d",
+    "/run/systemd/system/holdfast.service.d",
+    "/usr/local/lib/systemd/system/holdfast.service.d",
+    "/usr/lib/systemd/system/holdfast.service.d",
+];
+
 /// A setting that another file will make too little.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Overruled {
@@ -31,14 +40,17 @@ pub struct Overruled {
     /// What must be.
     #[serde(skip)]
     want: String,
+    /// When, and behind which file of ours it is read.
+    #[serde(skip)]
+    behind: (&'static str, &'static str),
 }
 
 impl fmt::Display for Overruled {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, knob, value, want } = self;
+        let Self { file, knob, value, want, behind: (when, ours) } = self;
         write!(
             out,
-            "at the next start of the host {file} wins, which is read after {SYSCTL}: it sets \
+            "at the next start of the {when} {file} wins, which is read after {ours}: it sets \
              {knob} = {value}, and the goal needs {want}"
         )
     }
@@ -48,24 +60,50 @@ impl fmt::Display for Overruled {
 pub fn overruled(host: &Host, findings: &[Finding]) -> Vec<Overruled> {
     let set = set_later(host);
     let of = |finding: &Finding| {
-        let Place::Kernel(path) = &finding.place else { return None };
-        let (file, value) = set.get(path)?;
+        let (file, value, behind) = match &finding.place {
+            Place::Kernel(path) => {
+                let (file, value) = set.get(path)?;
+                (file.clone(), value.clone(), ("host", SYSCTL))
+            }
+            Place::Process(limit) => {
+                let (file, value) = limited_later(host, *limit)?;
+                (file, value.to_string(), ("gateway", DROP_IN))
+            }
+        };
         let is_there = !matches!(finding.state, State::Absent | State::Hidden);
-        (is_there && !finding.want.is_met_by(value)).then(|| Overruled {
-            file: file.clone(),
-            knob: finding.knob.name,
-            value: value.clone(),
-            want: finding.want.to_string(),
-        })
+        let want = finding.want.to_string();
+        let knob = finding.knob.name;
+        let is_short = is_there && !finding.want.is_met_by(&value);
+        is_short.then_some(Overruled { file, knob, value, want, behind })
     };
     findings.iter().filter_map(of).collect()
 }
 
 /// What the files behind ours set: for each setting's path the last of them, and its value.
 fn set_later(host: &Host) -> BTreeMap<String, (String, String)> {
-    let ours = SYSCTL.rsplit('/').next().unwrap_or(SYSCTL);
+    let mut set = BTreeMap::new();
+    for file in later(host, &FOLDERS, SYSCTL).into_iter().chain([LAST.to_owned()]) {
+        for (path, value) in host.words(&file).lines().filter_map(line) {
+            set.insert(path, (file.clone(), value));
+        }
+    }
+    set
+}
+
+/// The last drop-in behind ours that sets a limit of the service, and to what.
+fn limited_later(host: &Host, limit: Limit) -> Option<(String, u64)> {
+    let files = later(host, &DROP_INS, DROP_IN).into_iter().rev();
+    files.into_iter().find_map(|file| {
+        let value = granted(&host.words(&file), limit.directive())?;
+        Some((file, value))
+    })
+}
+
+/// The files of these folders that are read behind ours, in that order.
+fn later(host: &Host, folders: &[&str], ours: &str) -> Vec<String> {
+    let ours = ours.rsplit('/').next().unwrap_or(ours);
     let mut files = BTreeMap::new();
-    for folder in FOLDERS {
+    for folder in folders {
         let is_later = |name: &String| {
             name.as_str() > ours && Path::new(name).extension().is_some_and(|end| end == "conf")
         };
@@ -74,16 +112,11 @@ fn set_later(host: &Host) -> BTreeMap<String, (String, String)> {
             files.entry(name).or_insert(path);
         }
     }
-    let mut set = BTreeMap::new();
-    for file in files.into_values().chain([LAST.to_owned()]) {
-        for (path, value) in host.text(&file).unwrap_or_default().lines().filter_map(line) {
-            set.insert(path, (file.clone(), value));
-        }
-    }
-    set
+    files.into_values().collect()
 }
 
-/// The path and the value of a line, where it has both. A name with `*` is of no setting of ours.
+/// The path and the value of a line, where it has both. A name with `*` is of no setting that is
+/// named whole elsewhere, as all of ours are.
 fn line(line: &str) -> Option<(String, String)> {
     let line = line.trim();
     if line.starts_with(['#', ';']) {

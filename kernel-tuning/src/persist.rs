@@ -2,7 +2,7 @@
 
 use crate::goal::Goal;
 use crate::host::Host;
-use crate::knobs::{Knob, Place};
+use crate::knobs::{Knob, Limit, Place};
 use crate::plan::{Finding, State};
 use crate::want::on_one_line;
 use std::fmt::Write;
@@ -16,7 +16,7 @@ const LOGINS: &str = "* hard nofile ";
 /// `fs.nr_open` of a kernel where nobody sets it.
 const NR_OPEN: u64 = 1 << 20;
 /// Limits for the service.
-const DROP_IN: &str = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
+pub(crate) const DROP_IN: &str = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
 /// What `sysctl.d(5)` reads.
 pub(crate) const SYSCTL: &str = "/etc/sysctl.d/90-holdfast.conf";
 /// What sets the rest when the gateway starts: interrupts are numbered anew with each start of the
@@ -42,10 +42,16 @@ pub struct Wanted {
 /// than the service has without it, or than the file grants already.
 pub fn limits(host: &Host, goal: &Goal) -> Wanted {
     let there = host.text(DROP_IN).unwrap_or_default();
-    let granted = |name| number_behind(&there, name).unwrap_or_default();
-    let descriptors = goal.descriptors().max(1 << 20).max(granted("LimitNOFILE="));
-    let locked = goal.locked().max(64 << 20).max(granted("LimitMEMLOCK="));
-    let text = format!("{HEAD}[Service]\nLimitNOFILE={descriptors}\nLimitMEMLOCK={locked}\n");
+    let line = |limit: Limit, least: u64| {
+        let name = limit.directive();
+        match granted(&there, name).map_or(least, |granted| granted.max(least)) {
+            u64::MAX => format!("{name}=infinity\n"),
+            value => format!("{name}={value}\n"),
+        }
+    };
+    let descriptors = line(Limit::Descriptors, goal.descriptors().max(1 << 20));
+    let locked = line(Limit::LockedMemory, goal.locked().max(64 << 20));
+    let text = format!("{HEAD}[Service]\n{descriptors}{locked}");
     Wanted { path: DROP_IN, text, nr_open: 0 }
 }
 
@@ -53,6 +59,25 @@ pub fn limits(host: &Host, goal: &Goal) -> Wanted {
 pub fn has_limits(host: &Host, goal: &Goal) -> bool {
     let file = limits(host, goal);
     host.text(file.path).is_ok_and(|text| text == file.text)
+}
+
+/// The soft limit that a drop-in of a service sets last (`systemd.exec(5)`, process properties):
+/// `4096`, `4096:524288`, `8G`, `infinity`; that is `u64::MAX`.
+pub(crate) fn granted(text: &str, directive: &str) -> Option<u64> {
+    let value = |line: &str| {
+        let (name, value) = line.split_once('=')?;
+        (name.trim() == directive).then(|| value.trim().to_owned())
+    };
+    let value = text.lines().filter_map(value).next_back()?;
+    let soft = value.split(':').next().unwrap_or_default().trim();
+    if soft == "infinity" {
+        return Some(u64::MAX);
+    }
+    let (digits, shift) = match soft.char_indices().next_back()? {
+        (at, unit @ ('K' | 'M' | 'G' | 'T')) => (&soft[..at], 10 * (" KMGT".find(unit)?)),
+        _ => (soft, 0),
+    };
+    digits.trim().parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn number_behind(text: &str, name: &str) -> Option<u64> {

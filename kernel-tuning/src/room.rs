@@ -10,7 +10,7 @@ pub const GATEWAY_BYTES: u32 = 256;
 /// What the kernel keeps for it: socket, file and poll, as measured.
 pub const KERNEL_BYTES: u32 = 3_900;
 /// The system, the program and what else runs beside it.
-const SYSTEM_BYTES: u64 = 1 << 30;
+const SYSTEM_BYTES: u64 = 512 << 20;
 /// Rings and buffers of a shard.
 const SHARD_BYTES: u64 = 4 << 20;
 /// An entry of the firewall's table.
@@ -216,7 +216,7 @@ mod tests {
             |connections| Room::new(&Goal { connections, ..goal.clone() }, &facts).lacking;
         assert!(fitting > 500_000 && lacking(fitting).is_empty(), "{fitting}");
         assert!(!lacking(fitting + 1000).is_empty(), "{fitting}");
-        let small = Facts { memory: 1 << 30, ..facts };
+        let small = Facts { memory: 512 << 20, ..facts };
         let lacking = Room::new(&goal, &small).lacking;
         assert!(lacking[0].ends_with(": hardly any fit beside shards and system"), "{lacking:?}");
     }

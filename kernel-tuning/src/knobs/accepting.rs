@@ -8,15 +8,17 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "net.core.somaxconn",
         reason: "so many finished handshakes may wait for accept; what comes beyond is dropped \
                  and tried again a second later, when all the others do too",
-        cost: "some 256 bytes for each that waits, and none while nobody does",
+        cost: "some 256 bytes for each that waits, and none while nobody does; the gateway asks for \
+               its setting socket.backlog, which is to be raised with it above 4096",
         source: "listen(2); Documentation/networking/ip-sysctl.rst, somaxconn",
         limits_connections: false,
         settings: |goal, _| sysctl("net.core.somaxconn", Want::at_least(goal.backlog())),
     },
     Knob {
         name: "net.ipv4.tcp_max_syn_backlog",
-        reason: "so many handshakes may be half done before SYN cookies begin, which lose window \
-                 scaling and SACK where the client has no timestamps",
+        reason: "so many handshakes may be half done; beyond its listener's backlog SYN cookies \
+                 begin, which lose window scaling and SACK where the client has no timestamps, and \
+                 without them three quarters of this is where handshakes are dropped",
         cost: "some 304 bytes for each",
         source: "Documentation/networking/ip-sysctl.rst, tcp_max_syn_backlog",
         limits_connections: false,
@@ -79,7 +81,8 @@ pub(super) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "net.ipv4.tcp_fin_timeout",
-        reason: "mobile clients vanish without an answer to FIN; a shorter wait frees them sooner",
+        reason: "mobile clients vanish once they have acknowledged the gateway's FIN and before they \
+                 send theirs; a shorter wait frees them sooner",
         cost: "a peer that needs longer to close its half is reset",
         source: "tcp(7), tcp_fin_timeout",
         limits_connections: false,

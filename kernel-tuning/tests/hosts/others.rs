@@ -119,6 +119,34 @@ fn another_start_of_the_host_has_its_own_values_and_nobody_is_bothered() {
 }
 
 #[test]
+fn a_drop_in_that_wins_over_the_services_limits_is_named() {
+    let made = Made::new();
+    let told = |arguments: &[&str]| ran(&made, arguments).2;
+    let place = |name: &str| format!("/etc/systemd/system/holdfast.service.d/{name}");
+    made.write(&place("10-early.conf"), "[Service]\nLimitNOFILE=5\n");
+    made.write(&place("95-enough.conf"), "[Service]\nLimitNOFILE=infinity\nLimitMEMLOCK=8G\n");
+    assert_eq!(told(&["check"]), "");
+    made.write(&place("override.conf"), "[Service]\n LimitNOFILE = 65536:524288\n");
+    for arguments in [&["check"][..], &["apply", "--yes"], &["check"]] {
+        let line = told(arguments);
+        let wins = format!("start of the gateway {} wins", place("override.conf"));
+        assert!(line.contains(&wins) && line.contains("nofile = 65536"), "{line}");
+        assert_eq!(line.lines().count(), 1, "{line}");
+    }
+}
+
+#[test]
+fn limits_that_are_higher_than_the_goals_stay() {
+    let made = Made::new();
+    let path = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
+    made.write(path, "[Service]\nLimitNOFILE=infinity\nLimitMEMLOCK=8G\n");
+    let (code, _, told) = ran(&made, &["apply", "--yes"]);
+    assert_eq!(code, 0, "{told}");
+    let text = made.read(path);
+    assert!(text.contains("LimitNOFILE=infinity\nLimitMEMLOCK=8589934592\n"), "{text}");
+}
+
+#[test]
 fn a_file_that_wins_at_the_next_start_is_named() {
     let made = Made::new();
     let told = |arguments: &[&str]| ran(&made, arguments).2;
@@ -129,7 +157,8 @@ fn a_file_that_wins_at_the_next_start_is_named() {
     made.write("/etc/sysctl.d/96-hidden.conf", "# nothing\n");
     made.write("/etc/sysctl.d/97-no.conf.bak", "fs.file-max = 5\n");
     assert_eq!(told(&["check"]), "");
-    made.write("/run/sysctl.d/98-other.conf", "net/core/somaxconn = 128\nfs.file-max = 6\n");
+    let latin = b"# Gr\xfc\xdfe\nnet/core/somaxconn = 128\nfs.file-max = 6\n";
+    made.write_bytes("/run/sysctl.d/98-other.conf", latin);
     made.write("/etc/sysctl.conf", "-fs.file-max=7\n");
     let lines = told(&["check"]);
     let expected = [
