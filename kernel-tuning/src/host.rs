@@ -69,7 +69,8 @@ impl Host {
         fs::read_to_string(self.place(path))
     }
 
-    /// What can be read of a file; of one that cannot be read, nothing. What is no UTF-8 is replaced.
+    /// What can be read of a file; of one that cannot be read, nothing. What is no UTF-8 is
+    /// replaced.
     pub fn words(&self, path: &str) -> String {
         let bytes = fs::read(self.place(path)).unwrap_or_default();
         String::from_utf8_lossy(&bytes).into_owned()

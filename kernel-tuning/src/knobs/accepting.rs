@@ -8,8 +8,8 @@ pub(super) const KNOBS: &[Knob] = &[
         name: "net.core.somaxconn",
         reason: "so many finished handshakes may wait for accept; what comes beyond is dropped \
                  and tried again a second later, when all the others do too",
-        cost: "some 256 bytes for each that waits, and none while nobody does; the gateway asks for \
-               its setting socket.backlog, which is to be raised with it above 4096",
+        cost: "some 256 bytes for each that waits, and none while nobody does; the gateway asks \
+               for its setting socket.backlog, which is to be raised with it above 4096",
         source: "listen(2); Documentation/networking/ip-sysctl.rst, somaxconn",
         limits_connections: false,
         settings: |goal, _| sysctl("net.core.somaxconn", Want::at_least(goal.backlog())),
@@ -81,8 +81,8 @@ pub(super) const KNOBS: &[Knob] = &[
     },
     Knob {
         name: "net.ipv4.tcp_fin_timeout",
-        reason: "mobile clients vanish once they have acknowledged the gateway's FIN and before they \
-                 send theirs; a shorter wait frees them sooner",
+        reason: "mobile clients vanish once they have acknowledged the gateway's FIN and before \
+                 they send theirs; a shorter wait frees them sooner",
         cost: "a peer that needs longer to close its half is reset",
         source: "tcp(7), tcp_fin_timeout",
         limits_connections: false,
