@@ -2,11 +2,11 @@
 
 use crate::goal::Goal;
 use crate::host::Host;
-use crate::knobs::Place;
+use crate::knobs::{CHANNELS, Place};
 use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
-use crate::record::{Record, Turn, is_interrupt};
-use crate::want::on_one_line;
+use crate::record::{Record, Turn, is_interrupt, is_of_a_card};
+use crate::want::in_few_words;
 use similar::TextDiff;
 use std::fmt::Write;
 use std::io;
@@ -19,6 +19,8 @@ pub(crate) const NR_OPEN: &str = "/proc/sys/fs/nr_open";
 pub struct Plan {
     /// Settings of the kernel that are not as they must be.
     pub settings: Vec<Step>,
+    /// Settings that may change with those, by what changes them: they are written down too.
+    pub besides: Vec<String>,
     /// Files that are not as they must be.
     pub files: Vec<Wanted>,
 }
@@ -34,6 +36,19 @@ pub struct Step {
     pub have: String,
     /// What it shall be.
     pub value: String,
+}
+
+impl Step {
+    /// What is to be done where this was found.
+    fn of(finding: &Finding) -> Option<Self> {
+        let Place::Kernel(path) = &finding.place else { return None };
+        (finding.state == State::Change).then(|| Self {
+            label: finding.label(),
+            path: path.clone(),
+            have: finding.have.clone(),
+            value: finding.value(),
+        })
+    }
 }
 
 /// Why the host was not changed, or only in part.
@@ -64,22 +79,30 @@ impl Plan {
     /// What must be changed for these findings; with `program`, its path, also what keeps it so
     /// after the next start of the host.
     pub fn new(host: &Host, goal: &Goal, findings: &[Finding], program: Option<&str>) -> Self {
-        let step = |finding: &Finding| match &finding.place {
-            Place::Kernel(path) if finding.state == State::Change => Some(Step {
-                label: finding.label(),
-                path: path.clone(),
-                have: finding.have.clone(),
-                value: finding.value(),
-            }),
-            _ => None,
-        };
         // Also where this process has enough: a service begins with others' limits.
         let mut files = vec![persist::limits(host, goal)];
         if let Some(program) = program {
             files.extend(persist::for_restarts(host, goal, findings, program));
         }
         files.retain(|file| host.text(file.path).ok().as_ref() != Some(&file.text));
-        Self { settings: findings.iter().filter_map(step).collect(), files }
+        let settings = findings.iter().filter_map(Step::of).collect();
+        Self { settings, besides: Vec::new(), files }
+    }
+
+    /// Of the same only how many queues the cards have. What else is to be set of a card is known
+    /// when it has them: interrupts, RPS, XPS and RSS are of its queues, and a driver that makes
+    /// queues may set those.
+    pub fn of_queues(findings: &[Finding]) -> Self {
+        let queues = findings.iter().filter(|finding| finding.knob.name == CHANNELS);
+        let of_a_card = |finding: &Finding| match &finding.place {
+            Place::Kernel(path) if is_of_a_card(path) && finding.is_ours() => Some(path.clone()),
+            _ => None,
+        };
+        Self {
+            settings: queues.filter_map(Step::of).collect(),
+            besides: findings.iter().filter_map(of_a_card).collect(),
+            files: Vec::new(),
+        }
     }
 
     /// Whether there is nothing to do.
@@ -91,9 +114,9 @@ impl Plan {
     pub fn diff(&self, host: &Host) -> String {
         let mut text = String::new();
         for step in &self.settings {
-            let have = on_one_line(&step.have);
+            let [have, value] = [&step.have, &step.value].map(|text| in_few_words(text));
             // Writing into a string cannot fail.
-            let _ = writeln!(text, "{}: {have} -> {}", step.label, step.value);
+            let _ = writeln!(text, "{}: {have} -> {value}", step.label);
         }
         for file in &self.files {
             let before = host.text(file.path).unwrap_or_default();
@@ -130,7 +153,10 @@ pub fn apply(host: &Host, plan: &Plan) -> Result<Applied, Failed> {
         match host.set(&step.path, &step.value) {
             Ok(()) => done.settings += 1,
             Err(error) if is_managed(&step.path, &error) => done.managed.push(step.path.clone()),
-            Err(error) => refused.push(format!("  {} = {}: {error}", step.label, step.value)),
+            Err(error) => {
+                let value = in_few_words(&step.value);
+                refused.push(format!("  {} = {value}: {error}", step.label));
+            }
         }
     }
     let nr_open = host.read(NR_OPEN).ok().and_then(|text| text.parse().ok());
@@ -157,7 +183,7 @@ fn unmoved(host: &Host, plan: &Plan) -> Result<(), Failed> {
         let now = host.read(&step.path).unwrap_or_else(|_| step.have.clone());
         if now != step.have {
             let (label, have, now) =
-                (step.label.clone(), on_one_line(&step.have), on_one_line(&now));
+                (step.label.clone(), in_few_words(&step.have), in_few_words(&now));
             return Err(Failed::Moved { label, have, now });
         }
     }
@@ -166,7 +192,7 @@ fn unmoved(host: &Host, plan: &Plan) -> Result<(), Failed> {
 
 /// Whether the kernel refused because it moves this interrupt itself: a card's driver asked it to.
 /// It answers `EIO`, and `EPERM` since 6.12.
-fn is_managed(path: &str, error: &io::Error) -> bool {
+pub(crate) fn is_managed(path: &str, error: &io::Error) -> bool {
     let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
     let own = [rustix::io::Errno::IO, rustix::io::Errno::PERM];
     is_interrupt(path) && errno.is_some_and(|errno| own.contains(&errno))
@@ -185,6 +211,12 @@ fn record(host: &Host, plan: &Plan) -> io::Result<Record> {
         // Read again: an interrupt may have moved since it was looked at.
         let have = host.read(&step.path).unwrap_or_else(|_| step.have.clone());
         record.note_setting(&step.path, &have);
+    }
+    for path in &plan.besides {
+        // What is gone by now is nobody's to put back.
+        if let Ok(have) = host.read(path) {
+            record.note_setting(path, &have);
+        }
     }
     for file in &plan.files {
         record.note_file(host, file.path)?;

@@ -63,7 +63,7 @@ and cores.";
 const APPLY: &str = "\
 Exit codes:
   0  the host is as the goal needs it, or was made so; or --dry-run showed what would make it so
-  1  the change was not confirmed: nothing was changed
+  1  the change was not confirmed, and not made
   2  the command is wrong, or --root is no host's
   3  this host cannot meet the goal, and why is said; what can be set all the same was set, or shown
      with --dry-run

@@ -40,7 +40,9 @@ impl Elsewhere {
 fn equipped(facts: &Facts) -> Facts {
     let card = Interface {
         name: "card".to_owned(),
-        receiving: 1,
+        kinds: vec![("combined", 64)],
+        spreads: true,
+        receiving: 2,
         sending: 2,
         interrupts: vec![Interrupt::default()],
     };

@@ -1,6 +1,6 @@
 //! What a host is: its cores, its memory, its network interfaces.
 
-use crate::host::Host;
+use crate::host::{CARD, Host};
 use crate::want::ranges;
 
 /// What a host is.
@@ -32,6 +32,11 @@ pub struct Facts {
 pub struct Interface {
     /// Its name.
     pub name: String,
+    /// The kinds of its queues whose number can be chosen, and how many of each it may have:
+    /// `combined`, of both directions, or `rx` and `tx`.
+    pub kinds: Vec<(&'static str, u64)>,
+    /// Whether it can be told over which queues it spreads what it receives.
+    pub spreads: bool,
     /// Its queues that receive.
     pub receiving: u64,
     /// Its queues that send.
@@ -154,9 +159,24 @@ fn interfaces(host: &Host) -> Vec<Interface> {
         let count = |kind| queues.iter().filter(|queue| queue.starts_with(kind)).count() as u64;
         let (receiving, sending) = (count("rx-"), count("tx-"));
         let interrupts = interrupts(host, &name, &format!("{ALL}/{name}/device"));
-        Interface { name, receiving, sending, interrupts }
+        let kinds = kinds(host, &name);
+        let spreads = host.read(&format!("{CARD}{name}:rss")).is_ok();
+        Interface { name, kinds, spreads, receiving, sending, interrupts }
     };
     host.names(ALL).into_iter().filter(physical).map(interface).collect()
+}
+
+/// The kinds of a card's queues whose number can be chosen, with the most that it may have.
+fn kinds(host: &Host, card: &str) -> Vec<(&'static str, u64)> {
+    let most = |kind: &'static str| {
+        let most = host.read(&format!("{CARD}{card}:{kind}_max")).ok()?.parse().ok()?;
+        Some((kind, most))
+    };
+    match most("combined") {
+        // Some count these among those of one direction too.
+        Some(combined) => vec![combined],
+        None => ["rx", "tx"].into_iter().filter_map(most).collect(),
+    }
 }
 
 /// The interrupts of a card's queues; those of a virtual card are its bus device's. What else a

@@ -1,10 +1,14 @@
 //! The host's files, below a root.
 
+use crate::card;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
+/// Before what a card says by `ethtool(8)` alone, such as `ethtool:eth0:combined`. Below another
+/// root than `/`, where there are no cards, it is a file.
+pub(crate) const CARD: &str = "ethtool:";
 /// What every kernel shows, and every command here reads.
 const NEEDED: [&str; 2] = ["/proc/sys", "/proc/meminfo"];
 
@@ -57,8 +61,16 @@ impl Host {
     /// # Errors
     /// Those of reading; `NotFound` where this kernel has no such setting.
     pub fn read(&self, path: &str) -> io::Result<String> {
+        if let Some(name) = self.of_a_card(path) {
+            return card::read(name);
+        }
         let text = self.text(path)?;
         Ok(chosen(text.trim()).to_owned())
+    }
+
+    /// What a setting is called by its card, where it is one of a card of this host.
+    fn of_a_card<'a>(&self, path: &'a str) -> Option<&'a str> {
+        path.strip_prefix(CARD).filter(|_| self.is_this_one())
     }
 
     /// A file's whole text.
@@ -94,6 +106,9 @@ impl Host {
     /// Those of writing: `InvalidInput` where the kernel does not take the value,
     /// `PermissionDenied` where the caller is not root or a container forbids it.
     pub fn set(&self, path: &str, value: &str) -> io::Result<()> {
+        if let Some(name) = self.of_a_card(path) {
+            return card::set(name, value);
+        }
         let mut file = OpenOptions::new().write(true).truncate(true).open(self.place(path))?;
         file.write_all(format!("{value}\n").as_bytes())
     }

@@ -8,6 +8,7 @@ mod network;
 mod tracking;
 
 pub(crate) use memory::tcp_pages_needed;
+pub(crate) use network::CHANNELS;
 
 use crate::facts::Facts;
 use crate::goal::Goal;

@@ -8,6 +8,7 @@
 //! Everything is read and written below the root of a [`Host`], so a test, or an image that is
 //! being built, is a host like any other.
 
+mod card;
 pub mod change;
 pub mod elsewhere;
 pub mod facts;

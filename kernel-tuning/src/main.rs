@@ -112,6 +112,9 @@ struct Manner {
 /// What can be set is set also where that is not enough: a host that falls short carries more of
 /// the goal so. The exit code says that it does.
 fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
+    if let Err(exit) = set_queues(host, args, manner) {
+        return exit;
+    }
     let (facts, goal, findings) = look(host, args);
     let lacking = Room::new(&goal, &facts).lacking;
     for lack in &lacking {
@@ -145,6 +148,25 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
     }
 }
 
+/// Has the cards have their queues, which what else is to be set depends on.
+fn set_queues(host: &Host, args: &GoalArgs, manner: Manner) -> Result<(), Exit> {
+    let plan = Plan::of_queues(&look(host, args).2);
+    if plan.is_empty() {
+        return Ok(());
+    }
+    if manner.dry_run {
+        say("the queues of cards are set first; what follows of them is then for those queues:");
+        return Ok(());
+    }
+    say(plan.diff(host).trim_end());
+    confirm(manner)?;
+    match change::apply(host, &plan) {
+        // What a card refuses is tried again with the rest, and told of there.
+        Ok(_) | Err(Failed::Some(_)) => Ok(()),
+        Err(failed) => Err(refused(&failed)),
+    }
+}
+
 /// The path that this program has when the host starts: in an image that is built here, not the
 /// one that it has here.
 fn program(host: &Host) -> String {
@@ -158,10 +180,7 @@ fn make(host: &Host, plan: &Plan, manner: Manner) -> Result<(), Exit> {
     if manner.dry_run {
         return Ok(());
     }
-    if !manner.yes && !confirmed() {
-        complain("nothing was changed");
-        return Err(Exit::MustChange);
-    }
+    confirm(manner)?;
     let done = change::apply(host, plan).map_err(|failed| refused(&failed))?;
     say(show::applied(plan, &done, manner.persist).trim_end());
     Ok(())
@@ -205,6 +224,15 @@ fn refused(failed: &Failed) -> Exit {
         complain("only root may change the kernel's settings: try it with sudo");
     }
     Exit::Refused
+}
+
+/// Asks, unless it was said beforehand.
+fn confirm(manner: Manner) -> Result<(), Exit> {
+    if manner.yes || confirmed() {
+        return Ok(());
+    }
+    complain("this was not changed");
+    Err(Exit::MustChange)
 }
 
 /// Asks on a terminal; elsewhere nobody can answer, and nothing is changed.

@@ -3,7 +3,7 @@
 //! Whatever interrupts a change, the record says how to undo it. It keeps what was there first: a
 //! second change adds to it and overwrites nothing, so undo goes back to before all of them.
 
-use crate::host::Host;
+use crate::host::{CARD, Host};
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::fs::{self, File};
@@ -182,6 +182,11 @@ fn at(path: &str, error: &io::Error) -> io::Error {
 /// Whether a setting is of an interrupt.
 pub(crate) fn is_interrupt(path: &str) -> bool {
     path.starts_with("/proc/irq/")
+}
+
+/// Whether a setting is of a card, which may set it anew when its queues are made.
+pub(crate) fn is_of_a_card(path: &str) -> bool {
+    is_interrupt(path) || path.starts_with("/sys/class/net/") || path.starts_with(CARD)
 }
 
 /// Keeps every other change of this host away until it is dropped.

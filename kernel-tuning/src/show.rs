@@ -10,7 +10,7 @@ use holdfast_tuning::plan::{Finding, State};
 use holdfast_tuning::record;
 use holdfast_tuning::room::{Room, has_less_memory, in_units};
 use holdfast_tuning::undo::{LEFT, Undone};
-use holdfast_tuning::want::on_one_line;
+use holdfast_tuning::want::in_few_words;
 use holdfast_tuning::{Facts, Goal, Host};
 use serde_json::json;
 use std::fmt::Write;
@@ -103,7 +103,7 @@ fn smaller(goal: &Goal, facts: &Facts) -> String {
 }
 
 fn row(finding: &Finding) -> [String; 4] {
-    let have = on_one_line(&finding.have);
+    let have = in_few_words(&finding.have);
     [finding.label(), have, finding.want.to_string(), word(finding.state).to_owned()]
 }
 

@@ -1,10 +1,10 @@
 //! Changes the host back.
 
-use crate::change::{Failed, NR_OPEN, all_or, turn};
-use crate::host::Host;
+use crate::change::{Failed, NR_OPEN, all_or, is_managed, turn};
+use crate::host::{CARD, Host};
 use crate::persist::LIMITS;
 use crate::record::{Record, Setting, Written};
-use crate::want::on_one_line;
+use crate::want::in_few_words;
 use std::io;
 
 /// Stands above what was left.
@@ -36,9 +36,7 @@ pub fn undo(host: &Host, force: bool) -> Result<Undone, Failed> {
     }
     undoing.has_limits = host.has(LIMITS)
         && (!undoing.refused.is_empty() || undoing.rest.files.iter().any(|one| one.path == LIMITS));
-    for setting in record.settings.into_iter().rev() {
-        undoing.setting(setting);
-    }
+    undoing.settings(record.settings);
     for folder in record.folders.iter().rev() {
         host.remove_if_empty(folder);
     }
@@ -95,16 +93,31 @@ impl<'a> Undoing<'a> {
         }
     }
 
+    /// What was set last is put back first; but see [`turn_of`].
+    fn settings(&mut self, settings: Vec<Setting>) {
+        // Looked at first: what a driver sets meanwhile is nobody's.
+        let (mut mine, since): (Vec<_>, Vec<_>) = settings
+            .into_iter()
+            .rev()
+            .partition(|one| self.force || one.set_since(self.host).is_none());
+        for setting in since {
+            self.leave(setting);
+        }
+        mine.sort_by_key(|setting| turn_of(&setting.path));
+        for setting in mine {
+            self.setting(setting);
+        }
+    }
+
+    fn leave(&mut self, setting: Setting) {
+        let now = self.host.read(&setting.path).unwrap_or_default();
+        let [now, before] = [&now, &setting.before].map(|text| in_few_words(text));
+        self.done.left.push(format!("  {} = {now}: it was {before} before", setting.path));
+        self.rest.settings.push(setting);
+    }
+
     fn setting(&mut self, setting: Setting) {
         let Setting { path, before, .. } = &setting;
-        if !self.force
-            && let Some(now) = setting.set_since(self.host)
-        {
-            let [now, before] = [&now, before].map(|text| on_one_line(text));
-            self.done.left.push(format!("  {path} = {now}: it was {before} before"));
-            self.rest.settings.push(setting);
-            return;
-        }
         match self.host.read(path) {
             Ok(now) if now == *before => {}
             _ if self.has_limits && path == NR_OPEN => {
@@ -117,7 +130,10 @@ impl<'a> Undoing<'a> {
             // The card, the core or the module is gone, and its setting with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => {
-                if let Err(error) = self.host.set(path, before) {
+                if let Err(error) = self.host.set(path, before)
+                    && !is_managed(path, &error)
+                {
+                    let before = in_few_words(before);
                     self.refused.push(format!("  {path} = {before}: {error}"));
                     return;
                 }
@@ -134,5 +150,32 @@ impl<'a> Undoing<'a> {
         } else {
             self.refused.push(told);
         }
+    }
+}
+
+/// When a setting is put back: a card's table before its queues, of which it may not name those
+/// that go, and these before what its driver sets for those that stay.
+fn turn_of(path: &str) -> u8 {
+    match path.strip_prefix(CARD) {
+        Some(name) if name.ends_with(":rss") => 0,
+        Some(_) => 1,
+        None => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_card_s_table_goes_before_its_queues_and_these_before_what_is_theirs() {
+        let xps = "/sys/class/net/eth0/queues/tx-0/xps_cpus";
+        let mut paths =
+            ["/proc/irq/24/smp_affinity_list", "ethtool:eth0:combined", xps, "ethtool:eth0:rss"];
+        paths.sort_by_key(|path| turn_of(path));
+        assert_eq!(
+            paths,
+            ["ethtool:eth0:rss", "ethtool:eth0:combined", "/proc/irq/24/smp_affinity_list", xps]
+        );
     }
 }

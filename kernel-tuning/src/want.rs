@@ -3,6 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Write};
 
+/// More numbers than these are told by which there are.
+const FEW: usize = 8;
+
 /// What one number must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Bound {
@@ -43,6 +46,9 @@ pub enum Want {
     Contains(Vec<u16>),
     /// A list of ranges that has exactly these numbers.
     List(Vec<u64>),
+    /// A table of numbers that has each number below this, or as many as it has places, and no
+    /// other.
+    Spread(u64),
     /// A mask in hexadecimal (`0000000f,ffffffff`) of exactly these numbers.
     Mask(Vec<u64>),
 }
@@ -69,6 +75,11 @@ impl Want {
             Self::Contains(ports) => ranges(have)
                 .is_some_and(|there| ports.iter().all(|port| there.contains(&u64::from(*port)))),
             Self::List(all) => ranges(have).is_some_and(|there| there.iter().eq(all)),
+            Self::Spread(below) => numbers(have).is_some_and(|table| {
+                let below = (*below).min(table.len() as u64);
+                let there: BTreeSet<u64> = table.into_iter().collect();
+                there.into_iter().eq(0..below)
+            }),
             Self::Mask(all) => mask(have).is_some_and(|there| there.iter().eq(all)),
         }
     }
@@ -89,6 +100,11 @@ impl Want {
                 in_ranges(&all)
             }
             Self::List(all) => in_ranges(&all.iter().copied().collect()),
+            Self::Spread(below) => {
+                let places = numbers(have).unwrap_or_default().len() as u64;
+                let turn = |place: u64| (place % (*below).max(1)).to_string();
+                (0..places).map(turn).collect::<Vec<_>>().join(" ")
+            }
             Self::Mask(all) => in_hexadecimal(all),
         }
     }
@@ -118,8 +134,20 @@ impl fmt::Display for Want {
             }
             Self::OneOf(words) => out.write_str(&words.join(" or ")),
             Self::Contains(_) => write!(out, "with {}", self.mended("")),
+            Self::Spread(below) => write!(out, "each of 0-{}", below.saturating_sub(1)),
             Self::List(_) | Self::Mask(_) => out.write_str(&self.mended("")),
         }
+    }
+}
+
+/// A setting's text as a person reads it in a line: of a long table the numbers that it has.
+pub fn in_few_words(text: &str) -> String {
+    match numbers(text) {
+        Some(table) if table.len() > FEW => {
+            let there = in_ranges(&table.iter().copied().collect());
+            format!("{there} in {} places", table.len())
+        }
+        _ => on_one_line(text),
     }
 }
 
@@ -219,6 +247,20 @@ mod tests {
         assert_eq!(want.mended(""), "2,00000003");
         assert_eq!(Want::Mask(Vec::new()).mended("f"), "0");
         assert!(Want::Mask(Vec::new()).is_met_by("00,00000000"));
+    }
+
+    #[test]
+    fn a_table_has_each_queue_and_is_dealt_out_in_turn() {
+        let want = Want::Spread(3);
+        assert!(want.is_met_by("0 1 2 0 1 2") && want.is_met_by("2 1 0\n"));
+        for wrong in ["0 1 0 1", "0 1 2 3", "0 x"] {
+            assert!(!want.is_met_by(wrong), "{wrong}");
+        }
+        assert!(want.is_met_by("1 0"), "two places are of no third queue");
+        assert_eq!(want.mended("0 1 0 1 0"), "0 1 2 0 1");
+        assert_eq!((want.to_string(), want.outright()), ("each of 0-2".to_owned(), String::new()));
+        assert_eq!(in_few_words("0 1\t0 3"), "0 1 0 3");
+        assert_eq!(in_few_words(&want.mended(&"0 ".repeat(128))), "0-2 in 128 places");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it cannot go on")]
 #![allow(missing_docs, reason = "tests are named after what they show")]
 
+#[path = "hosts/cards.rs"]
+mod cards;
 #[path = "hosts/made.rs"]
 mod made;
 #[path = "hosts/others.rs"]

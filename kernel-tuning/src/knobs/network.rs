@@ -3,8 +3,11 @@
 use super::{Knob, Place, Setting, sysctl};
 use crate::facts::{Facts, Interface, Interrupt};
 use crate::goal::Goal;
+use crate::host::CARD;
 use crate::want::Want;
 
+/// The knob of how many queues a card has, which other knobs follow.
+pub(crate) const CHANNELS: &str = "channels";
 /// Pushes a second from which packets come in bursts that the defaults cut short.
 const MANY_PUSHES: u64 = 20_000;
 /// Flows whose core is remembered.
@@ -77,6 +80,41 @@ pub(super) const KNOBS: &[Knob] = &[
             // Below some thousands for each core, polling can pay: that is left to who measures.
             let many = goal.connections / goal.cores.max(1) > 10_000;
             if many { sysctl("net.core.busy_poll", Want::at_most(0)) } else { Vec::new() }
+        },
+    },
+    Knob {
+        name: CHANNELS,
+        reason: "with a queue for each shard the card itself hands packets to all their cores; \
+                 with fewer a core must hand on what it took for another",
+        cost: "the card stops for a moment when it is changed; each queue has buffers of its own",
+        source: "ethtool(8), --set-channels; Documentation/networking/scaling.rst, RSS",
+        limits_connections: false,
+        settings: |goal, facts| {
+            let shards = shards(goal, facts).len() as u64;
+            let queues = |card: &str, (kind, most): &(&str, u64)| Setting {
+                place: Place::Kernel(format!("{CARD}{card}:{kind}")),
+                want: Want::at_least(shards.min(*most)),
+            };
+            let of = |one: &Interface| {
+                one.kinds.iter().map(|kind| queues(&one.name, kind)).collect::<Vec<_>>()
+            };
+            facts.interfaces.iter().flat_map(of).collect()
+        },
+    },
+    Knob {
+        name: "rss",
+        reason: "a queue that is not in the card's table receives nothing, and its shard's core \
+                 takes no packet from the card",
+        cost: "none; flows change their queue once",
+        source: "ethtool(8), --set-rxfh-indir; Documentation/networking/scaling.rst, RSS",
+        limits_connections: false,
+        settings: |_, facts| {
+            let table = |one: &Interface| Setting {
+                place: Place::Kernel(format!("{CARD}{}:rss", one.name)),
+                want: Want::Spread(one.receiving),
+            };
+            let several = |one: &&Interface| one.spreads && one.receiving > 1;
+            facts.interfaces.iter().filter(several).map(table).collect()
         },
     },
     Knob {

@@ -1,0 +1,100 @@
+//! How many queues a card has, and over which it spreads what it receives.
+
+use crate::made::Made;
+use crate::{PROGRAM, labels, plan_for};
+use holdfast_tuning::change::{self, Plan};
+use holdfast_tuning::plan::{self, State};
+use holdfast_tuning::undo::undo;
+use holdfast_tuning::{Facts, Goal};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Stdio;
+
+const QUEUES: &str = "ethtool:eth0:combined";
+const TABLE: &str = "ethtool:eth0:rss";
+const XPS: &str = "/sys/class/net/eth0/queues/tx-0/xps_cpus";
+
+/// A host of four cores whose card has two queues and may have eight.
+fn with_few_queues() -> Made {
+    let made = Made::new();
+    made.write("ethtool:eth0:combined_max", "8\n");
+    made
+}
+
+fn ran(made: &Made, arguments: &[&str]) -> (i32, String, String) {
+    let mut command = made.command(PROGRAM, arguments);
+    let output = command.stdin(Stdio::null()).output().unwrap();
+    let [told, complained] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    (output.status.code().unwrap(), told, complained)
+}
+
+#[test]
+fn a_card_has_a_queue_for_each_shard_before_the_rest_is_planned() {
+    let made = with_few_queues();
+    let before = made.everything();
+    let (code, table, _) = ran(&made, &["check"]);
+    assert!(code == 1 && table.contains("ethtool:eth0:combined "), "{table}");
+    let (code, told, complained) = ran(&made, &["apply"]);
+    assert_eq!((code, told.trim()), (1, "ethtool:eth0:combined: 2 -> 4"));
+    assert!(complained.ends_with("this was not changed\n"), "{complained}");
+    let (code, told, _) = ran(&made, &["apply", "--dry-run"]);
+    assert!(code == 0 && told.starts_with("the queues of cards are set first"), "{told}");
+    assert_eq!(made.everything(), before);
+    let (code, told, _) = ran(&made, &["apply", "--yes", "--persist"]);
+    assert!(code == 0 && told.starts_with("ethtool:eth0:combined: 2 -> 4\n"), "{told}");
+    assert_eq!(told.matches("combined: ").count(), 1, "{told}");
+    assert_eq!(made.read(QUEUES), "4\n");
+    assert_eq!(labels(&made, State::Change), Vec::<String>::new());
+    assert_eq!(ran(&made, &["undo"]).0, 0);
+    assert_eq!(made.everything(), before);
+}
+
+#[test]
+fn what_a_driver_sets_with_its_queues_is_put_back_as_it_was_before_them() {
+    let made = with_few_queues();
+    made.write(XPS, "8\n");
+    let facts = Facts::of(&made.host);
+    let findings = plan::look(&made.host, &Goal::new(1_000_000, 50_000, &facts), &facts);
+    change::apply(&made.host, &Plan::of_queues(&findings)).unwrap();
+    // As a driver does: the queues that are new, and all sending as it likes.
+    made.write(XPS, "1\n");
+    for queue in ["rx-2/rps_cpus", "rx-2/rps_flow_cnt", "rx-3/rps_cpus", "rx-3/rps_flow_cnt"] {
+        made.write(&format!("/sys/class/net/eth0/queues/{queue}"), "0\n");
+    }
+    let planned = plan_for(&made, 1_000_000, false);
+    assert!(planned.diff(&made.host).contains("ethtool:eth0:rss: 0 1 0 1 0 1 0 1 -> 0 1 2 3 0"));
+    change::apply(&made.host, &planned).unwrap();
+    assert_eq!([made.read(TABLE), made.read(XPS)], ["0 1 2 3 0 1 2 3\n", "5\n"]);
+    // Four queues for four shards: nothing is handed on.
+    assert_eq!(made.read("/sys/class/net/eth0/queues/rx-0/rps_cpus"), "0\n");
+    undo(&made.host, false).unwrap();
+    let now = [QUEUES, TABLE, XPS].map(|path| made.read(path));
+    assert_eq!(now, ["2\n", "0 1 0 1 0 1 0 1\n", "8\n"]);
+}
+
+#[test]
+fn a_card_that_refuses_keeps_nothing_else_from_being_set() {
+    let made = with_few_queues();
+    // It can be read, and to whoever writes there the kernel says no.
+    fs::remove_file(made.host.place(QUEUES)).unwrap();
+    symlink("/proc/version", made.host.place(QUEUES)).unwrap();
+    let (code, _, complained) = ran(&made, &["apply", "--yes"]);
+    assert!(code == 4 && complained.contains("  ethtool:eth0:combined = 4: "), "{complained}");
+    assert!(complained.contains("1 of the changes were refused"), "{complained}");
+    assert_eq!(made.read("/proc/sys/net/core/somaxconn"), "16384\n");
+}
+
+#[test]
+fn queues_of_one_direction_are_counted_where_there_are_no_others() {
+    let made = Made::new();
+    for (name, value) in [("rx", "2"), ("rx_max", "3"), ("tx", "4"), ("tx_max", "16")] {
+        made.write(&format!("ethtool:eth0:{name}"), &format!("{value}\n"));
+    }
+    assert_eq!(Facts::of(&made.host).interfaces[0].kinds, [("combined", 2)]);
+    fs::remove_file(made.host.place("ethtool:eth0:combined_max")).unwrap();
+    assert_eq!(Facts::of(&made.host).interfaces[0].kinds, [("rx", 3), ("tx", 16)]);
+    let channels: Vec<String> = labels(&made, State::Change);
+    let channels = channels.iter().filter(|label| label.starts_with("ethtool:"));
+    assert_eq!(channels.collect::<Vec<_>>(), ["ethtool:eth0:rx"]);
+}
