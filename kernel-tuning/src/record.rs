@@ -84,7 +84,11 @@ impl Record {
     pub fn load(host: &Host) -> io::Result<Self> {
         let text = host.text_if_there(PATH).map_err(|error| at(PATH, &error))?;
         let Some(text) = text else { return Ok(Self::default()) };
-        let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
+        let wrong = |error| {
+            let told =
+                format!("{error}; move it away to go on, and keep it: it says what was there");
+            io::Error::new(io::ErrorKind::InvalidData, told)
+        };
         serde_json::from_str(&text).map_err(|error| at(PATH, &wrong(error)))
     }
 

@@ -169,6 +169,7 @@ fn nothing_is_changed_where_what_is_there_cannot_be_written_down() {
     let Err(failed @ Failed::Record(_)) = change::apply(&made.host, &plan) else { panic!("done") };
     let told = failed.to_string();
     assert!(told.starts_with("nothing was changed") && told.contains(record::PATH), "{told}");
+    assert!(told.contains("move it away"), "{told}");
     assert!(matches!(undo(&made.host, false), Err(Failed::Record(_))));
     assert_eq!(made.everything(), before);
 }
