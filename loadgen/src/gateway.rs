@@ -8,6 +8,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where a gateway's admin page is, unless it is told otherwise.
 const USUAL_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7700);
+/// Clients that have logged in, by shard.
+const LOGINS: &str = "holdfast_logins_total{";
 /// What a gateway is; its value is always 1.
 const BUILD: &str = "holdfast_build_info{";
 
@@ -41,6 +43,13 @@ pub(crate) fn version(metrics: &str) -> Option<String> {
     Some(format!("{version}{}", commit.unwrap_or_default()))
 }
 
+/// How many clients have logged in since it began; `None` where its metrics do not tell.
+pub(crate) fn logins(metrics: &str) -> Option<u64> {
+    let of_shards = metrics.lines().filter(|line| line.starts_with(LOGINS));
+    let value = |line: &str| line.rsplit_once(' ')?.1.parse::<u64>().ok();
+    of_shards.map(value).reduce(|all, one| all?.checked_add(one?))?
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +62,13 @@ mod tests {
         assert_eq!(version(&page("version=\"0.1.0\"")).as_deref(), Some("0.1.0"));
         assert_eq!(version(&page("revision=\"0\"")), None);
         assert_eq!(version("holdfast_ready 1\n"), None);
+    }
+
+    #[test]
+    fn the_logins_of_all_shards_are_added() {
+        let page = format!("{LOGINS}shard=\"0\"}} 40\n{LOGINS}shard=\"1\"}} 2\nother 7\n");
+        assert_eq!(logins(&page), Some(42));
+        assert_eq!(logins("holdfast_ready 1\n"), None);
+        assert_eq!(logins(&format!("{LOGINS}shard=\"0\"}} many\n")), None);
     }
 }

@@ -139,6 +139,10 @@ pub(crate) struct Cpu {
 pub(crate) struct Memory {
     pub(crate) server_anonymous_per_connection: Option<f64>,
     pub(crate) server_rss_per_connection: Option<f64>,
+    /// The gateway had connections before this run and uses their memory again, so what each of
+    /// these takes is not known.
+    #[serde(default)]
+    pub(crate) server_served_before: bool,
     pub(crate) client_anonymous_per_connection: f64,
     /// Kernel memory of the whole machine: both ends of a connection on loopback.
     pub(crate) slab_per_connection: f64,

@@ -50,4 +50,9 @@ fn what_agents_offer_is_what_a_real_gateway_counts() {
     assert!(dropped > 0 && ran.number("/counts/logins") == 60 + dropped, "{dropped}");
     // Nothing is left of the load.
     until("the end", || counted(&gateway, "holdfast_connections{") == 0);
+    // But the gateway has its memory, of which another run cannot say what is its own.
+    let again = started("run", (&agents, &key), to, &all);
+    let again = Ran::of(again.wait_with_output().unwrap());
+    let before = [&ran, &again].map(|ran| ran.report["memory"]["server_served_before"].as_bool());
+    assert_eq!((again.code, before), (0, [Some(false), Some(true)]), "{}", again.stderr);
 }

@@ -5,9 +5,6 @@ use crate::report::{Report, float};
 use crate::slo::metric::METRICS;
 use crate::units::{bytes, count, duration};
 
-/// Memory below this was there before the clients came, bytes for each connection.
-const PLAUSIBLE: f64 = 64.0;
-
 /// Something to compare.
 pub(crate) struct Measure {
     pub(crate) name: &'static str,
@@ -49,7 +46,7 @@ pub(crate) const MEASURES: &[Measure] = &[
         },
     ),
     measure("cpu_per_login", micros, |run| spent(run, "ramp"), nothing),
-    measure("memory_per_connection", bytes, memory, nothing),
+    measure("memory_per_connection", bytes, |run| asked("memory_per_connection", run), nothing),
 ];
 
 /// What should not be there at all.
@@ -86,10 +83,6 @@ fn asked(name: &str, run: &Report) -> Option<f64> {
 
 fn spent(run: &Report, stage: &str) -> Option<f64> {
     run.stage(stage)?.server_us_per_operation
-}
-
-fn memory(run: &Report) -> Option<f64> {
-    run.memory.server_anonymous_per_connection.filter(|bytes| *bytes >= PLAUSIBLE)
 }
 
 fn known(values: &[Option<u64>]) -> Vec<Option<f64>> {

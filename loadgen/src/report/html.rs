@@ -148,7 +148,7 @@ fn summary(report: &Report) -> Markup {
     let pushes = &report.pushes;
     let lost = pushes.lost_total() + report.broadcasts.lost;
     let per_delivery = report.stage("push").and_then(|cpu| cpu.server_us_per_operation);
-    let memory = report.memory.server_anonymous_per_connection.filter(|bytes| *bytes >= 64.0);
+    let memory = report.memory.server_anonymous_per_connection;
     let slowest = report.latency("connect_and_login");
     html! {
         section aria-label="Summary" {

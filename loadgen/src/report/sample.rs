@@ -57,6 +57,7 @@ pub(crate) fn report() -> Report {
         memory: Memory {
             server_anonymous_per_connection: Some(1_500.0),
             server_rss_per_connection: Some(1_700.0),
+            server_served_before: false,
             client_anonymous_per_connection: 900.0,
             slab_per_connection: 8_000.0,
             server_rss: Some(40 << 20),

@@ -26,6 +26,10 @@ use std::collections::BTreeMap;
 const SECRETS: [&str; 2] = ["--secret", "--api-key"];
 /// What stands in a report instead of one.
 const HIDDEN: &str = "(hidden)";
+/// No gateway keeps a connection in less than this, in bytes.
+const PLAUSIBLE: f64 = 64.0;
+/// A gateway that one login in so many was not this run's has memory of others.
+const MANY: u64 = 20;
 
 /// How a run went, besides what was found.
 pub(crate) struct Course {
@@ -68,11 +72,13 @@ pub(crate) fn build(
     // Those of later ramps came after memory and CPU of the first were looked at.
     let ramp = scenario.plan.joined(scenario.clients, None);
     let logins = tally.logins.saturating_sub(tally.returns);
+    let metrics = gateway::metrics(options);
+    let others = whole && had_others(metrics.as_deref(), tally.logins);
     let mut report = Report {
         command: command(std::env::args()),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         commit: host::COMMIT.to_owned(),
-        gateway: gateway::metrics(options).as_deref().and_then(gateway::version),
+        gateway: metrics.as_deref().and_then(gateway::version),
         began: course.began,
         scenario: scenario.plan.scenario.clone(),
         plan: scenario.plan.in_words().unwrap_or_else(|| plan(options)),
@@ -91,7 +97,7 @@ pub(crate) fn build(
         latencies: named(&latencies(tally), Latency::summary),
         distributions: distributions(tally),
         cpu: stages(samples, (logins.min(u64::from(ramp)), deliveries, tally.byes), whole),
-        memory: memory(ramp, before, settled),
+        memory: memory(ramp, [before, settled], others),
         counts: counts(tally),
         connection_reasons: tally.reasons.clone(),
         durable: scenario.schedule.has_durable().then_some(durable),
@@ -318,13 +324,24 @@ fn cpu(
     }
 }
 
-fn memory(clients: u32, before: &Sample, settled: &Sample) -> Memory {
+/// Whether many have logged in to a gateway with these metrics besides this run's clients.
+fn had_others(metrics: Option<&str>, logins: u64) -> bool {
+    let all = metrics.and_then(gateway::logins);
+    all.is_some_and(|all| all.saturating_sub(logins) > logins / MANY)
+}
+
+/// What a connection takes; of a gateway that had others that is not known, since it uses their
+/// memory again.
+fn memory(clients: u32, [before, settled]: [&Sample; 2], others: bool) -> Memory {
     let each = |from: u64, to: u64| (float(to) - float(from)) / f64::from(clients);
     let server = before.server.zip(settled.server);
+    let anonymous = server.map(|(from, to)| each(from.anonymous, to.anonymous));
+    let served_before = others || anonymous.is_some_and(|bytes| bytes < PLAUSIBLE);
+    let server = server.filter(|_| !served_before);
     Memory {
-        server_anonymous_per_connection: server
-            .map(|(from, to)| each(from.anonymous, to.anonymous)),
+        server_anonymous_per_connection: server.and(anonymous),
         server_rss_per_connection: server.map(|(from, to)| each(from.rss, to.rss)),
+        server_served_before: served_before,
         client_anonymous_per_connection: each(before.client.anonymous, settled.client.anonymous),
         slab_per_connection: each(before.machine.slab, settled.machine.slab),
         server_rss: settled.server.map(|server| server.rss),
@@ -343,6 +360,22 @@ fn ratio(value: u64, unit: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_connection_takes_is_not_known_of_a_gateway_that_had_others() {
+        let sample = |anonymous| {
+            let server = Process { anonymous, rss: anonymous * 2, ..Process::default() };
+            Sample { server: Some(server), ..Sample::default() }
+        };
+        let of = |grown: u64, others| {
+            let memory = memory(10, [&sample(1_000), &sample(1_000 + grown)], others);
+            let each = (memory.server_anonymous_per_connection, memory.server_rss_per_connection);
+            (each, memory.server_served_before)
+        };
+        assert_eq!(of(2_000, false), ((Some(200.0), Some(400.0)), false));
+        assert_eq!(of(2_000, true), ((None, None), true));
+        assert_eq!(of(630, false), ((None, None), true), "no connection takes so little");
+    }
 
     #[test]
     fn secrets_are_not_in_the_command() {

@@ -119,7 +119,8 @@ What --slo can ask for, as NAME < LIMIT, with < <= = >= > and a comma between cl
   cpu                        the gateway's busiest thread while pushing, % of a core
   cpu_total                  all of the gateway; generator_cpu: the generator's busiest thread
   memory                     the gateway's resident memory at its highest (B KiB MiB GiB)
-  memory_per_connection      its anonymous memory for each client, settled
+  memory_per_connection      its anonymous memory for each client, settled; not
+                             known where it had other connections before
 A clause about what could not be measured is missed.";
 
 impl Metric {
@@ -177,8 +178,12 @@ impl Metric {
             Source::Cpu | Source::GeneratorCpu => {
                 "not measured: give --server-pid, and push for 3 seconds or more"
             }
-            Source::CpuTotal | Source::Memory | Source::MemoryPerConnection => {
+            Source::CpuTotal | Source::Memory => {
                 "not measured: the gateway's process is not known (--server-pid)"
+            }
+            Source::MemoryPerConnection => {
+                "not measured: the gateway had connections before (restart it), or its process is \
+                 not known (--server-pid)"
             }
             Source::Counts(_)
             | Source::Lost

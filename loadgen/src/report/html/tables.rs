@@ -259,6 +259,11 @@ fn memory(report: &Report) -> Markup {
     let row = |name: &str, each: String, all: String| {
         html! { tr { th scope="row" { (name) } td { (each) } td { (all) } } }
     };
+    let gateway = if memory.server_served_before {
+        "unknown: it had connections before".to_owned()
+    } else {
+        known(memory.server_anonymous_per_connection)
+    };
     let slab = settled.map(|sample| float(sample.machine.slab));
     let server = whole(settled.and_then(|sample| sample.server));
     html! {
@@ -267,7 +272,7 @@ fn memory(report: &Report) -> Markup {
             thead { tr { th {} th scope="col" { "for each connection" }
                 th scope="col" { "in all" } } }
             tbody {
-                (row("gateway", known(memory.server_anonymous_per_connection), known(server)))
+                (row("gateway", gateway, known(server)))
                 (row("generator", bytes(memory.client_anonymous_per_connection),
                     bytes(float(memory.client_rss))))
                 (row("kernel slab", bytes(memory.slab_per_connection), known(slab)))

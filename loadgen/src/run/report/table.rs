@@ -8,8 +8,6 @@ use crate::units::counted;
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
 
-/// No gateway keeps a connection in less than this, in bytes.
-const PLAUSIBLE: f64 = 64.0;
 /// No agent keeps a client in less than this, in bytes.
 const OWN: f64 = 400.0;
 /// With fewer clients, what does not grow with them is most of the memory of each.
@@ -290,8 +288,7 @@ fn memory(report: &Report, out: &mut String) -> std::fmt::Result {
     let when = if held || report.phases.is_empty() { "settled" } else { "right after the ramp" };
     writeln!(out, "\nmemory for each connection, {when}")?;
     match (memory.server_anonymous_per_connection, memory.server_rss_per_connection) {
-        // Memory that earlier connections left behind is used again.
-        (Some(anonymous), _) if anonymous < PLAUSIBLE => {
+        _ if memory.server_served_before => {
             writeln!(
                 out,
                 "  gateway    unknown: it had served connections before; restart it before a \
@@ -361,7 +358,7 @@ mod tests {
         assert!(render(&report).contains("spread over only 999 clients"));
         report.clients = 1_000;
         assert!(!render(&report).contains("spread over"));
-        report.memory.server_anonymous_per_connection = Some(3.0);
+        report.memory.server_served_before = true;
         assert!(render(&report).contains("served connections before; restart it"));
     }
 
