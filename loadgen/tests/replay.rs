@@ -110,6 +110,19 @@ fn two_rates_in_turn_are_recorded_and_offered_again() {
 }
 
 #[test]
+fn a_generator_is_tried_with_the_busiest_second_of_a_replay() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile.json");
+    let sizes = "\"sizes\":[[50,150],[200,600],[0]]";
+    let text = "{\"version\":1,\"every_ms\":1000,\"bounds\":[64,256],\"pushes\":[200,800,0],";
+    fs::write(&profile, format!("{text}{sizes}}}")).unwrap();
+    let named = profile.to_str().unwrap();
+    let doctor = loadgen(&["doctor", "--replay", named, "--connections", "20"]);
+    let told = String::from_utf8(doctor.stdout).unwrap();
+    assert!(told.contains(" 800 pushes/s to a null server"), "{told}");
+}
+
+#[test]
 fn what_cannot_be_recorded_or_replayed_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let profile = folder.path().join("profile.json");

@@ -101,13 +101,13 @@ fn arrivals(report: &Report) -> Option<f64> {
     line.mean(&known)
 }
 
-/// The pushes of the busiest phase to the null server, for some seconds, and nothing besides.
+/// The pushes of the busiest phase, and of a replay its busiest interval, to the null server, for some seconds, and nothing besides.
 fn busiest(options: &Options, facts: &Facts, [clients, api]: [SocketAddr; 2]) -> Options {
     let mut options = options.clone();
     let pushes = options.asked.phases.iter().filter_map(|phase| phase.pushes.as_ref());
-    if let Some(busiest) = pushes.max_by_key(|pushes| pushes.rate) {
-        options.push.rate = busiest.rate;
-        options.push.size = busiest.sizes.clone();
+    if let Some(busiest) = pushes.max_by_key(|pushes| pushes.peak().0) {
+        let (rate, sizes) = busiest.peak();
+        (options.push.rate, options.push.size) = (rate, sizes.clone());
         options.push.burst = busiest.burst;
         options.push.scatter = busiest.scatter;
     } else if !options.asked.phases.is_empty() {

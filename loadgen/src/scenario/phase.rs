@@ -93,6 +93,18 @@ pub(crate) struct Pushes {
     pub(crate) durable: f64,
 }
 
+impl Pushes {
+    /// What is offered where it is most: messages a second, and how long they are.
+    pub(crate) fn peak(&self) -> (u32, &Sizes) {
+        let rate = |slice: &Slice| {
+            let each = u128::from(slice.count) * u128::from(crate::clock::SECOND);
+            u32::try_from(each.div_ceil(u128::from(slice.length.max(1)))).unwrap_or(u32::MAX)
+        };
+        let slices = self.slices.iter().map(|slice| (rate(slice), &slice.sizes));
+        slices.max_by_key(|(rate, _)| *rate).unwrap_or((self.rate, &self.sizes))
+    }
+}
+
 /// Messages to all users while a phase lasts, spread evenly over it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -379,6 +391,25 @@ mod tests {
         assert_eq!((counts(&slices), slices[0].length), (vec![1, 0, 2, 3], SECOND / 2));
         rescale(&mut slices, 20.0, 0.5);
         assert_eq!(counts(&slices), [10, 0, 20, 30]);
+    }
+
+    #[test]
+    fn a_replay_is_at_its_peak_in_one_of_its_intervals() {
+        let pushes = Pushes {
+            rate: 7,
+            slices: Vec::new(),
+            sizes: Sizes::uniform(1, 1),
+            rhythm: Rhythm::Even,
+            burst: 1,
+            scatter: false,
+            order: Order::Random,
+            durable: 0.0,
+        };
+        assert_eq!(pushes.peak(), (7, &Sizes::uniform(1, 1)));
+        let slice =
+            |count, size| Slice { length: SECOND / 2, count, sizes: Sizes::uniform(size, size) };
+        let replay = Pushes { slices: vec![slice(3, 64), slice(50, 256), slice(0, 9)], ..pushes };
+        assert_eq!(replay.peak(), (100, &Sizes::uniform(256, 256)));
     }
 
     #[test]
