@@ -101,7 +101,8 @@ fn arrivals(report: &Report) -> Option<f64> {
     line.mean(&known)
 }
 
-/// The pushes of the busiest phase, and of a replay its busiest interval, to the null server, for some seconds, and nothing besides.
+/// The pushes of the busiest phase, of a replay its busiest interval, to the null server, for some
+/// seconds, and nothing besides.
 fn busiest(options: &Options, facts: &Facts, [clients, api]: [SocketAddr; 2]) -> Options {
     let mut options = options.clone();
     let pushes = options.asked.phases.iter().filter_map(|phase| phase.pushes.as_ref());
