@@ -18,8 +18,10 @@ const CHANNELS: usize = 9;
 /// The kinds of queues that a shard can use, with the word that says how many a card may have, and
 /// that which says how many it has.
 const KINDS: [(&str, usize, usize); 3] = [("combined", 4, 8), ("rx", 1, 5), ("tx", 2, 6)];
-/// How many queues receive, by `struct ethtool_rxnfc`: the command, a word, and eight bytes.
+/// How many queues receive: the two words after the first two of `struct ethtool_rxnfc`.
 const GET_RINGS: u32 = 0x2d;
+/// Words of `struct ethtool_rxnfc`. The kernel reads and writes all of it, whatever is asked for.
+const RXNFC: usize = 48;
 /// Words before the table of `struct ethtool_rxfh_indir`; the second is the table's length.
 const HEAD: usize = 2;
 /// No card has a longer table.
@@ -99,7 +101,8 @@ fn spread(card: &str) -> io::Result<Vec<u32>> {
 /// A table that deals its places out in turn is the kernel's own: of that the card is told by a
 /// length of nothing, so that it stays the kernel's when there are other queues.
 fn set_spread(card: &str, table: &[u32]) -> io::Result<()> {
-    let mut rings = [GET_RINGS, 0, 0, 0];
+    let mut rings = [0; RXNFC];
+    rings[0] = GET_RINGS;
     ask(card, &mut rings)?;
     // One of them is the upper half, which is 0.
     let queues = (rings[2] | rings[3]).max(1);
