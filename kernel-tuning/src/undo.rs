@@ -3,10 +3,13 @@
 use crate::change::{Failed, NR_OPEN, all_or, is_managed, turn};
 use crate::host::{CARD, Host};
 use crate::persist::LIMITS;
-use crate::record::{Record, Setting, Written};
+use crate::record::{Record, Setting, Written, is_of_a_card};
 use crate::want::in_few_words;
+use std::collections::HashSet;
 use std::io;
 
+/// When queues are put back; see [`turn_of`].
+const QUEUES: u8 = 1;
 /// Stands above what was left.
 pub const LEFT: &str = "left, since somebody has changed it since `apply`:";
 
@@ -104,8 +107,15 @@ impl<'a> Undoing<'a> {
             self.leave(setting);
         }
         mine.sort_by_key(|setting| turn_of(&setting.path));
+        let of_cards: Vec<_> = mine.iter().filter(|one| is_of_a_card(&one.path)).cloned().collect();
         for setting in mine {
             self.setting(setting);
+        }
+        // What is to be put back again when the queues are, since drivers set it with them.
+        if self.rest.settings.iter().any(|one| turn_of(&one.path) == QUEUES) {
+            let left: HashSet<_> = self.rest.settings.iter().map(|one| one.path.clone()).collect();
+            let put_back = of_cards.into_iter().filter(|one| !left.contains(&one.path));
+            self.rest.settings.extend(put_back);
         }
     }
 
@@ -127,6 +137,13 @@ impl<'a> Undoing<'a> {
                 self.keep(setting, told);
                 return;
             }
+            Ok(now) if self.is_named(path, before) => {
+                let told = format!(
+                    "  {path} = {now}: it was {before} before, and the card's table names more"
+                );
+                self.keep(setting, told);
+                return;
+            }
             // The card, the core or the module is gone, and its setting with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => {
@@ -140,6 +157,18 @@ impl<'a> Undoing<'a> {
             }
         }
         self.done.settings += 1;
+    }
+
+    /// Whether queues would go that the card's table names, which is somebody's by now.
+    fn is_named(&self, path: &str, before: &str) -> bool {
+        let name = path.strip_prefix(CARD).and_then(|name| name.rsplit_once(':'));
+        let (Some((card, "combined" | "rx")), Ok(stay)) = (name, before.parse::<u64>()) else {
+            return false;
+        };
+        let table = format!("{CARD}{card}:rss");
+        let goes = |queue: &str| queue.parse::<u64>().is_ok_and(|queue| queue >= stay);
+        self.rest.settings.iter().any(|one| one.path == table)
+            && self.host.read(&table).is_ok_and(|now| now.split_whitespace().any(goes))
     }
 
     /// Leaves what must not be put back before something else is; that is refused, or was left.
@@ -158,7 +187,7 @@ impl<'a> Undoing<'a> {
 fn turn_of(path: &str) -> u8 {
     match path.strip_prefix(CARD) {
         Some(name) if name.ends_with(":rss") => 0,
-        Some(_) => 1,
+        Some(_) => QUEUES,
         None => 2,
     }
 }

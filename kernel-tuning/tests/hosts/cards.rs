@@ -74,6 +74,26 @@ fn what_a_driver_sets_with_its_queues_is_put_back_as_it_was_before_them() {
 }
 
 #[test]
+fn queues_that_somebody_s_table_names_are_left_with_it() {
+    let made = with_few_queues();
+    let before = made.everything();
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    made.write(TABLE, "0 1 2 0 1 2 0 1\n");
+    let (code, _, complained) = ran(&made, &["undo"]);
+    assert!(code == 1 && complained.contains("the card's table names more"), "{complained}");
+    assert_eq!([made.read(QUEUES), made.read(TABLE)], ["4\n", "0 1 2 0 1 2 0 1\n"]);
+    // What a driver may set when they go is put back by then.
+    let record = made.read("/var/lib/holdfast-tuning/before.json");
+    assert!(record.contains(XPS) && !record.contains("somaxconn"), "{record}");
+    // Of a table that does without them they are not needed.
+    made.write(TABLE, "1 1 1 1 0 0 0 0\n");
+    assert_eq!(ran(&made, &["undo"]).0, 1);
+    assert_eq!([made.read(QUEUES), made.read(TABLE)], ["2\n", "1 1 1 1 0 0 0 0\n"]);
+    assert_eq!(ran(&made, &["undo", "--force"]).0, 0);
+    assert_eq!(made.everything(), before);
+}
+
+#[test]
 fn a_card_that_refuses_keeps_nothing_else_from_being_set() {
     let made = with_few_queues();
     // It can be read, and to whoever writes there the kernel says no.
