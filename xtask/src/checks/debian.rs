@@ -52,10 +52,16 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result {
         apt(&["update", "-q"])?;
         lacking(packages).ok_or_else(|| format!("apt-get knows no {}", packages.join(", ")))?
     };
+    unpack_these(&lacking, folder)?;
+    fs::write(&done, packages.join(" ")).map_err(|error| format!("{}: {error}", done.display()))
+}
+
+/// Unpacks these packages into `folder`, and nothing of what they need.
+pub(super) fn unpack_these(packages: &[String], folder: &Path) -> Result {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     fs::create_dir_all(folder).map_err(failed)?;
-    if !lacking.is_empty() {
-        run(Command::new("apt-get").args(["download", "-q"]).args(&lacking).current_dir(folder))?;
+    if !packages.is_empty() {
+        run(Command::new("apt-get").args(["download", "-q"]).args(packages).current_dir(folder))?;
     }
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
@@ -64,7 +70,7 @@ pub(crate) fn unpack(packages: &[&str], folder: &Path) -> Result {
             fs::remove_file(&path).map_err(failed)?;
         }
     }
-    fs::write(&done, packages.join(" ")).map_err(failed)
+    Ok(())
 }
 
 /// Packages that would be installed for these; `None` where one is not known.

@@ -8,6 +8,7 @@
 //! The tests look for the gateway at the path where it was built, also in the guest: that may not
 //! be under `/tmp`, over which a guest mounts a folder of its own.
 
+mod card;
 mod service;
 mod tuning;
 
@@ -79,6 +80,10 @@ pub(crate) struct Args {
     /// of its unit, and remove them, instead
     #[arg(long, conflicts_with = "tuning")]
     service: bool,
+    /// Show what `holdfast-tuning` does to a network card with four queues there, and undoes,
+    /// instead; needs root and `/dev/net/tun`
+    #[arg(long, conflicts_with_all = ["tuning", "service"])]
+    card: bool,
 }
 
 /// What each change must pass of it: what `holdfast-tuning` does to a kernel, it undoes. Without
@@ -105,6 +110,9 @@ pub(crate) fn run(args: &Args) -> Result {
     }
     if args.service {
         return service::run(&tool, args.limit);
+    }
+    if args.card {
+        return card::run(&tool, args.limit);
     }
     redis::ensure()?;
     let mut command = cargo(&["test", "--package", "holdfast", "--no-run"]);

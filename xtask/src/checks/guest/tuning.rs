@@ -6,7 +6,7 @@ use super::{Program, build, guest, prepare, watch};
 use crate::shell::{Result, cargo};
 use std::path::Path;
 
-const SCRIPT: &str = include_str!("tuning.sh");
+const SCRIPT: &str = concat!(include_str!("must.sh"), include_str!("tuning.sh"));
 /// What the guest gets; only the first where there are no clients.
 const PROGRAMS: [&str; 3] = ["holdfast-tuning", "holdfast", "holdfast-loadgen"];
 /// Megabytes of the guest without clients, and bytes for both ends of each.

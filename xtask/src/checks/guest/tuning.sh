@@ -4,20 +4,10 @@
 clients=$1
 tuning="/guest/holdfast-tuning"
 goal="--connections 1000000 --pushes 50000"
-failed=0
 
-# must NAME COMMAND...: the command succeeds.
-must() {
-    local name=$1
-    shift
-    if "$@"; then echo "test $name ... ok"; else echo "test $name ... FAILED"; failed=1; fi
-}
 # Every setting that the program knows, and every file that it may write.
 snapshot() {
-    $tuning explain | while read -r name _; do
-        file=/proc/sys/${name//.//}
-        [ -f "$file" ] && echo "== $file" && cat "$file"
-    done
+    settings
     for file in /sys/kernel/mm/transparent_hugepage/enabled /proc/irq/*/smp_affinity_list; do
         echo "== $file"
         cat "$file" 2>/dev/null
@@ -25,7 +15,6 @@ snapshot() {
     find /etc /var /run | sort
     find /etc /var /run -type f | sort | while read -r file; do echo "== $file"; cat "$file"; done
 }
-same() { snapshot >/tmp/now; cmp -s "$1" /tmp/now || { diff "$1" /tmp/now; return 1; }; }
 # What the plan changes, a line each: the setting, and what is to be written.
 planned() {
     $tuning check $goal --json | tr '{' '\n' | grep '"state":"change"' |
@@ -38,8 +27,6 @@ has() {
     now=$(tr '\t' ' ' <"$file")
     [ "$now" = "$2" ] || [[ $now == *"[$2]"* ]]
 }
-# ends_with CODE COMMAND...: the command ends with this exit code.
-ends_with() { local code=$1; shift; "$@"; [ $? = "$code" ]; }
 at_least() { [ "$(awk -v n="$2" '{print $n}' "/proc/sys/$1")" -ge "$3" ]; }
 
 # A gateway with its clients, once. How long they have grows with them; the load is told line by
@@ -66,7 +53,6 @@ serve() {
     wait $gateway
 }
 
-echo "kernel $(uname -rv)"
 echo "tests tuning"
 mkdir -p /etc /var/lib /run
 sysctl -qw fs.nr_open=1048576 fs.file-max=100000
