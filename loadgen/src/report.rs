@@ -6,6 +6,7 @@
 
 pub(crate) mod command;
 pub(crate) mod html;
+pub(crate) mod legend;
 #[cfg(test)]
 pub(crate) mod sample;
 pub(crate) mod timeline;

@@ -127,6 +127,9 @@ fn wrong(browser: &mut Browser, page: &Path, shape: Shape, plots: &[Plot]) -> Ve
     if seen["needs"].as_u64() > Some(shape.width.into()) {
         wrong.push(format!("it is {} wide", seen["needs"]));
     }
+    if seen["cut"].as_array().is_none_or(|cut| !cut.is_empty()) {
+        wrong.push(format!("one sees a part of these tables alone: {}", seen["cut"]));
+    }
     let all = seen["plots"].as_array().unwrap();
     let there: Vec<&str> = all.iter().map(|plot| plot["id"].as_str().unwrap()).collect();
     let wanted: Vec<&str> = plots.iter().map(|plot| plot.id).collect();

@@ -38,6 +38,10 @@
     paper: matchMedia('print').matches,
     needs: document.scrollingElement.scrollWidth,
     plots,
+    // Tables of which a part is out of sight, less the wide ones, which are made to be scrolled.
+    cut: [...document.querySelectorAll('.tables .scroll:not([tabindex])')]
+      .filter((box) => box.scrollWidth > box.clientWidth)
+      .map((box) => box.querySelector('caption').textContent),
   };
   // With all that can be opened.
   const folded = [...document.querySelectorAll('details')];

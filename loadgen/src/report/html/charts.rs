@@ -13,7 +13,7 @@ const SHAPES: [(&str, &str); 5] = [
     ("push_during_broadcast", "push beside a broadcast"),
     ("broadcast_spread", "broadcast"),
     ("connect_and_login", "connect and login"),
-    ("reconnect_and_login", "return and login"),
+    ("reconnect_and_login", "reconnect and login"),
 ];
 /// With more shards than this, the most, the median and the least of them are drawn.
 const SHARDS: usize = 6;

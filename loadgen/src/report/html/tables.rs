@@ -2,8 +2,8 @@
 
 use crate::host::Process;
 use crate::report::timeline::Timeline;
-use crate::report::{Cpu, OWN_CLOCK, Report, float};
-use crate::units::{bytes, count, duration, full, percent};
+use crate::report::{Cpu, OWN_CLOCK, Report, float, legend};
+use crate::units::{bytes, count, counted, duration, full, percent};
 use crate::verify::judge::Reasons;
 use maud::{Markup, html};
 
@@ -54,8 +54,8 @@ pub(super) fn all(report: &Report) -> Markup {
             h2 { "CPU and memory" }
             div.tables { (cpu(report)) (memory(report)) (shards(&report.timeline)) }
             p { "The generator: " (report.generator) "." }
-            p { "Kernel memory is of the whole machine: where the clients run on it too, it holds "
-                "both ends of each connection." }
+            p { "Softirq, ksoftirqd and kernel memory are of the whole machine: where the clients "
+                "run on it too, that memory holds both ends of each connection." }
         }
         section { h2 { "Environment" } (environment(report)) }
     }
@@ -76,7 +76,7 @@ fn accounts(report: &Report) -> Markup {
         div.scroll { table {
             caption { "Messages" }
             thead { tr { th {} th scope="col" { "pushes" }
-                th scope="col" { "copies of " (full(broadcasts.started)) " broadcasts" } } }
+                th scope="col" { "copies of " (counted(broadcasts.started, "broadcast")) } } }
             tbody {
                 (row("offered", plain(pushes.offered), plain(broadcasts.offered)))
                 (row("delivered", plain(pushes.delivered), plain(broadcasts.delivered)))
@@ -225,6 +225,7 @@ fn latencies(report: &Report) -> Markup {
                 }
             } }
         } }
+        @for (name, meaning) in legend::latencies(report) { p { (words(name)) ": " (meaning) "." } }
     }
 }
 
@@ -265,6 +266,7 @@ fn memory(report: &Report) -> Markup {
         known(memory.server_anonymous_per_connection)
     };
     let slab = settled.map(|sample| float(sample.machine.slab));
+    let slab_each = legend::slab(report).unwrap_or_else(str::to_owned);
     let server = whole(settled.and_then(|sample| sample.server));
     html! {
         div.scroll { table {
@@ -275,7 +277,7 @@ fn memory(report: &Report) -> Markup {
                 (row("gateway", gateway, known(server)))
                 (row("generator", bytes(memory.client_anonymous_per_connection),
                     bytes(float(memory.client_rss))))
-                (row("kernel slab", bytes(memory.slab_per_connection), known(slab)))
+                (row("kernel slab", slab_each, known(slab)))
             }
         } }
     }
@@ -304,10 +306,10 @@ fn shards(line: &Timeline) -> Markup {
 
 fn environment(report: &Report) -> Markup {
     let clients = format!(
-        "{} on {} threads, from {} addresses",
+        "{} on {}, from {}",
         full(u64::from(report.clients)),
-        report.threads,
-        report.source_addresses
+        counted(u64::from(report.threads), "thread"),
+        counted(report.source_addresses as u64, "address")
     );
     let seconds = &report.seconds;
     let stages = format!(

@@ -181,3 +181,21 @@ fn a_run_without_a_timeline_is_still_a_page() {
     assert!(page.contains("<dt>gateway</dt><dd>0.1.0, commit 0123456789ab</dd>"));
     assert!(page.contains("too short for a timeline"));
 }
+
+#[test]
+fn words_and_sums_agree_with_what_they_are_of() {
+    let mut report = sample::report();
+    let push = report.latencies["push"];
+    report.latencies.insert("weak_network_push".to_owned(), push);
+    report.memory.slab_per_connection = -1.0;
+    let page = page(&report);
+    for said in [
+        "500 on 1 thread, from 1 address<",
+        "copies of 1 broadcast<",
+        "weak network push: its clients alone",
+        "Softirq, ksoftirqd and kernel memory are of the whole machine",
+        "unknown: others on the machine gave up more",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+}

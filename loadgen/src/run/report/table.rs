@@ -3,7 +3,7 @@
 use super::super::progress::latency;
 use super::super::remedy;
 use crate::histogram::Percentiles;
-use crate::report::{Cpu, Report};
+use crate::report::{Cpu, Report, legend};
 use crate::units::counted;
 use crate::verify::judge::Reasons;
 use std::fmt::Write;
@@ -12,20 +12,6 @@ use std::fmt::Write;
 const OWN: f64 = 400.0;
 /// With fewer clients, what does not grow with them is most of the memory of each.
 const FEW: u32 = 1_000;
-/// What the names of latencies do not say by themselves.
-const LEGEND: [(&str, &str); 8] = [
-    ("api_answer", "from when a push was due to the gateway's answer to the backend"),
-    ("broadcast_spread", "from when a broadcast was due to its arrival at each client"),
-    ("generator_lateness", "from when a push was due to its sending, a full window included"),
-    ("generator_own_lateness", "the same without the time in which the window was full"),
-    ("generator_turn_lag", "how long a message waits for its client's thread, at any moment"),
-    ("ping", "from when a ping was due, those of a millisecond together, to its pong"),
-    ("weak_network_push", "its clients alone, with the network's delay; they are in no other line"),
-    ("weak_network_itself", "the delay that the generator's own network added: not the gateway's"),
-];
-
-/// What is in the latency of pushes where clients drop and durable messages wait for them.
-const AWAY: &str = "from when it was due to its arrival; where its user was away, that time too";
 
 /// The whole table.
 pub(super) fn render(report: &Report) -> String {
@@ -57,7 +43,7 @@ fn write_all(report: &Report, out: &mut String) -> std::fmt::Result {
     phases(report, out)?;
     accounts(report, out)?;
     agents(report, out)?;
-    writeln!(out, "\ncpu")?;
+    writeln!(out, "\ncpu, softirq and ksoftirqd those of the whole machine")?;
     let known = report.cpu.iter().any(|cpu| cpu.server_ms.is_some());
     for cpu in &report.cpu {
         stage(cpu, known, out)?;
@@ -133,13 +119,8 @@ fn latencies(report: &Report, out: &mut String) -> std::fmt::Result {
             row(name, values, out)?;
         }
     }
-    for (name, meaning) in LEGEND {
-        if report.latencies.get(name).is_some_and(|values| values.count > 0) {
-            writeln!(out, "  {}: {meaning}", name.replace('_', " "))?;
-        }
-    }
-    if report.durable.is_some() && report.counts.get("churned").is_some_and(|&left| left > 0) {
-        writeln!(out, "  push: {AWAY}")?;
+    for (name, meaning) in legend::latencies(report) {
+        writeln!(out, "  {}: {meaning}", name.replace('_', " "))?;
     }
     Ok(())
 }
@@ -306,11 +287,10 @@ fn memory(report: &Report, out: &mut String) -> std::fmt::Result {
     } else {
         writeln!(out, "  generator  {own:.0} B anonymous")?;
     }
-    writeln!(
-        out,
-        "  kernel     {:.0} B slab, whole machine (both ends)",
-        memory.slab_per_connection
-    )?;
+    match legend::slab(report) {
+        Ok(slab) => writeln!(out, "  kernel     {slab} slab, whole machine (both ends)")?,
+        Err(why) => writeln!(out, "  kernel     {why}")?,
+    }
     if clients < FEW {
         let few = counted(u64::from(clients), "client");
         writeln!(out, "  note       fixed costs are spread over only {few}; take {FEW} or more")?;
