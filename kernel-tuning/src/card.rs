@@ -98,21 +98,25 @@ fn spread(card: &str) -> io::Result<Vec<u32>> {
     Ok(table.split_off(HEAD))
 }
 
+fn rings(card: &str) -> io::Result<u32> {
+    let mut all = [0; RXNFC];
+    all[0] = GET_RINGS;
+    ask(card, &mut all)?;
+    // One of them is the upper half, which is 0.
+    Ok(all[2] | all[3])
+}
+
 /// A table that deals its places out in turn is the kernel's own: of that the card is told by a
 /// length of nothing, so that it stays the kernel's when there are other queues.
 fn set_spread(card: &str, table: &[u32]) -> io::Result<()> {
-    let mut rings = [0; RXNFC];
-    rings[0] = GET_RINGS;
-    ask(card, &mut rings)?;
-    // One of them is the upper half, which is 0.
-    let queues = (rings[2] | rings[3]).max(1);
-    let in_turn = (0..queues).cycle();
+    let in_turn = (0..rings(card)?.max(1)).cycle();
     let table = if table.iter().copied().eq(in_turn.take(table.len())) { &[][..] } else { table };
     let length = u32::try_from(table.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
     ask(card, &mut [&[SET_SPREAD, length], table].concat())
 }
 
-/// Asks the card; the answer is in the question's place, and no longer.
+/// Asks the card; the answer is in the question's place, and no longer. The question is as long as
+/// the command's struct, since the kernel copies all of that in and out.
 fn ask(card: &str, words: &mut [u32]) -> io::Result<()> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)?;
     let mut name = [0; libc::IFNAMSIZ];
@@ -126,8 +130,8 @@ fn ask(card: &str, words: &mut [u32]) -> io::Result<()> {
     let mut request =
         libc::ifreq { ifr_name: name, ifr_ifru: libc::__c_anonymous_ifr_ifru { ifru_data: data } };
     // SAFETY: the descriptor is open until `socket` is dropped, and `request` is what this request
-    // takes. Its data are the words, which live until then: the kernel reads and writes as many as
-    // the command's struct has, and a table no longer than its second word says.
+    // takes. Its data are the words, which live until then: they are as many as the command's
+    // struct has, which the kernel reads and writes, with a table as long as its second word says.
     let answer = unsafe { libc::ioctl(socket.as_raw_fd(), SIOCETHTOOL, &raw mut request) };
     if answer == 0 {
         return Ok(());
@@ -143,7 +147,40 @@ fn ask(card: &str, words: &mut [u32]) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::process::Command;
-    use std::thread;
+    use std::{fs, ptr, slice, thread};
+
+    /// So many words, of which the first is this, where nothing behind them may be touched.
+    fn at_the_end_of_memory(first: u32, length: usize) -> &'static mut [u32] {
+        let page = rustix::param::page_size();
+        let private = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        // SAFETY: the memory is new, and nobody else's.
+        let all =
+            unsafe { libc::mmap(ptr::null_mut(), 2 * page, libc::PROT_WRITE, private, -1, 0) };
+        assert_ne!(all, libc::MAP_FAILED);
+        let end = all.wrapping_byte_add(page);
+        // SAFETY: it is the second of the pages, which nobody has looked into.
+        assert_eq!(unsafe { libc::mprotect(end, page, libc::PROT_NONE) }, 0);
+        let words = end.cast::<u32>().wrapping_sub(length);
+        // SAFETY: they are the end of the first page, full of zeros, which stays.
+        let words = unsafe { slice::from_raw_parts_mut(words, length) };
+        words[0] = first;
+        words
+    }
+
+    /// Of the cards that are here, in what they answer.
+    #[test]
+    fn the_kernel_touches_no_more_than_the_question() {
+        for card in fs::read_dir("/sys/class/net").unwrap() {
+            let card = card.unwrap().file_name().into_string().unwrap();
+            let questions = [(GET_CHANNELS, CHANNELS), (GET_RINGS, RXNFC), (GET_SPREAD, HEAD)];
+            for (command, length) in questions {
+                let answer = ask(&card, at_the_end_of_memory(command, length));
+                println!("{card} {command:#x}: {answer:?}");
+                let error = answer.err().and_then(|error| error.raw_os_error());
+                assert_ne!(error, Some(libc::EFAULT), "{card} {command:#x}");
+            }
+        }
+    }
 
     /// In a network namespace of its own, with a card that is none: `veth(4)`, with four queues of
     /// each direction. Who may make no such namespace sees it on another machine.
