@@ -35,6 +35,13 @@ const LONGEST: usize = 1 << 14;
 /// `NotFound` where the card has nothing of the kind; else those of `ioctl(2)`.
 pub(crate) fn read(name: &str) -> io::Result<String> {
     let (card, what) = split(name)?;
+    said(card, what).map_err(|error| match error.raw_os_error() {
+        Some(libc::EOPNOTSUPP | libc::ENODEV) => io::ErrorKind::NotFound.into(),
+        _ => error,
+    })
+}
+
+fn said(card: &str, what: &str) -> io::Result<String> {
     if what == "rss" {
         let table: Vec<String> = spread(card)?.iter().map(u32::to_string).collect();
         return Ok(table.join(" "));
@@ -51,7 +58,8 @@ pub(crate) fn read(name: &str) -> io::Result<String> {
 /// Has a card do as `value` says, which is as [`read`] gives it.
 ///
 /// # Errors
-/// `InvalidInput` where the value is none; else those of `ioctl(2)`.
+/// `InvalidInput` where the value is none; else those of `ioctl(2)`: `EOPNOTSUPP` where the card's
+/// driver can tell this, and not change it.
 pub(crate) fn set(name: &str, value: &str) -> io::Result<()> {
     let (card, what) = split(name)?;
     let numbers: Result<Vec<u32>, _> = value.split_whitespace().map(str::parse).collect();
@@ -136,11 +144,7 @@ fn ask(card: &str, words: &mut [u32]) -> io::Result<()> {
     if answer == 0 {
         return Ok(());
     }
-    let error = io::Error::last_os_error();
-    match error.raw_os_error() {
-        Some(libc::EOPNOTSUPP | libc::ENODEV) => Err(io::ErrorKind::NotFound.into()),
-        _ => Err(error),
-    }
+    Err(io::Error::last_os_error())
 }
 
 #[cfg(test)]
@@ -217,7 +221,8 @@ mod tests {
         }
         assert_eq!(kind("a-name-that-is-too-long:combined"), io::ErrorKind::NotFound);
         let refused = |name, value| set(name, value).unwrap_err().kind();
-        assert_eq!(refused("lo:combined", "2"), io::ErrorKind::NotFound);
+        let cannot = set("lo:combined", "2").unwrap_err();
+        assert_eq!(cannot.raw_os_error(), Some(libc::EOPNOTSUPP));
         for (name, value) in [("lo:combined", "many"), ("lo:combined", "1 2"), ("lo:rss", "")] {
             assert_eq!(refused(name, value), io::ErrorKind::InvalidInput, "{name} {value}");
         }

@@ -1,12 +1,13 @@
 //! Changes the host.
 
 use crate::goal::Goal;
-use crate::host::Host;
+use crate::host::{CARD, Host};
 use crate::knobs::{CHANNELS, Place};
 use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
 use crate::record::{Record, Turn, is_interrupt, is_of_a_card};
 use crate::want::in_few_words;
+use rustix::io::Errno;
 use similar::TextDiff;
 use std::fmt::Write;
 use std::io;
@@ -135,7 +136,8 @@ pub struct Applied {
     pub settings: usize,
     /// Files that were written.
     pub files: usize,
-    /// Settings of interrupts that the kernel manages by itself, and leaves to nobody.
+    /// Settings that the kernel leaves to nobody: interrupts that it moves itself, and what a
+    /// card's driver cannot set.
     pub managed: Vec<String>,
 }
 
@@ -190,12 +192,21 @@ fn unmoved(host: &Host, plan: &Plan) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Whether the kernel refused because it moves this interrupt itself: a card's driver asked it to.
-/// It answers `EIO`, and `EPERM` since 6.12.
-pub(crate) fn is_managed(path: &str, error: &io::Error) -> bool {
-    let errno = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
-    let own = [rustix::io::Errno::IO, rustix::io::Errno::PERM];
-    is_interrupt(path) && errno.is_some_and(|errno| own.contains(&errno))
+/// Whether the kernel leaves this to nobody. An interrupt that it moves itself, since a card's
+/// driver asked it to, it refuses by `EIO`, and by `EPERM` since 6.12; and some drivers tell of a
+/// card what they cannot set.
+fn is_managed(path: &str, error: &io::Error) -> bool {
+    is_moved_by_the_kernel(path, error)
+        || path.starts_with(CARD) && errno(error) == Some(Errno::OPNOTSUPP)
+}
+
+/// The same of interrupts alone.
+pub(crate) fn is_moved_by_the_kernel(path: &str, error: &io::Error) -> bool {
+    is_interrupt(path) && matches!(errno(error), Some(Errno::IO | Errno::PERM))
+}
+
+fn errno(error: &io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw_os_error)
 }
 
 pub(crate) fn turn(host: &Host) -> Result<Turn, Failed> {
@@ -227,4 +238,24 @@ fn record(host: &Host, plan: &Plan) -> io::Result<Record> {
 
 pub(crate) fn all_or(refused: Vec<String>) -> Result<(), Failed> {
     if refused.is_empty() { Ok(()) } else { Err(Failed::Some(refused)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_leaves_to_nobody_is_told_by_its_answer() {
+        let is = |path, errno: Errno| is_managed(path, &errno.into());
+        let [irq, card] = ["/proc/irq/24/smp_affinity_list", "ethtool:eth0:combined"];
+        assert!(is(irq, Errno::IO) && is(irq, Errno::PERM) && is(card, Errno::OPNOTSUPP));
+        for (path, errno) in [
+            (irq, Errno::INVAL),
+            (card, Errno::PERM),
+            (card, Errno::INVAL),
+            ("/proc/sys/vm/swappiness", Errno::OPNOTSUPP),
+        ] {
+            assert!(!is(path, errno), "{path}: {errno}");
+        }
+    }
 }

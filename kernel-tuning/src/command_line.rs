@@ -45,7 +45,7 @@ With --json, one object:
             state, limits_connections
   state     good; change: must be changed; later: set, for processes that start from now on;
             absent: not on this kernel or in this namespace; managed: an interrupt of the
-            kernel's own; hidden: it cannot be read
+            kernel's own, or what a card's driver cannot set; hidden: it cannot be read
   overruled files that are read after ours at the next start of the host and set less than the goal
             needs, of each: file, knob, value";
 

@@ -41,7 +41,7 @@ fn equipped(facts: &Facts) -> Facts {
     let card = Interface {
         name: "card".to_owned(),
         kinds: vec![("combined", 64)],
-        spreads: true,
+        spreads: 2,
         receiving: 2,
         sending: 2,
         interrupts: vec![Interrupt::default()],

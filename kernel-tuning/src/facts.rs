@@ -35,8 +35,9 @@ pub struct Interface {
     /// The kinds of its queues whose number can be chosen, and how many of each it may have:
     /// `combined`, of both directions, or `rx` and `tx`.
     pub kinds: Vec<(&'static str, u64)>,
-    /// Whether it can be told over which queues it spreads what it receives.
-    pub spreads: bool,
+    /// Over how many queues at most it can be told to spread what it receives; 0 where it cannot be
+    /// told.
+    pub spreads: u64,
     /// Its queues that receive.
     pub receiving: u64,
     /// Its queues that send.
@@ -160,10 +161,20 @@ fn interfaces(host: &Host) -> Vec<Interface> {
         let (receiving, sending) = (count("rx-"), count("tx-"));
         let interrupts = interrupts(host, &name, &format!("{ALL}/{name}/device"));
         let kinds = kinds(host, &name);
-        let spreads = host.read(&format!("{CARD}{name}:rss")).is_ok();
+        let spreads = spreads(host, &name, receiving);
         Interface { name, kinds, spreads, receiving, sending, interrupts }
     };
     host.names(ALL).into_iter().filter(physical).map(interface).collect()
+}
+
+/// Some cards have more queues than their tables may name.
+fn spreads(host: &Host, card: &str, receiving: u64) -> u64 {
+    let says = |what| host.read(&format!("{CARD}{card}:{what}"));
+    if says("rss").is_err() {
+        return 0;
+    }
+    let most = says("rss_max").ok().and_then(|most| most.parse().ok());
+    most.map_or(receiving, |most: u64| most.min(receiving))
 }
 
 /// The kinds of a card's queues whose number can be chosen, with the most that it may have.
@@ -172,10 +183,11 @@ fn kinds(host: &Host, card: &str) -> Vec<(&'static str, u64)> {
         let most = host.read(&format!("{CARD}{card}:{kind}_max")).ok()?.parse().ok()?;
         Some((kind, most))
     };
+    let has = |kind| host.read(&format!("{CARD}{card}:{kind}")).is_ok_and(|count| count != "0");
     match most("combined") {
-        // Some count these among those of one direction too.
-        Some(combined) => vec![combined],
-        None => ["rx", "tx"].into_iter().filter_map(most).collect(),
+        // Some count these among those of one direction too, and some have either these or those.
+        Some(combined) if has("combined") || !has("rx") => vec![combined],
+        _ => ["rx", "tx"].into_iter().filter_map(most).collect(),
     }
 }
 

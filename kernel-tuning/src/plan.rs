@@ -20,7 +20,7 @@ pub enum State {
     Later,
     /// This kernel, or this network namespace, has no such setting: nothing to do here.
     Absent,
-    /// An interrupt that the kernel moves itself: left alone.
+    /// An interrupt that the kernel moves itself, or what a card's driver cannot set: left alone.
     Managed,
     /// It is there, and this process may not read it.
     Hidden,
@@ -66,13 +66,12 @@ pub fn look(host: &Host, goal: &Goal, facts: &Facts) -> Vec<Finding> {
 }
 
 /// Interrupts that the kernel manages are its own: it says so by the file's mode (since 6.12), or
-/// it has refused before.
+/// it has refused before, as a card's driver has what it cannot set.
 fn leave_managed(host: &Host, findings: &mut [Finding]) {
     let known = Record::load(host).unwrap_or_default().of_this_boot(host).managed;
     for finding in findings.iter_mut().filter(|one| one.state == State::Change) {
         if let Place::Kernel(path) = &finding.place
-            && is_interrupt(path)
-            && (known.contains(path) || !host.is_writable(path))
+            && (known.contains(path) || is_interrupt(path) && !host.is_writable(path))
         {
             finding.state = State::Managed;
         }

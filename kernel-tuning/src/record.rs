@@ -25,7 +25,7 @@ pub struct Record {
     pub files: Vec<Written>,
     /// Folders that were made for them, outermost first.
     pub folders: Vec<String>,
-    /// Settings of interrupts that the kernel would not have changed: they are its own.
+    /// Settings that the kernel would not have changed: they are its own, or a driver's.
     #[serde(default)]
     pub managed: Vec<String>,
     /// The start of the host in which it was written last; empty where that is not known.
@@ -146,7 +146,7 @@ impl Record {
         }
     }
 
-    /// Notes which interrupts the kernel manages, which were not changed.
+    /// Notes what the kernel manages, which was not changed.
     pub fn note_managed(&mut self, paths: &[String]) {
         self.settings.retain(|setting| !paths.contains(&setting.path));
         self.managed.extend_from_slice(paths);

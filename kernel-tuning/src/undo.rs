@@ -1,6 +1,6 @@
 //! Changes the host back.
 
-use crate::change::{Failed, NR_OPEN, all_or, is_managed, turn};
+use crate::change::{Failed, NR_OPEN, all_or, is_moved_by_the_kernel, turn};
 use crate::host::{CARD, Host};
 use crate::persist::LIMITS;
 use crate::record::{Record, Setting, Written, is_of_a_card};
@@ -148,7 +148,7 @@ impl<'a> Undoing<'a> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => {
                 if let Err(error) = self.host.set(path, before)
-                    && !is_managed(path, &error)
+                    && !is_moved_by_the_kernel(path, &error)
                 {
                     let before = in_few_words(before);
                     self.refused.push(format!("  {path} = {before}: {error}"));

@@ -111,9 +111,9 @@ pub(super) const KNOBS: &[Knob] = &[
         settings: |_, facts| {
             let table = |one: &Interface| Setting {
                 place: Place::Kernel(format!("{CARD}{}:rss", one.name)),
-                want: Want::Spread(one.receiving),
+                want: Want::Spread(one.spreads),
             };
-            let several = |one: &&Interface| one.spreads && one.receiving > 1;
+            let several = |one: &&Interface| one.spreads > 1;
             facts.interfaces.iter().filter(several).map(table).collect()
         },
     },

@@ -4,6 +4,7 @@ use crate::made::Made;
 use crate::{PROGRAM, labels, plan_for};
 use holdfast_tuning::change::{self, Plan};
 use holdfast_tuning::plan::{self, State};
+use holdfast_tuning::record;
 use holdfast_tuning::undo::undo;
 use holdfast_tuning::{Facts, Goal};
 use std::fs;
@@ -117,4 +118,16 @@ fn queues_of_one_direction_are_counted_where_there_are_no_others() {
     let channels: Vec<String> = labels(&made, State::Change);
     let channels = channels.iter().filter(|label| label.starts_with("ethtool:"));
     assert_eq!(channels.collect::<Vec<_>>(), ["ethtool:eth0:rx"]);
+}
+
+#[test]
+fn what_a_driver_cannot_set_is_left_alone_until_the_next_start() {
+    let made = with_few_queues();
+    let settings = "\"settings\":[],\"files\":[],\"folders\":[],\"boot\":\"\"";
+    made.write(record::PATH, &format!("{{{settings},\"managed\":[\"{QUEUES}\"]}}"));
+    assert_eq!(labels(&made, State::Managed), [QUEUES]);
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    assert_eq!((made.read(QUEUES), ran(&made, &["check"]).0), ("2\n".to_owned(), 0));
+    made.write("/proc/sys/kernel/random/boot_id", "two\n");
+    assert_eq!(labels(&made, State::Change), [QUEUES]);
 }
