@@ -1,11 +1,12 @@
 //! Changes the host.
 
+use crate::facts::{Facts, Interface};
 use crate::goal::Goal;
 use crate::host::{CARD, Host};
 use crate::knobs::{CHANNELS, Place};
 use crate::persist::{self, Wanted};
 use crate::plan::{Finding, State};
-use crate::record::{Record, Turn, is_interrupt, is_of_a_card};
+use crate::record::{Record, Turn, is_interrupt};
 use crate::want::in_few_words;
 use rustix::io::Errno;
 use similar::TextDiff;
@@ -93,17 +94,20 @@ impl Plan {
     /// Of the same only how many queues the cards have. What else is to be set of a card is known
     /// when it has them: interrupts, RPS, XPS and RSS are of its queues, and a driver that makes
     /// queues may set those.
-    pub fn of_queues(findings: &[Finding]) -> Self {
+    pub fn of_queues(facts: &Facts, findings: &[Finding]) -> Self {
         let queues = findings.iter().filter(|finding| finding.knob.name == CHANNELS);
-        let of_a_card = |finding: &Finding| match &finding.place {
-            Place::Kernel(path) if is_of_a_card(path) && finding.is_ours() => Some(path.clone()),
-            _ => None,
+        let settings: Vec<Step> = queues.filter_map(Step::of).collect();
+        let changes = |card: &&Interface| {
+            let queues = format!("{CARD}{}:", card.name);
+            settings.iter().any(|step| step.path.starts_with(&queues))
         };
-        Self {
-            settings: queues.filter_map(Step::of).collect(),
-            besides: findings.iter().filter_map(of_a_card).collect(),
-            files: Vec::new(),
-        }
+        let left = findings.iter().filter(|finding| finding.state == State::Managed);
+        let left: Vec<&Place> = left.map(|finding| &finding.place).collect();
+        // Also what does not matter for this goal: what it was is to be there again.
+        let besides = facts.interfaces.iter().filter(changes).flat_map(Interface::of_queues);
+        let besides =
+            besides.filter(|path| !left.contains(&&Place::Kernel(path.clone()))).collect();
+        Self { settings, besides, files: Vec::new() }
     }
 
     /// Whether there is nothing to do.

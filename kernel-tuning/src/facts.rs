@@ -46,6 +46,21 @@ pub struct Interface {
     pub interrupts: Vec<Interrupt>,
 }
 
+impl Interface {
+    /// What is of its queues, and may be set anew by a driver that makes them.
+    pub(crate) fn of_queues(&self) -> impl Iterator<Item = String> {
+        let folder = format!("/sys/class/net/{}/queues", self.name);
+        let receiving = (0..self.receiving).flat_map(|queue| {
+            ["rps_cpus", "rps_flow_cnt"].map(|file| format!("rx-{queue}/{file}"))
+        });
+        let sending = (0..self.sending).map(|queue| format!("tx-{queue}/xps_cpus"));
+        let files = receiving.chain(sending).map(move |file| format!("{folder}/{file}"));
+        let interrupt = |one: &Interrupt| format!("/proc/irq/{}/smp_affinity_list", one.number);
+        let interrupts = self.interrupts.iter().map(interrupt);
+        [format!("{CARD}{}:rss", self.name)].into_iter().chain(files).chain(interrupts)
+    }
+}
+
 /// An interrupt by which a queue says that it has something.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Interrupt {

@@ -150,7 +150,8 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
 
 /// Has the cards have their queues, which what else is to be set depends on.
 fn set_queues(host: &Host, args: &GoalArgs, manner: Manner) -> Result<(), Exit> {
-    let plan = Plan::of_queues(&look(host, args).2);
+    let (facts, _, findings) = look(host, args);
+    let plan = Plan::of_queues(&facts, &findings);
     if plan.is_empty() {
         return Ok(());
     }

@@ -47,11 +47,6 @@ impl Finding {
         self.want.mended(&self.have)
     }
 
-    /// Whether it is there, to be read and set.
-    pub(crate) fn is_ours(&self) -> bool {
-        matches!(self.state, State::Good | State::Change)
-    }
-
     /// What a person calls it: the knob's name, with its file where there are several.
     pub fn label(&self) -> String {
         self.knob.label(&self.place)

@@ -57,7 +57,7 @@ fn what_a_driver_sets_with_its_queues_is_put_back_as_it_was_before_them() {
     made.write(XPS, "8\n");
     let facts = Facts::of(&made.host);
     let findings = plan::look(&made.host, &Goal::new(1_000_000, 50_000, &facts), &facts);
-    change::apply(&made.host, &Plan::of_queues(&findings)).unwrap();
+    change::apply(&made.host, &Plan::of_queues(&facts, &findings)).unwrap();
     // As a driver does: the queues that are new, and all sending as it likes.
     made.write(XPS, "1\n");
     for queue in ["rx-2/rps_cpus", "rx-2/rps_flow_cnt", "rx-3/rps_cpus", "rx-3/rps_flow_cnt"] {
@@ -130,4 +130,39 @@ fn what_a_driver_cannot_set_is_left_alone_until_the_next_start() {
     assert_eq!((made.read(QUEUES), ran(&made, &["check"]).0), ("2\n".to_owned(), 0));
     made.write("/proc/sys/kernel/random/boot_id", "two\n");
     assert_eq!(labels(&made, State::Change), [QUEUES]);
+}
+
+#[test]
+fn what_is_of_a_card_s_queues_is_written_down_also_where_it_did_not_matter_before() {
+    let made = Made::new();
+    for queue in ["rx-1", "tx-1"] {
+        fs::remove_dir_all(made.host.place(&format!("/sys/class/net/eth0/queues/{queue}")))
+            .unwrap();
+    }
+    let now = [(QUEUES, "1\n"), (TABLE, "0 0 0 0\n"), (XPS, "f\n")];
+    for (path, text) in now.into_iter().chain([("ethtool:eth0:combined_max", "4\n")]) {
+        made.write(path, text);
+    }
+    // Another card has what it may have, and keeps it.
+    made.write("/sys/class/net/eth1/device/driver", "");
+    for queue in [0, 1] {
+        made.write(&format!("/sys/class/net/eth1/queues/tx-{queue}/xps_cpus"), "5\n");
+    }
+    let facts = Facts::of(&made.host);
+    let findings = plan::look(&made.host, &Goal::new(1_000_000, 50_000, &facts), &facts);
+    change::apply(&made.host, &Plan::of_queues(&facts, &findings)).unwrap();
+    assert!(!made.read(record::PATH).contains("eth1"), "{}", made.read(record::PATH));
+    // As a driver does.
+    made.write(TABLE, "0 1 0 1\n");
+    made.write(XPS, "3\n");
+    for queue in 1..4 {
+        made.write(&format!("/sys/class/net/eth0/queues/rx-{queue}/rps_cpus"), "0\n");
+        made.write(&format!("/sys/class/net/eth0/queues/tx-{queue}/xps_cpus"), "2\n");
+    }
+    change::apply(&made.host, &plan_for(&made, 1_000_000, false)).unwrap();
+    assert_eq!([made.read(TABLE), made.read(XPS)], ["0 1 2 3\n", "1\n"]);
+    undo(&made.host, false).unwrap();
+    for (path, text) in now {
+        assert_eq!(made.read(path), text, "{path}");
+    }
 }
