@@ -8,8 +8,6 @@ use crate::want::in_few_words;
 use std::collections::HashSet;
 use std::io;
 
-/// When queues are put back; see [`turn_of`].
-const QUEUES: u8 = 1;
 /// Stands above what was left.
 pub const LEFT: &str = "left, since somebody has changed it since `apply`:";
 
@@ -96,26 +94,55 @@ impl<'a> Undoing<'a> {
         }
     }
 
-    /// What was set last is put back first; but see [`turn_of`].
+    /// What was set last is put back first; but see [`in_turn`].
     fn settings(&mut self, settings: Vec<Setting>) {
         // Looked at first: what a driver sets meanwhile is nobody's.
-        let (mut mine, since): (Vec<_>, Vec<_>) = settings
+        let (mine, since): (Vec<_>, Vec<_>) = settings
             .into_iter()
             .rev()
             .partition(|one| self.force || one.set_since(self.host).is_none());
         for setting in since {
             self.leave(setting);
         }
-        mine.sort_by_key(|setting| turn_of(&setting.path));
         let of_cards: Vec<_> = mine.iter().filter(|one| is_of_a_card(&one.path)).cloned().collect();
-        for setting in mine {
-            self.setting(setting);
+        self.begin(&of_cards);
+        for (turn, setting) in in_turn(mine) {
+            match turn {
+                Turn::Ahead => self.ahead(&setting),
+                Turn::Own => self.setting(setting),
+            }
         }
         // What is to be put back again when the queues are, since drivers set it with them.
-        if self.rest.settings.iter().any(|one| turn_of(&one.path) == QUEUES) {
+        if self.rest.settings.iter().any(|one| is_queues(&one.path)) {
             let left: HashSet<_> = self.rest.settings.iter().map(|one| one.path.clone()).collect();
             let put_back = of_cards.into_iter().filter(|one| !left.contains(&one.path));
             self.rest.settings.extend(put_back);
+        }
+    }
+
+    /// Notes of what is of cards that it is about to be put back: where that is interrupted, what a
+    /// driver has set by then is nobody's either.
+    fn begin(&self, of_cards: &[Setting]) {
+        let is_to_go = |setting: &Setting| {
+            self.host.read(&setting.path).is_ok_and(|now| now != setting.before)
+        };
+        if !of_cards.iter().any(|setting| is_queues(&setting.path) && is_to_go(setting)) {
+            return;
+        }
+        let Ok(mut record) = Record::load(self.host) else { return };
+        for setting in &mut record.settings {
+            if of_cards.iter().any(|one| one.path == setting.path) {
+                setting.after = None;
+            }
+        }
+        // On a full disk it is undone all the same.
+        let _ = record.save(self.host);
+    }
+
+    fn ahead(&self, setting: &Setting) {
+        if self.host.read(&setting.path).is_ok_and(|now| now != setting.before) {
+            // It has its own turn, and there it is said.
+            let _ = self.host.set(&setting.path, &setting.before);
         }
     }
 
@@ -129,6 +156,10 @@ impl<'a> Undoing<'a> {
     fn setting(&mut self, setting: Setting) {
         let Setting { path, before, .. } = &setting;
         match self.host.read(path) {
+            // What its own queues make of it is the kernel's own again, and not just the same.
+            Ok(now) if now == *before && is_table(path) => {
+                let _ = self.host.set(path, before);
+            }
             Ok(now) if now == *before => {}
             _ if self.has_limits && path == NR_OPEN => {
                 let told = format!(
@@ -182,14 +213,33 @@ impl<'a> Undoing<'a> {
     }
 }
 
-/// When a setting is put back: a card's table before its queues, of which it may not name those
-/// that go, and these before what its driver sets for those that stay.
-fn turn_of(path: &str) -> u8 {
-    match path.strip_prefix(CARD) {
-        Some(name) if name.ends_with(":rss") => 0,
-        Some(_) => QUEUES,
-        None => 2,
-    }
+/// Of what a setting's turn is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// To be tried, since another setting may need it; it has a turn of its own too.
+    Ahead,
+    /// To be put back.
+    Own,
+}
+
+/// When settings are put back: a card's table before its queues, of which it may not name those
+/// that go, and again behind them, since it may name some that come; then what its driver sets for
+/// those that stay, and the rest.
+fn in_turn(settings: Vec<Setting>) -> Vec<(Turn, Setting)> {
+    let (tables, others): (Vec<_>, Vec<_>) =
+        settings.into_iter().partition(|one| is_table(&one.path));
+    let (queues, rest): (Vec<_>, Vec<_>) = others.into_iter().partition(|one| is_queues(&one.path));
+    let ahead = tables.clone().into_iter().map(|table| (Turn::Ahead, table));
+    let own = queues.into_iter().chain(tables).chain(rest).map(|setting| (Turn::Own, setting));
+    ahead.chain(own).collect()
+}
+
+fn is_table(path: &str) -> bool {
+    path.starts_with(CARD) && path.ends_with(":rss")
+}
+
+fn is_queues(path: &str) -> bool {
+    path.starts_with(CARD) && !is_table(path)
 }
 
 #[cfg(test)]
@@ -197,14 +247,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_card_s_table_goes_before_its_queues_and_these_before_what_is_theirs() {
+    fn a_card_s_table_goes_before_its_queues_and_behind_and_then_what_is_theirs() {
         let xps = "/sys/class/net/eth0/queues/tx-0/xps_cpus";
-        let mut paths =
-            ["/proc/irq/24/smp_affinity_list", "ethtool:eth0:combined", xps, "ethtool:eth0:rss"];
-        paths.sort_by_key(|path| turn_of(path));
-        assert_eq!(
-            paths,
-            ["ethtool:eth0:rss", "ethtool:eth0:combined", "/proc/irq/24/smp_affinity_list", xps]
-        );
+        let [irq, queues, table] =
+            ["/proc/irq/24/smp_affinity_list", "ethtool:eth0:combined", "ethtool:eth0:rss"];
+        let setting =
+            |path: &str| Setting { path: path.to_owned(), before: String::new(), after: None };
+        let all = in_turn([irq, queues, xps, table].map(setting).to_vec());
+        let turns: Vec<_> = all.iter().map(|(turn, one)| (*turn, one.path.as_str())).collect();
+        let own = [queues, table, irq, xps].map(|path| (Turn::Own, path));
+        assert_eq!(turns, [&[(Turn::Ahead, table)], &own[..]].concat());
     }
 }

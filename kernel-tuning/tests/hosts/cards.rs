@@ -10,6 +10,7 @@ use holdfast_tuning::{Facts, Goal};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Stdio;
+use std::time::UNIX_EPOCH;
 
 const QUEUES: &str = "ethtool:eth0:combined";
 const TABLE: &str = "ethtool:eth0:rss";
@@ -165,4 +166,33 @@ fn what_is_of_a_card_s_queues_is_written_down_also_where_it_did_not_matter_befor
     for (path, text) in now {
         assert_eq!(made.read(path), text, "{path}");
     }
+}
+
+#[test]
+fn what_a_driver_sets_while_an_undo_is_not_done_is_nobody_s() {
+    let made = with_few_queues();
+    let before = made.everything();
+    let budget = "/proc/sys/net/core/netdev_budget";
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    made.replace_by_folder(budget);
+    assert_eq!(ran(&made, &["undo"]).0, 4);
+    made.replace_by_file(budget, "300\n");
+    // As a driver does when its queues are put back.
+    made.write(XPS, "3\n");
+    let (code, _, complained) = ran(&made, &["undo"]);
+    assert_eq!((code, complained.as_str()), (0, ""));
+    assert_eq!(made.everything(), before);
+}
+
+#[test]
+fn a_table_that_is_as_it_was_is_given_to_the_card_again_behind_its_queues() {
+    let made = with_few_queues();
+    let facts = Facts::of(&made.host);
+    let findings = plan::look(&made.host, &Goal::new(1_000_000, 50_000, &facts), &facts);
+    change::apply(&made.host, &Plan::of_queues(&facts, &findings)).unwrap();
+    let table = fs::File::options().write(true).open(made.host.place(TABLE)).unwrap();
+    table.set_modified(UNIX_EPOCH).unwrap();
+    undo(&made.host, false).unwrap();
+    assert_ne!(table.metadata().unwrap().modified().unwrap(), UNIX_EPOCH);
+    assert_eq!((made.read(QUEUES), made.read(TABLE)), ("2\n".into(), "0 1 0 1 0 1 0 1\n".into()));
 }
