@@ -29,7 +29,8 @@ const LONGEST: usize = 1 << 14;
 
 /// What a card says, by the name that a [`Host`](crate::host::Host) has for it: `eth0:combined`,
 /// its queues of both directions, `eth0:rx` and `eth0:tx`, those of one; `eth0:combined_max`, how
-/// many those may be; `eth0:rss`, the queue of each place of its table.
+/// many those may be; `eth0:rss`, the queue of each place of its table; `eth0:rss_max`, how many
+/// queues it may name.
 ///
 /// # Errors
 /// `NotFound` where the card has nothing of the kind; else those of `ioctl(2)`.
@@ -45,6 +46,9 @@ fn said(card: &str, what: &str) -> io::Result<String> {
     if what == "rss" {
         let table: Vec<String> = spread(card)?.iter().map(u32::to_string).collect();
         return Ok(table.join(" "));
+    }
+    if what == "rss_max" {
+        return rings(card).map(|most| most.to_string());
     }
     let kind = what.strip_suffix("_max").unwrap_or(what);
     let (most, count) = words(kind)?;

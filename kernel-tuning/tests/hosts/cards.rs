@@ -116,6 +116,9 @@ fn queues_of_one_direction_are_counted_where_there_are_no_others() {
     assert_eq!(Facts::of(&made.host).interfaces[0].kinds, [("combined", 2)]);
     fs::remove_file(made.host.place("ethtool:eth0:combined_max")).unwrap();
     assert_eq!(Facts::of(&made.host).interfaces[0].kinds, [("rx", 3), ("tx", 16)]);
+    made.write("ethtool:eth0:combined_max", "8\n");
+    made.write("ethtool:eth0:combined", "0\n");
+    assert_eq!(Facts::of(&made.host).interfaces[0].kinds, [("rx", 3), ("tx", 16)], "either or");
     let channels: Vec<String> = labels(&made, State::Change);
     let channels = channels.iter().filter(|label| label.starts_with("ethtool:"));
     assert_eq!(channels.collect::<Vec<_>>(), ["ethtool:eth0:rx"]);
@@ -195,4 +198,18 @@ fn a_table_that_is_as_it_was_is_given_to_the_card_again_behind_its_queues() {
     undo(&made.host, false).unwrap();
     assert_ne!(table.metadata().unwrap().modified().unwrap(), UNIX_EPOCH);
     assert_eq!((made.read(QUEUES), made.read(TABLE)), ("2\n".into(), "0 1 0 1 0 1 0 1\n".into()));
+}
+
+#[test]
+fn a_table_is_of_no_more_queues_than_it_may_name() {
+    let made = Made::new();
+    for queue in ["rx-2/rps_cpus", "rx-3/rps_cpus"] {
+        made.write(&format!("/sys/class/net/eth0/queues/{queue}"), "0\n");
+    }
+    let changes = |made: &Made| labels(made, State::Change).contains(&TABLE.to_owned());
+    assert!(changes(&made));
+    made.write("ethtool:eth0:rss_max", "2\n");
+    assert!(!changes(&made));
+    made.write("ethtool:eth0:rss_max", "16\n");
+    assert!(changes(&made));
 }
