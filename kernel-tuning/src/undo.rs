@@ -140,9 +140,10 @@ impl<'a> Undoing<'a> {
     }
 
     fn ahead(&self, setting: &Setting) {
-        if self.host.read(&setting.path).is_ok_and(|now| now != setting.before) {
+        let Setting { path, before, .. } = setting;
+        if self.host.read(path).is_ok_and(|now| now != *before) && !self.names_more(path, before) {
             // It has its own turn, and there it is said.
-            let _ = self.host.set(&setting.path, &setting.before);
+            let _ = self.host.set(path, before);
         }
     }
 
@@ -175,6 +176,14 @@ impl<'a> Undoing<'a> {
                 self.keep(setting, told);
                 return;
             }
+            Ok(now) if self.names_more(path, before) => {
+                let [now, before] = [&now, before].map(|text| in_few_words(text));
+                let told = format!(
+                    "  {path} = {now}: it was {before} before, and the card has fewer queues"
+                );
+                self.keep(setting, told);
+                return;
+            }
             // The card, the core or the module is gone, and its setting with it.
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             _ => {
@@ -200,6 +209,16 @@ impl<'a> Undoing<'a> {
         let goes = |queue: &str| queue.parse::<u64>().is_ok_and(|queue| queue >= stay);
         self.rest.settings.iter().any(|one| one.path == table)
             && self.host.read(&table).is_ok_and(|now| now.split_whitespace().any(goes))
+    }
+
+    /// Whether this is a table of more queues than the card has, whose number is somebody's by now.
+    fn names_more(&self, path: &str, before: &str) -> bool {
+        let Some(card) = path.strip_suffix(":rss") else { return false };
+        let queues = ["combined", "rx"].map(|kind| format!("{card}:{kind}"));
+        let there = self.rest.settings.iter().filter(|one| queues.contains(&one.path));
+        let there = there.filter_map(|one| self.host.read(&one.path).ok()?.parse::<u64>().ok());
+        let names = |queue: &str, there| queue.parse::<u64>().is_ok_and(|queue| queue >= there);
+        there.min().is_some_and(|there| before.split_whitespace().any(|one| names(one, there)))
     }
 
     /// Leaves what must not be put back before something else is; that is refused, or was left.

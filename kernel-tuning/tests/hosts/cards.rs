@@ -96,6 +96,22 @@ fn queues_that_somebody_s_table_names_are_left_with_it() {
 }
 
 #[test]
+fn a_table_of_queues_that_somebody_took_away_is_left_with_them() {
+    let made = with_few_queues();
+    for queue in [2, 3] {
+        made.write(&format!("/sys/class/net/eth0/queues/rx-{queue}/rps_cpus"), "0\n");
+    }
+    let before = made.everything();
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    made.write(QUEUES, "1\n");
+    let (code, _, complained) = ran(&made, &["undo"]);
+    assert!(code == 1 && complained.contains("the card has fewer queues"), "{complained}");
+    assert_eq!([made.read(QUEUES), made.read(TABLE)], ["1\n", "0 1 2 3 0 1 2 3\n"]);
+    assert_eq!(ran(&made, &["undo", "--force"]).0, 0);
+    assert_eq!(made.everything(), before);
+}
+
+#[test]
 fn a_card_that_refuses_keeps_nothing_else_from_being_set() {
     let made = with_few_queues();
     // It can be read, and to whoever writes there the kernel says no.

@@ -62,6 +62,22 @@ must the_queues_that_it_names_are_left [ "$(queues)" = 4 ]
 must again_it_is_left ends_with 1 $tuning undo
 must forced_is_as_before undone --force
 
+# Whoever takes queues away leaves none for the table that was there.
+ethtool -X "$card" equal 2
+snapshot >/tmp/before
+must apply_succeeds_on_a_table_of_two $tuning apply $goal --yes
+ethtool -L "$card" combined 1
+must undo_leaves_these_queues ends_with 1 $tuning undo
+must forced_these_are_as_before undone --force
+
+# With one queue neither table nor XPS matter, and they are to be there again.
+ethtool -L "$card" combined 1
+ethtool -X "$card" equal 1
+echo 2 >$all/"$card"/queues/tx-0/xps_cpus
+snapshot >/tmp/before
+must apply_succeeds_on_one_queue $tuning apply $goal --yes
+must one_queue_is_as_before undone
+
 for step in 1 2 3 4 5 6 7 8 9 10; do
     $tuning apply $goal --yes >/dev/null &
     change=$!
@@ -69,5 +85,14 @@ for step in 1 2 3 4 5 6 7 8 9 10; do
     kill -9 $change 2>/dev/null
     wait $change 2>/dev/null
     must "killed_at_moment_${step}_it_is_undone" undone
+done
+for step in 1 2 3 4 5 6 7 8 9 10; do
+    $tuning apply $goal --yes >/dev/null
+    $tuning undo >/dev/null &
+    change=$!
+    usleep $((step * 30000))
+    kill -9 $change 2>/dev/null
+    wait $change 2>/dev/null
+    must "undo_that_is_killed_at_moment_${step}_goes_on" undone
 done
 exit $failed
