@@ -2,7 +2,7 @@
 
 use clap::{CommandFactory, Parser};
 use command_line::{Cli, Command, GoalArgs};
-use holdfast_tuning::change::{self, Failed, Plan};
+use holdfast_tuning::change::{self, Applied, Failed, Plan};
 use holdfast_tuning::elsewhere::Elsewhere;
 use holdfast_tuning::knobs;
 use holdfast_tuning::overruled::overruled;
@@ -112,9 +112,10 @@ struct Manner {
 /// What can be set is set also where that is not enough: a host that falls short carries more of
 /// the goal so. The exit code says that it does.
 fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
-    if let Err(exit) = set_queues(host, args, manner) {
-        return exit;
-    }
+    let mut done = match set_queues(host, args, manner) {
+        Ok(done) => done,
+        Err(exit) => return exit,
+    };
     let (facts, goal, findings) = look(host, args);
     let lacking = Room::new(&goal, &facts).lacking;
     for lack in &lacking {
@@ -125,17 +126,20 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
     }
     let program = manner.persist.then(|| program(host));
     let plan = Plan::new(host, &goal, &findings, program.as_deref());
-    if plan.is_empty() {
+    if plan.is_empty() && done == Applied::default() {
         say(if lacking.is_empty() {
             "nothing to do: the host is as the goal needs it"
         } else {
             "nothing to do: what can be set is set"
         });
-    } else {
-        say(plan.diff(host).trim_end());
-        if let Err(exit) = make(host, &plan, manner) {
-            return exit;
+    } else if let Err(exit) = make(host, &plan, &mut done, manner) {
+        if done.settings > 0 {
+            complain(
+                "but the queues of cards were changed before that; `holdfast-tuning undo` puts \
+                 them back",
+            );
         }
+        return exit;
     }
     match lacking.first() {
         None => Exit::Done,
@@ -149,21 +153,25 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
 }
 
 /// Has the cards have their queues, which what else is to be set depends on.
-fn set_queues(host: &Host, args: &GoalArgs, manner: Manner) -> Result<(), Exit> {
+fn set_queues(host: &Host, args: &GoalArgs, manner: Manner) -> Result<Applied, Exit> {
     let (facts, _, findings) = look(host, args);
     let plan = Plan::of_queues(&facts, &findings);
     if plan.is_empty() {
-        return Ok(());
+        return Ok(Applied::default());
     }
     if manner.dry_run {
         say("the queues of cards are set first; what follows of them is then for those queues:");
-        return Ok(());
+        return Ok(Applied::default());
     }
     say(plan.diff(host).trim_end());
     confirm(manner)?;
     match change::apply(host, &plan) {
+        Ok(done) => Ok(done),
         // What a card refuses is tried again with the rest, and told of there.
-        Ok(_) | Err(Failed::Some(_)) => Ok(()),
+        Err(Failed::Some(refused)) => {
+            let settings = plan.settings.len().saturating_sub(refused.len());
+            Ok(Applied { settings, ..Applied::default() })
+        }
         Err(failed) => Err(refused(&failed)),
     }
 }
@@ -176,14 +184,20 @@ fn program(host: &Host) -> String {
     here.unwrap_or("/usr/bin/holdfast-tuning").to_owned()
 }
 
-/// Makes a change that was shown, unless it shall only be shown.
-fn make(host: &Host, plan: &Plan, manner: Manner) -> Result<(), Exit> {
-    if manner.dry_run {
-        return Ok(());
+/// Shows a change and makes it, unless it shall only be shown; `done` is what was before it.
+fn make(host: &Host, plan: &Plan, done: &mut Applied, manner: Manner) -> Result<(), Exit> {
+    if !plan.is_empty() {
+        say(plan.diff(host).trim_end());
+        if manner.dry_run {
+            return Ok(());
+        }
+        confirm(manner)?;
+        let rest = change::apply(host, plan).map_err(|failed| refused(&failed))?;
+        done.settings += rest.settings;
+        done.files += rest.files;
+        done.managed.extend(rest.managed);
     }
-    confirm(manner)?;
-    let done = change::apply(host, plan).map_err(|failed| refused(&failed))?;
-    say(show::applied(plan, &done, manner.persist).trim_end());
+    say(show::applied(plan, done, manner.persist).trim_end());
     Ok(())
 }
 

@@ -229,3 +229,20 @@ fn a_table_is_of_no_more_queues_than_it_may_name() {
     made.write("ethtool:eth0:rss_max", "16\n");
     assert!(changes(&made));
 }
+
+#[test]
+fn who_applies_is_told_of_the_queues_also_where_the_rest_is_done_or_fails() {
+    let made = Made::new();
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    made.write("ethtool:eth0:combined_max", "8\n");
+    let (code, told, _) = ran(&made, &["apply", "--yes"]);
+    assert!(code == 0 && !told.contains("nothing to do"), "{told}");
+    assert!(told.contains("\n1 settings and 0 files are changed"), "{told}");
+    let made = with_few_queues();
+    let drop_in = "/etc/systemd/system/holdfast.service.d/90-tuning.conf";
+    fs::create_dir_all(made.host.place(drop_in)).unwrap();
+    let (code, _, complained) = ran(&made, &["apply", "--yes"]);
+    assert!(code == 4 && complained.contains("nothing was changed"), "{complained}");
+    let but = "but the queues of cards were changed before that; `holdfast-tuning undo`";
+    assert!(complained.contains(but) && made.read(QUEUES) == "4\n", "{complained}");
+}
