@@ -26,7 +26,8 @@ Exit codes:
   2  the command is wrong, or --root is no host's
   3  the goal cannot be met, however the host is tuned (check, plan, apply; apply has then set what
      can be set, and --dry-run has shown it)
-  4  the host could not be changed, or only in part: what was refused is said (apply, undo)";
+  4  the host could not be changed, or only in part: what was refused is said (apply, undo); or
+     something of it cannot be read, and the rest is good (check)";
 
 const CHECK: &str = "\
 Exit codes:
@@ -34,9 +35,10 @@ Exit codes:
   1  something must be changed: `holdfast-tuning apply` does
   2  the command is wrong, or --root is no host's
   3  this host cannot meet the goal, however it is tuned
+  4  something cannot be read, and the rest is good
 
 With --json, one object:
-  verdict   good, change or cannot: exit code 0, 1 or 3
+  verdict   good, change, cannot or unknown: exit code 0, 1, 3 or 4
   goal      what was asked for: connections, pushes, memory in bytes, cores, ports
   room      memory: lines of [what, bytes]; memory_needed, memory_there, millicores_needed,
             millicores_there; lacking: what the host cannot do, in words, what decides first
@@ -67,7 +69,7 @@ Exit codes:
   2  the command is wrong, or --root is no host's
   3  this host cannot meet the goal, and why is said; what can be set all the same was set, or shown
      with --dry-run
-  4  the host could not be changed, or only in part: what was refused is said";
+  4  the host could not be changed, or only in part: what was refused, or cannot be read, is said";
 
 const UNDO: &str = "\
 Exit codes:

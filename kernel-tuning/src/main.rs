@@ -85,6 +85,8 @@ fn check(host: &Host, args: &GoalArgs, json: bool, all: bool) -> Exit {
         (Exit::CannotMeet, "cannot")
     } else if findings.iter().any(|one| one.state == State::Change) {
         (Exit::MustChange, "change")
+    } else if hidden(&findings) > 0 {
+        (Exit::Refused, "unknown")
     } else {
         (Exit::Done, "good")
     };
@@ -99,6 +101,11 @@ fn check(host: &Host, args: &GoalArgs, json: bool, all: bool) -> Exit {
         }
     }
     exit
+}
+
+/// How many settings are there and cannot be read: of those nobody can say that they are good.
+fn hidden(findings: &[Finding]) -> usize {
+    findings.iter().filter(|one| one.state == State::Hidden).count()
 }
 
 /// How `apply` goes about it.
@@ -127,7 +134,7 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
     let program = manner.persist.then(|| program(host));
     let plan = Plan::new(host, &goal, &findings, program.as_deref());
     if plan.is_empty() && done == Applied::default() {
-        say(if lacking.is_empty() {
+        say(if lacking.is_empty() && hidden(&findings) == 0 {
             "nothing to do: the host is as the goal needs it"
         } else {
             "nothing to do: what can be set is set"
@@ -142,6 +149,13 @@ fn apply(host: &Host, args: &GoalArgs, manner: Manner) -> Exit {
         return exit;
     }
     match lacking.first() {
+        None if hidden(&findings) > 0 => {
+            complain(&format!(
+                "{} settings cannot be read, and were left (`holdfast-tuning check` has them)",
+                hidden(&findings)
+            ));
+            Exit::Refused
+        }
         None => Exit::Done,
         // Said again, behind all that: it is what the exit code says.
         Some(lack) if !plan.is_empty() => {

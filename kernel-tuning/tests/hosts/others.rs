@@ -182,3 +182,18 @@ fn a_file_that_wins_at_the_next_start_is_named() {
         assert!(help.contains(name.as_str()), "{name} is not in the help");
     }
 }
+
+#[test]
+fn nobody_is_told_that_what_cannot_be_read_is_good() {
+    let made = Made::new();
+    assert_eq!(ran(&made, &["apply", "--yes"]).0, 0);
+    made.replace_by_folder(SOMAXCONN);
+    let (code, told, _) = ran(&made, &["check", "--json"]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((code, &told["verdict"]), (4, &"unknown".into()));
+    let (code, told, complained) = ran(&made, &["apply", "--yes"]);
+    assert!(code == 4 && complained.contains("1 settings cannot be read"), "{complained}");
+    assert_eq!(told.trim(), "nothing to do: what can be set is set");
+    made.replace_by_file(SOMAXCONN, "16384\n");
+    assert_eq!(ran(&made, &["check"]).0, 0);
+}
