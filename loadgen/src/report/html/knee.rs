@@ -22,7 +22,9 @@ pub(crate) fn render(capacity: &Capacity) -> Result<String, String> {
             p.kind { "Holdfast capacity report" }
             h1 {
                 span class=(class) { (word) }
-                @if let Some(found) = capacity.found { (full(found)) " " (capacity.unit) }
+                @if let Some(found) = capacity.found {
+                    (least(capacity)) (full(found)) " " (capacity.unit)
+                }
             }
             p.plan { (capacity.question()) }
             p.when { (moment(capacity.began)) ", commit " (capacity.commit) }
@@ -50,6 +52,22 @@ fn outcome(capacity: &Capacity) -> (&'static str, &'static str) {
         Some(_) if starved => ("host's bound", "badge fair"),
         Some(_) => ("capacity", "badge good"),
     }
+}
+
+/// What stands before the load that was found where the gateway's own bound was not.
+fn least(capacity: &Capacity) -> &'static str {
+    if capacity.confirmed && !capacity.is_gateways() { "at least " } else { "" }
+}
+
+/// What the load that was found is, for its mark on the curves.
+fn mark(capacity: &Capacity, found: u64) -> (f64, String) {
+    let load = short_count(float(found));
+    let is = match least(capacity) {
+        "" if capacity.confirmed => format!("knee: {load}"),
+        "" => format!("passed: {load}"),
+        least => format!("{least}{load}"),
+    };
+    (float(found), is)
 }
 
 fn bound(capacity: &Capacity) -> String {
@@ -110,7 +128,6 @@ fn chart(
     limit: Option<f64>,
 ) -> Chart {
     let most = capacity.points.iter().map(|point| point.load).max().unwrap_or(1);
-    let mark = |found| (float(found), format!("knee: {}", short_count(float(found))));
     Chart {
         id,
         title,
@@ -122,7 +139,7 @@ fn chart(
         },
         y: Axis { name: if id == "knee" { "latency" } else { "CPU" }.into(), scale, label },
         series: series.collect(),
-        marks: capacity.found.map(mark).into_iter().collect(),
+        marks: capacity.found.map(|found| mark(capacity, found)).into_iter().collect(),
         levels: limit.map(|limit| (limit, "the SLO".to_owned())).into_iter().collect(),
         wide: true,
     }
@@ -189,4 +206,38 @@ fn environment(capacity: &Capacity) -> Markup {
     html! { dl.environment { @for (name, value) in rows {
         div { dt { (name) } dd { (value) } }
     } } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    /// The page of a search that found 10, with these members changed.
+    fn drawn(changed: &serde_json::Value) -> String {
+        let mut found = json!({
+            "command": [], "version": "", "commit": "", "began": 0, "kernel": "", "processor": "",
+            "scenario": null, "unit": "pushes/s", "slo": ["p99 < 50ms"], "curve": "p99",
+            "limit_us": 50_000.0, "resolution_percent": 5, "confirmations": 3, "found": 10,
+            "confirmed": true, "interrupted": false, "bound": null,
+            "points": [{ "load": 10, "verdict": "met", "why": [], "lost": 0, "refused": 0,
+                "curve_us": 900 }],
+        });
+        for (name, value) in changed.as_object().unwrap() {
+            found[name] = value.clone();
+        }
+        render(&serde_json::from_value(found).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn what_the_gateway_may_exceed_is_called_the_least_that_it_takes_and_no_knee() {
+        let bound = json!({ "load": 20, "verdict": "missed", "why": ["p99 < 50ms: 80 ms"] });
+        let own = drawn(&json!({ "bound": bound }));
+        assert!(own.contains("knee: 10<") && !own.contains("at least"), "{own}");
+        let most = drawn(&json!({}));
+        assert!(most.contains("</span>at least 10 pushes/s</h1>"), "{most}");
+        assert!(most.contains("at least 10</text>") && !most.contains("knee: "), "{most}");
+        let unsure = drawn(&json!({ "confirmed": false, "bound": bound }));
+        assert!(unsure.contains("passed: 10<") && !unsure.contains("knee: "), "{unsure}");
+    }
 }
