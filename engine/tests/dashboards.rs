@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -21,12 +21,26 @@ impl Drop for Running {
     }
 }
 
-/// What a gateway with a store says of itself.
-fn page() -> String {
-    let folder = tempfile::tempdir().unwrap();
+/// A `redis-server` of this test, and where it listens.
+fn redis(folder: &Path) -> (Running, u16) {
+    // The listener goes at once, so that the server can have its port.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let program = std::env::var("HOLDFAST_REDIS_SERVER");
+    let mut command = Command::new(program.as_deref().unwrap_or("redis-server"));
+    command.args(["--bind", "127.0.0.1", "--save", "", "--port", &port.to_string()]);
+    command.arg("--dir").arg(folder).stdout(Stdio::piped());
+    let mut server = Running(command.spawn().expect("install the package redis-server"));
+    let mut lines = BufReader::new(server.0.stdout.take().unwrap()).lines();
+    let ready = lines.any(|line| line.unwrap().contains("eady to accept connections"));
+    assert!(ready, "it says when it is ready");
+    (server, port)
+}
+
+/// What a gateway with these settings says of itself.
+fn page(of_the_store: Vec<String>) -> String {
     let anywhere = ["client.listen", "backend.listen", "admin.listen"];
     let mut settings = anywhere.map(|key| format!("{key}=127.0.0.1:0")).to_vec();
-    settings.push(format!("store.directory={}", folder.path().join("store").display()));
+    settings.extend(of_the_store);
     let mut command = Command::new(env!("CARGO_BIN_EXE_holdfast"));
     command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     for setting in &settings {
@@ -44,9 +58,18 @@ fn page() -> String {
     page
 }
 
-/// The samples of its page, each with its labels.
+/// The pages of gateways with each kind of store.
+fn pages() -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let files = format!("store.directory={}", folder.path().join("store").display());
+    let (_server, port) = redis(folder.path());
+    let shared = format!("redis.addresses=[\"127.0.0.1:{port}\"]");
+    page(vec![files]) + &page(vec!["store.kind=redis".to_owned(), shared])
+}
+
+/// The samples of these pages, each with its labels.
 fn samples() -> BTreeMap<String, BTreeSet<String>> {
-    let page = page();
+    let page = pages();
     let mut all: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for line in page.lines().filter(|line| line.starts_with("holdfast_")) {
         let (name, rest) = line.split_once([' ', '{']).unwrap();
@@ -109,5 +132,50 @@ fn the_dashboard_is_one_that_grafana_reads() {
             assert!(!panel["targets"].as_array().unwrap().is_empty(), "{panel}");
             assert!(said(panel) > 10, "{panel}");
         }
+    }
+}
+
+/// What a panel shows: its expressions, and what each line is called.
+fn lines(panel: &serde_json::Value) -> Vec<(&str, &str)> {
+    let targets = panel["targets"].as_array().map_or(&[][..], Vec::as_slice);
+    targets
+        .iter()
+        .filter_map(|it| Some((it["expr"].as_str()?, it["legendFormat"].as_str()?)))
+        .collect()
+}
+
+#[test]
+fn what_is_no_rate_is_not_shown_as_one() {
+    let board: serde_json::Value = serde_json::from_str(&text("grafana/holdfast.json")).unwrap();
+    let mut seen = 0;
+    for panel in board["panels"].as_array().unwrap() {
+        let config = &panel["fieldConfig"];
+        if !matches!(config["defaults"]["unit"].as_str(), Some("ops" | "Bps")) {
+            continue;
+        }
+        let own_unit = |line: &str| {
+            let overrides = config["overrides"].as_array().unwrap();
+            let of_line = overrides.iter().filter(|it| it["matcher"]["options"] == line);
+            let mut set = of_line.flat_map(|it| it["properties"].as_array().unwrap());
+            set.any(|property| property["id"] == "unit")
+        };
+        for (expression, line) in lines(panel) {
+            seen += 1;
+            let rate = expression.contains("rate(");
+            assert!(rate || own_unit(line), "{}: {line} is no rate", panel["title"]);
+        }
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn one_gateway_that_is_well_hides_no_other_that_is_not() {
+    let board: serde_json::Value = serde_json::from_str(&text("grafana/holdfast.json")).unwrap();
+    for panel in board["panels"].as_array().unwrap() {
+        let steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"].as_array();
+        let colours: Vec<_> = steps.into_iter().flatten().map(|step| &step["color"]).collect();
+        // Sums grow with the gateways, so more must never be what is well.
+        let well = colours.iter().rposition(|colour| *colour == "green");
+        assert!(well.is_none_or(|at| at == 0), "{}: {colours:?}", panel["title"]);
     }
 }
